@@ -1,0 +1,1 @@
+"""Plugins of this repository, found by listing this package."""

@@ -1,0 +1,40 @@
+"""Packaging. `plugins/` installs as `clipkit_plugins` and `configs/` as `clipkit_configs`, so that a wheel owns no
+top-level name that other projects use."""
+
+from setuptools import find_namespace_packages, find_packages, setup
+
+SEG = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmsegmentation>=1.4.1", "ftfy"]
+DET = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmdetection>=3.5.0"]
+VIDEO = ["decord>=0.6"]
+TEST = ["pytest>=8", "ruff>=0.6", "mypy>=1.10", "transformers>=4.45", "tensorboard"]
+
+plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
+config_packages = ["clipkit_configs" + ("." + n if n else "") for n in ["", *find_namespace_packages("configs")]]
+
+setup(
+    packages=[*find_packages(include=["clipkit", "clipkit.*"]), *plugin_packages, *config_packages],
+    package_dir={"clipkit": "clipkit", "clipkit_plugins": "plugins", "clipkit_configs": "configs"},
+    package_data={
+        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt"],
+        "clipkit_plugins": ["**/*.md", "**/*.txt"],
+        "clipkit_configs": ["*.py", "**/*.py"],
+    },
+    install_requires=[
+        "torch>=2.6",
+        "torchvision>=0.21",
+        "open_clip_torch>=3.3,<5",
+        "timm>=1.0.17",
+        "einops>=0.8",
+        "numpy>=1.26",
+        "safetensors>=0.4.5",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "seg": SEG,
+        "det": DET,
+        "video": VIDEO,
+        "test": TEST,
+        "all": sorted({*SEG, *DET, *VIDEO}),
+    },
+    entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},
+)

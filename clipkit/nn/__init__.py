@@ -1,1 +1,16 @@
+"""Network parts that several plugins share, in plain PyTorch."""
 
+from ._conv_tower import BasicBlock, ConvTower
+from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
+from ._fpn import FPNDecoder
+
+__all__ = [
+    "BasicBlock",
+    "ConvTower",
+    "DPTDecoder",
+    "FPNDecoder",
+    "FusionBlock",
+    "Readout",
+    "Reassemble",
+    "ResidualConvUnit",
+]

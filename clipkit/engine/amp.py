@@ -1,0 +1,80 @@
+"""Mixed precision that also runs on a CPU (mmengine's wrapper asserts a GPU)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+
+from clipkit.engine.registry import OPTIM_WRAPPERS
+from clipkit.errors import ClipkitError
+
+_DTYPES = {
+    "bf16": torch.bfloat16,
+    "bfloat16": torch.bfloat16,
+    "fp16": torch.float16,
+    "float16": torch.float16,
+}
+
+
+@OPTIM_WRAPPERS.register_module()
+class AmpOptimWrapper(OptimWrapper):
+    """Forward in bf16 or fp16 by autocast, parameters and optimiser in fp32; the loss is scaled for fp16 only.
+
+    Args:
+        dtype: 'bf16' or 'fp16'; None takes bf16 where the device has it, else fp16.
+        loss_scale: first loss scale for fp16 (it adapts itself).
+        **kwargs: of mmengine's `OptimWrapper`.
+
+    Raises:
+        ClipkitError: fp16 without a GPU, or an unknown dtype.
+    """
+
+    def __init__(self, dtype: str | None = None, loss_scale: float = 2.0**16, **kwargs: Any) -> None:
+        self.device_type = "cuda" if torch.cuda.is_available() else "cpu"
+        self.dtype = resolve_dtype(dtype, self.device_type)
+        super().__init__(**kwargs)
+        self.loss_scaler = torch.amp.GradScaler(
+            self.device_type, init_scale=loss_scale, enabled=self.dtype is torch.float16
+        )
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        with super().optim_context(model), torch.autocast(self.device_type, dtype=self.dtype):
+            yield
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        self.loss_scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs: Any) -> None:
+        if self.clip_grad_kwargs:
+            self.loss_scaler.unscale_(self.optimizer)
+            self._clip_grad()
+        self.loss_scaler.step(self.optimizer, **kwargs)
+        self.loss_scaler.update()
+
+    def state_dict(self) -> dict:
+        return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        state_dict = dict(state_dict)
+        scaler = state_dict.pop("loss_scaler", None)
+        if scaler:
+            self.loss_scaler.load_state_dict(scaler)
+        super().load_state_dict(state_dict)
+
+
+def resolve_dtype(name: str | None, device_type: str) -> torch.dtype:
+    """The autocast dtype of a name; see `AmpOptimWrapper`."""
+    if name is None or name == "auto":
+        has_bf16 = device_type == "cpu" or torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if has_bf16 else torch.float16
+    if name not in _DTYPES:
+        raise ClipkitError(f'--amp "{name}" is not known; use bf16 or fp16')
+    if device_type == "cpu" and _DTYPES[name] is torch.float16:
+        raise ClipkitError("--amp fp16 needs a CUDA device; on a CPU use --amp bf16 or leave --amp out")
+    return _DTYPES[name]

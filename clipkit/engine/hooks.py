@@ -1,0 +1,43 @@
+"""Small hooks that most configs want."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from clipkit.engine.registry import HOOKS
+from clipkit.engine.sampler import seed_everything
+
+
+@HOOKS.register_module()
+class ReseedHook(Hook):
+    """Seeds the main process from (seed, rank, iteration) before each training step.
+
+    mmengine saves no random state; with this hook there is none to save: dropout and everything else random in a step
+    is the same whether the run was killed before it or not, and whatever validation drew in between.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        # 1 more number than a sample's (seed, draw), so that the streams never meet.
+        seed_everything(runner.seed, runner.rank, runner.iter, cuda=True)
+
+
+@HOOKS.register_module()
+class ClampHook(Hook):
+    """After each optimiser step, calls `clamp_()` on every module that has it (`clipkit.adapters.LogitScale`): CLIP's
+    temperature is bounded after the step, not in the loss, so that its gradient stays alive at the bound."""
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._modules: list[Any] | None = None
+
+    def before_train(self, runner: Any) -> None:
+        self._modules = [module for module in runner.model.modules() if callable(getattr(module, "clamp_", None))]
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        for module in self._modules or ():
+            module.clamp_()

@@ -1,0 +1,38 @@
+"""What clipkit says to a person: one line that names the file or argument, what is known, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ClipkitError(Exception):
+    """An error that the user can repair. Its message is one line; the command line prints it without a traceback."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, limit: int = 12) -> str:
+    """The end of an error line: `did you mean "x"? Known: a, b, c`.
+
+    Args:
+        name: what was asked for.
+        known: what exists.
+        limit: how many names to list at most; the closest ones come first when there are more.
+    """
+    names = sorted({str(item) for item in known})
+    if not names:
+        return "nothing is known here"
+    lowered = {item.lower(): item for item in reversed(names)}
+    close = [lowered[match] for match in difflib.get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.5)]
+    hint = f'did you mean "{close[0]}"? ' if close else ""
+    if len(names) <= limit:
+        return f"{hint}Known: {', '.join(names)}"
+    shown = close + [item for item in names if item not in close]
+    return f"{hint}Known: {', '.join(shown[:limit])}, … ({len(names)} in all)"
+
+
+def one_line(error: BaseException | str) -> str:
+    """The message of an error with its line breaks folded into spaces."""
+    text = str(error) if isinstance(error, str) else (str(error) or type(error).__name__)
+    if isinstance(error, KeyError) and error.args:  # str(KeyError('x')) keeps the quotes
+        text = str(error.args[0])
+    return " ".join(text.split())

@@ -1,0 +1,121 @@
+"""CLIP's contrastive objective and its learned temperature."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ._chunked import chunked_infonce
+from ._gather import batch_sizes, gather_rows, is_distributed, layout
+
+
+class LogitScale(nn.Module):
+    """`exp(log_scale)`, the inverse temperature. Stored as a logarithm so that a step multiplies it.
+
+    Call `clamp_()` after each optimiser step: clamping inside `forward` would cut the gradient at the bound.
+
+    Args:
+        init: scale at start; CLIP's is 1 / 0.07 (Radford et al. 2021, section 2.5).
+        maximum: CLIP keeps the scale at or below 100.
+        minimum: lower bound, `None` for none.
+        learned: False keeps it fixed (a buffer, still saved in the state dict).
+    """
+
+    log_scale: Tensor
+
+    def __init__(
+        self, init: float = 1 / 0.07, maximum: float = 100.0, minimum: float | None = 1.0, learned: bool = True
+    ) -> None:
+        super().__init__()
+        if init <= 0 or maximum <= 0 or (minimum is not None and not 0 < minimum <= maximum):
+            raise ValueError(f"LogitScale needs 0 < minimum <= maximum and init > 0, got {minimum}, {maximum}, {init}")
+        value = torch.tensor(math.log(init))
+        if learned:
+            self.log_scale = nn.Parameter(value)
+        else:
+            self.register_buffer("log_scale", value)
+        self.log_minimum = None if minimum is None else math.log(minimum)
+        self.log_maximum = math.log(maximum)
+
+    def forward(self) -> Tensor:
+        """The scale, 0-d."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Brings the stored logarithm back into its bounds, in place."""
+        self.log_scale.clamp_(self.log_minimum, self.log_maximum)
+
+    def extra_repr(self) -> str:
+        return f"scale={self().item():.4g}, learned={isinstance(self.log_scale, nn.Parameter)}"
+
+
+class ContrastiveLoss(nn.Module):
+    """Symmetric InfoNCE over pairs,
+
+        L = -1/(2B) sum_i [ log softmax_j(s x_i.y_j)_i + log softmax_j(s y_i.x_j)_i ],
+
+    the mean over the batch of Radford et al. 2021, figure 3. Where two items of a batch share a class or a caption
+    this objective pushes equal things apart: use `MultiPositiveLoss` there.
+
+    Args:
+        chunk: rows computed at a time; memory is then O(B * chunk) instead of O(B * B), value and gradients are the
+            same. `None` is the plain form.
+        gather: when `torch.distributed` is initialised, items of all ranks are each other's negatives. The loss of a
+            rank covers its own rows and is weighted so that the *mean over ranks* is the loss of the global batch;
+            gradients averaged by DistributedDataParallel equal those of one process. Ranks may hold different counts.
+        normalize: bring embeddings to unit length first.
+
+    The computation is in float32 (float64 stays), also under autocast: at a scale of 100 half precision would round
+    the logits by up to 0.4.
+    """
+
+    def __init__(self, chunk: int | None = None, gather: bool = True, normalize: bool = True) -> None:
+        super().__init__()
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk must be a positive number of rows or None, got {chunk}")
+        self.chunk = chunk
+        self.gather = gather
+        self.normalize = normalize
+
+    def forward(self, x: Tensor, y: Tensor, logit_scale: Tensor | float) -> Tensor:
+        """Row `i` of `x` `(B, D)` and row `i` of `y` `(B, D)` are a pair; `logit_scale` is the scale, not its log.
+
+        Returns: 0-d loss, 0 for an empty batch.
+
+        Raises:
+            ValueError: shapes differ.
+        """
+        if x.ndim != 2 or x.shape != y.shape:
+            raise ValueError(f"pairs need two (B, D) tensors of one shape, got {tuple(x.shape)} and {tuple(y.shape)}")
+        with torch.autocast(x.device.type, enabled=False):
+            x, y, scale = prepare(x, y, logit_scale, self.normalize)
+            sizes = batch_sizes(x) if is_distributed(self.gather) else None
+            where = layout(len(x), sizes)
+            if where.total == 0:
+                return (x.sum() + y.sum()) * 0.0
+            all_y = y if sizes is None else gather_rows(y, sizes)
+            if self.chunk is not None:
+                return chunked_infonce(
+                    x, all_y, scale, self.chunk, where.offset, where.loss_weight, combine=sizes is not None
+                )
+            labels = torch.arange(where.offset, where.offset + len(x), device=x.device)
+            logits = scale * x @ all_y.T
+            logits_t = logits.T if sizes is None else scale * y @ gather_rows(x, sizes).T
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            loss = loss + F.cross_entropy(logits_t, labels, reduction="sum")
+            return loss * (0.5 * where.loss_weight)
+
+
+def prepare(x: Tensor, y: Tensor, scale: Tensor | float, normalize: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings and scale in the working precision: float64 where given, otherwise float32."""
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, y = x.to(dtype), y.to(dtype)
+    if normalize:
+        x, y = F.normalize(x, dim=-1), F.normalize(y, dim=-1)
+    if not isinstance(scale, Tensor):
+        scale = torch.tensor(float(scale))
+    return x, y, scale.to(device=x.device, dtype=dtype).reshape(())

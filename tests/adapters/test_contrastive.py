@@ -1,0 +1,152 @@
+"""ContrastiveLoss against the paper's loops; its chunked and multi-process forms against the plain one."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from clipkit.adapters import ContrastiveLoss, LogitScale
+
+
+def unit(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=-1).to(dtype)
+
+
+def infonce_loops(x, y, scale):
+    """Radford et al. 2021, figure 3, one scalar at a time."""
+    n = len(x)
+    dot = [[scale * sum(a * b for a, b in zip(x[i].tolist(), y[j].tolist())) for j in range(n)] for i in range(n)]
+    total = 0.0
+    for i in range(n):
+        total -= dot[i][i] - math.log(sum(math.exp(dot[i][j]) for j in range(n)))
+        total -= dot[i][i] - math.log(sum(math.exp(dot[j][i]) for j in range(n)))
+    return total / (2 * n)
+
+
+def grads(loss, x, y, scale):
+    x, y, scale = (t.clone().requires_grad_() for t in (x, y, scale))
+    value = loss(x, y, scale)
+    value.backward()
+    return value.detach(), x.grad, y.grad, scale.grad
+
+
+@pytest.mark.parametrize("n, dim, scale", [(1, 4, 10.0), (5, 3, 1.0), (12, 8, 100.0)])
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_equals_the_papers_loops(n, dim, scale, chunk):
+    x, y = unit(n, dim), unit(n, dim, seed=1)
+    value = ContrastiveLoss(chunk=chunk)(x, y, scale)
+    assert value.item() == pytest.approx(infonce_loops(x, y, scale), abs=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 12, 37, 64])
+def test_chunked_equals_plain_with_uneven_tails(chunk):
+    args = unit(37, 16), unit(37, 16, seed=1), torch.tensor(30.0, dtype=torch.float64)
+    for plain, chunked in zip(grads(ContrastiveLoss(), *args), grads(ContrastiveLoss(chunk=chunk), *args)):
+        torch.testing.assert_close(chunked, plain, rtol=0, atol=1e-12)
+
+
+def test_chunked_gradient_is_the_numerical_one():
+    args = [unit(5, 3), unit(5, 3, seed=1), torch.tensor(3.0, dtype=torch.float64)]
+    loss = ContrastiveLoss(chunk=2, normalize=False)
+    assert torch.autograd.gradcheck(loss, [a.requires_grad_() for a in args])
+
+
+def test_chunked_survives_extreme_logits_in_float32():
+    """One column out of every row's reach: a shared maximum would underflow its exponentials to zero."""
+    x = unit(20, 8, dtype=torch.float32)
+    y = x.clone()
+    y[3] = -x.mean(0)
+    args = x, y, torch.tensor(100.0)
+    for plain, chunked in zip(grads(ContrastiveLoss(), *args), grads(ContrastiveLoss(chunk=6), *args)):
+        assert torch.isfinite(chunked).all()
+        torch.testing.assert_close(chunked, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_never_allocates_the_square_matrix():
+    """Every tensor that the chunked form makes has at most chunk x B elements."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            for tensor in out if isinstance(out, (tuple, list)) else [out]:
+                if isinstance(tensor, torch.Tensor):
+                    largest = max(largest, tensor.numel())
+            return out
+
+    args = unit(256, 4), unit(256, 4, seed=1), torch.tensor(30.0, dtype=torch.float64)
+    with Watch():
+        grads(ContrastiveLoss(chunk=16), *args)
+    assert largest == 16 * 256
+    with Watch():
+        grads(ContrastiveLoss(), *args)
+    assert largest == 256 * 256
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_identical_embeddings_give_log_n(chunk):
+    x = unit(1, 6).expand(9, 6)
+    assert ContrastiveLoss(chunk=chunk)(x, x, 50.0).item() == pytest.approx(math.log(9), abs=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+def test_one_pair_and_no_pair(chunk):
+    loss = ContrastiveLoss(chunk=chunk)
+    assert loss(unit(1, 4), unit(1, 4, seed=1), 10.0).item() == pytest.approx(0.0, abs=1e-12)
+    empty = torch.zeros(0, 4, requires_grad=True)
+    value = loss(empty, empty, 10.0)
+    value.backward()
+    assert value.item() == 0.0 and empty.grad is not None
+
+
+def test_normalisation_can_be_left_to_the_caller():
+    x, y = 3 * unit(6, 4), 0.2 * unit(6, 4, seed=1)
+    expected = ContrastiveLoss(normalize=False)(unit(6, 4), unit(6, 4, seed=1), 10.0)
+    assert ContrastiveLoss()(x, y, 10.0).item() == pytest.approx(expected.item(), abs=1e-12)
+    assert ContrastiveLoss(normalize=False)(x, y, 10.0).item() != pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_half_precision_and_autocast_compute_in_float32():
+    x, y = unit(16, 8, dtype=torch.bfloat16), unit(16, 8, seed=1, dtype=torch.bfloat16)
+    expected = ContrastiveLoss()(x.float(), y.float(), 100.0)
+    for chunk in (None, 5):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            value = ContrastiveLoss(chunk=chunk)(x, y, 100.0)
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_wrong_shapes_and_chunk_are_refused():
+    with pytest.raises(ValueError, match="one shape"):
+        ContrastiveLoss()(unit(3, 4), unit(2, 4), 1.0)
+    with pytest.raises(ValueError, match="chunk"):
+        ContrastiveLoss(chunk=0)
+
+
+def test_logit_scale_is_clamped_after_the_step_not_in_forward():
+    scale = LogitScale(init=99.0)
+    optimizer = torch.optim.SGD(scale.parameters(), lr=1.0)
+    (-scale()).backward()
+    optimizer.step()
+    assert scale().item() > 100
+    scale.clamp_()
+    assert scale().item() == pytest.approx(100.0, rel=1e-6)
+    assert scale.log_scale.item() == pytest.approx(math.log(100), abs=1e-6)
+    scale.log_scale.data.fill_(-1.0)
+    scale.clamp_()
+    assert scale().item() == 1.0
+
+
+def test_logit_scale_is_saved_also_when_fixed():
+    fixed = LogitScale(init=14.0, learned=False)
+    assert list(fixed.parameters()) == []
+    other = LogitScale(learned=False)
+    other.load_state_dict(fixed.state_dict())
+    assert other().item() == pytest.approx(14.0, rel=1e-6)
+    with pytest.raises(ValueError, match="LogitScale"):
+        LogitScale(init=-1.0)

@@ -1,1 +1,22 @@
+"""Prompts, vocabularies and cached class embeddings."""
 
+from clipkit.text._background import Background, LearnedBackground
+from clipkit.text._embeddings import TextEmbeddings
+from clipkit.text._match import LabelMatch
+from clipkit.text._precomputed import load_embeddings, save_embeddings
+from clipkit.text.bank import TextBank
+from clipkit.text.templates import TEMPLATE_SETS, get_templates
+from clipkit.text.vocabulary import Vocabulary
+
+__all__ = [
+    "TEMPLATE_SETS",
+    "Background",
+    "LabelMatch",
+    "LearnedBackground",
+    "TextBank",
+    "TextEmbeddings",
+    "Vocabulary",
+    "get_templates",
+    "load_embeddings",
+    "save_embeddings",
+]

@@ -1,0 +1,73 @@
+"""What happens to a pixel, box or frame that is none of the classes. Always said, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+KINDS = ("none", "threshold", "words", "learned", "others")
+
+
+@dataclass(frozen=True)
+class Background:
+    """A background policy. Whatever the policy, background gets the index after the last class.
+
+    Kinds:
+        'none': the classes share everything between them.
+        'threshold': background where the largest softmax probability is below `threshold` (SCLIP's `prob_thd`).
+        'words': a list of words that compete with the classes; the best of them is background's score.
+        'learned': one trained vector competes, see `LearnedBackground`.
+        'others': the single word "others" competes (LSeg, PASCAL-5i).
+    """
+
+    kind: str = "none"
+    words: tuple[str, ...] = ()
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"background={self.kind!r} is unknown; known: {', '.join(KINDS)}")
+        if self.kind == "threshold" and not (self.threshold is not None and 0.0 < self.threshold < 1.0):
+            raise ValueError(f"background threshold must lie between 0 and 1, got {self.threshold}")
+        if self.kind == "words" and not self.words:
+            raise ValueError("background='words' needs a list of words")
+
+    @classmethod
+    def of(cls, value: Background | str | float | Sequence[str] | None) -> Background:
+        """None -> none; a number -> threshold; a list -> words; 'none', 'learned' or 'others' as named."""
+        if isinstance(value, Background):
+            return value
+        if value is None:
+            return cls()
+        if isinstance(value, str):
+            return cls("others", words=("others",)) if value == "others" else cls(value)
+        if isinstance(value, (int, float)):
+            return cls("threshold", threshold=float(value))
+        return cls("words", words=tuple(value))
+
+    @property
+    def has_class(self) -> bool:
+        """True if background can be predicted."""
+        return self.kind != "none"
+
+
+class LearnedBackground(nn.Module):
+    """One trained row for "none of these": `forward` appends it, normalised, to the class matrix.
+
+    Starts at N(0, D^-0.5), as SAN's learnable background does (Xu et al., arXiv 2302.12242).
+
+    Args:
+        dim: `D`, the width of the text embedding.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.vector = nn.Parameter(torch.randn(dim) * dim**-0.5)
+
+    def forward(self, matrix: Tensor) -> Tensor:
+        """`(R, D)` rows -> `(R + 1, D)`, the last one background."""
+        return torch.cat([matrix, F.normalize(self.vector, dim=0).to(matrix)[None]])

@@ -1,1 +1,29 @@
+"""The embedded world: procedural scenes with names for everything in them, and the tiny CLIP that was trained on it."""
 
+from clipkit.shapes._words import (
+    AMBIGUOUS,
+    COLOURS,
+    SHAPES,
+    SPLITS,
+    STUFF,
+    TEXTURES,
+    class_names,
+    seen_compositions,
+    seen_mask,
+)
+from clipkit.shapes.render import STYLES, Scenes, render
+
+__all__ = [
+    "AMBIGUOUS",
+    "COLOURS",
+    "SHAPES",
+    "SPLITS",
+    "STUFF",
+    "STYLES",
+    "TEXTURES",
+    "Scenes",
+    "class_names",
+    "render",
+    "seen_compositions",
+    "seen_mask",
+]

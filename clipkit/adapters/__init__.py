@@ -1,7 +1,24 @@
 """Adapters: fusion, distillation and contrastive objectives as plain PyTorch objects."""
 
 from .contrastive import ContrastiveLoss, LogitScale
+from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
 from .multi_positive import MultiPositiveLoss
+from .pooling import pool_boxes, pool_masks
 from .sigmoid import SigmoidLoss
+from .teacher import CLIPTeacher, crop_boxes, scale_boxes
 
-__all__ = ["ContrastiveLoss", "LogitScale", "MultiPositiveLoss", "SigmoidLoss"]
+__all__ = [
+    "CLIPTeacher",
+    "ContrastiveLoss",
+    "CosineDistillLoss",
+    "L1DistillLoss",
+    "LogitScale",
+    "MultiPositiveLoss",
+    "RelationalDistillLoss",
+    "SigmoidLoss",
+    "SimilarityKLLoss",
+    "crop_boxes",
+    "pool_boxes",
+    "pool_masks",
+    "scale_boxes",
+]

@@ -1,0 +1,283 @@
+"""What FrozenCLIP and TunableCLIP share: an open_clip model, its normalisation, and one face for all towers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from torch import Tensor, nn
+
+from clipkit.backbone._choose_tower import choose_tower
+from clipkit.backbone._dense import VARIANTS
+from clipkit.backbone._features import Features
+from clipkit.backbone._text import TextTower
+from clipkit.backbone._tokenize import tokenize
+
+Tokenizer = Callable[..., Tensor]
+
+
+class ClipModel(nn.Module):
+    """An open_clip model with clipkit's interface. Use `FrozenCLIP` or `TunableCLIP`.
+
+    Args:
+        model: an open_clip model (`CLIP`, `CustomTextCLIP`, `CoCa`), already on its device and in its precision. It is
+            used as it is, not copied.
+        name: what to call it in messages, caches and stores.
+        dense: the dense variant of `features`, one of maskclip, sclip, clearclip, naclip, vanilla.
+        tokenizer: `list[str] -> (N, L) int64`; default: the one open_clip has for `name`, built at first use.
+        preprocess_cfg: open_clip's keys `mean`, `std`, `size`, `interpolation`, `resize_mode`; default: the model's own.
+        model_cfg: open_clip's model configuration; `save_open_clip_folder` needs it.
+
+    Raises:
+        ValueError: `dense` is unknown, or this tower cannot give that variant.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str = "custom",
+        dense: str = "maskclip",
+        tokenizer: Tokenizer | None = None,
+        preprocess_cfg: Mapping[str, Any] | None = None,
+        model_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if dense not in VARIANTS:
+            raise ValueError(f"dense={dense!r} is unknown; known: {', '.join(VARIANTS)}")
+        self.model = model
+        self.name = name
+        self.dense_variant = dense
+        self.model_cfg = dict(model_cfg) if model_cfg is not None else None
+        self.preprocess_cfg = _preprocess_cfg(model, preprocess_cfg)
+        self._tokenizer = tokenizer
+        self._tower = choose_tower(model.visual)
+        self._text = TextTower(model)
+        self._hash: str | None = None
+        if dense != "maskclip" and not self._tower.no_dense and dense not in self._tower.variants:
+            known = ", ".join(self._tower.variants)
+            raise ValueError(f"dense={dense!r}: the image tower of {name!r} can give only: {known}")
+        self._set_normalisation(next(model.visual.parameters()).device, torch.float32)
+
+    # What it is ------------------------------------------------------------------------------------------------------
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the dimension of the shared space."""
+        config_dim = (self.model_cfg or {}).get("embed_dim")
+        if config_dim is not None:
+            return int(config_dim)
+        for owner, key in ((self.model.visual, "output_dim"), (self.model.visual, "embed_dim")):
+            if isinstance(getattr(owner, key, None), int):
+                return getattr(owner, key)
+        projection = getattr(self._text.text, "text_projection", None)
+        if projection is not None:
+            return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
+        return int(self._text.text.ln_final.weight.shape[0])
+
+    @property
+    def patch_size(self) -> int | None:
+        """Pixels per token; None for towers without patches."""
+        return self._tower.patch_size
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Native `(h, w)`."""
+        return self._tower.image_size
+
+    @property
+    def num_layers(self) -> int:
+        """How many blocks or stages `features(layers=…)` can name."""
+        return self._tower.depth
+
+    @property
+    def context_length(self) -> int:
+        """Tokens a prompt may have, start and end of text included."""
+        return int(getattr(self.model, "context_length", 0) or getattr(self._text.text, "context_length", 77))
+
+    @property
+    def logit_scale(self) -> float:
+        """The model's `exp(logit_scale)`."""
+        return float(self.model.logit_scale.detach().float().exp())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the image tower computes in: the dtype of its convolutions (norms may stay float32)."""
+        for parameter in self.model.visual.parameters():
+            if parameter.ndim == 4:
+                return parameter.dtype
+        return next(self.model.visual.parameters()).dtype
+
+    @property
+    def text_blocks(self) -> nn.ModuleList:
+        """The text transformer's blocks, for initialisations that copy them."""
+        return self._text.blocks
+
+    @property
+    def preprocess(self) -> Callable[[Any], Tensor]:
+        """PIL image to `(3, h, w)` float RGB in [0, 1]: the model's own resize and crop, **not** normalised."""
+        config = {**self.preprocess_cfg, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        return image_transform_v2(PreprocessCfg(**config), is_train=False)
+
+    @property
+    def weights_hash(self) -> str:
+        """sha256 over all tensors of the state dict in order of name: name, dtype, shape, bytes."""
+        if self._hash is None:
+            digest = hashlib.sha256()
+            for key, value in sorted(self.model.state_dict().items()):
+                flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
+                digest.update(memoryview(flat.numpy()))
+            if not self._hash_is_stable():
+                return digest.hexdigest()
+            self._hash = digest.hexdigest()
+        return self._hash
+
+    # Images ----------------------------------------------------------------------------------------------------------
+
+    def encode_image(self, images: Tensor, normalize: bool = True) -> Tensor:
+        """`(B, 3, H, W)` float RGB in [0, 1], any size, to `(B, D)`.
+
+        Pixels at the right and lower border that fill no patch are not seen, as in open_clip.
+
+        Raises:
+            ValueError: images of another kind, or of a size that this tower cannot take.
+        """
+        with self._graph(images):
+            embedding = self._tower(self._normalised(images)).embedding
+            return F.normalize(embedding, dim=-1) if normalize else embedding
+
+    def features(self, images: Tensor, layers: Sequence[int] = (), *, dense: bool = True) -> Features:
+        """Everything that one pass gives; see `Features`. Nothing in it is normalised.
+
+        Args:
+            images: `(B, 3, H, W)` float RGB in [0, 1], any size.
+            layers: 0-based blocks (ViT) or stages (conv) whose maps are wanted; negative ones count from the end.
+            dense: whether to compute the dense map.
+
+        Raises:
+            ValueError: an unknown layer, or `dense` of a tower that cannot give a dense map.
+        """
+        tower = self._tower
+        if dense and (tower.no_dense or self.dense_variant not in tower.variants):
+            reason = tower.no_dense or f"it has no plain attention in its last block for {self.dense_variant!r}"
+            raise ValueError(f"{self.name!r} has no dense map: {reason}. features(..., dense=False) gives the rest")
+        with self._graph(images):
+            return tower(self._normalised(images), tower.resolve(layers), self.dense_variant if dense else None)
+
+    # Text ------------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """`(N, L)` int64 on the CPU. Prompts that do not fit are cut, with a warning that shows what was cut."""
+        if self._tokenizer is None:
+            self._text.require_text()
+            self._tokenizer = self._default_tokenizer()
+        return tokenize(self._tokenizer, [texts] if isinstance(texts, str) else texts, self.context_length)
+
+    def encode_text(self, texts: Sequence[str], normalize: bool = True) -> Tensor:
+        """Prompts to `(N, D)`."""
+        return self.encode_tokens(self.tokenize(texts), normalize)
+
+    def encode_tokens(self, ids: Tensor, normalize: bool = True) -> Tensor:
+        """Token ids `(N, L)` to `(N, D)`."""
+        with self._graph():
+            embedding = self._text.encode(ids.to(self.device))
+            return F.normalize(embedding, dim=-1) if normalize else embedding
+
+    def text_tokens(self, texts: Sequence[str]) -> Tensor:
+        """Prompts to one vector a token, `(N, L, D)`: final norm and projection at every position, not normalised."""
+        self._text.require_native("text_tokens")
+        ids = self.tokenize(texts).to(self.device)
+        with self._graph():
+            return self._text.project(self._text.run(self._text.embed(ids)))
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Token ids `(N, L)` to the embeddings `(N, L, W)` that `encode_embeddings` takes."""
+        with self._graph():
+            return self._text.embed(ids.to(self.device))
+
+    def encode_embeddings(
+        self, token_embeddings: Tensor, eot_index: Tensor | None = None, normalize: bool = True
+    ) -> Tensor:
+        """Token embeddings `(N, L, W)`, e.g. soft prompts between real words, to `(N, D)`; gradients flow to them.
+
+        Args:
+            token_embeddings: without positions, as `embed_tokens` gives them; L up to `context_length`.
+            eot_index: `(N,)` position of the end-of-text token, which carries the sentence (CoOp, section 3.2).
+            normalize: whether rows get length 1.
+        """
+        self._text.require_native("encode_embeddings")
+        with self._graph(token_embeddings):
+            x = self._text.pool(self._text.run(token_embeddings), eot_index)
+            embedding = self._text.project(x)
+            return F.normalize(embedding, dim=-1) if normalize else embedding
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _graph(self, *inputs: Tensor) -> AbstractContextManager:
+        """Under which autograd mode a pass over these inputs runs."""
+        raise NotImplementedError
+
+    def _hash_is_stable(self) -> bool:
+        raise NotImplementedError
+
+    def _default_tokenizer(self) -> Tokenizer:
+        try:
+            return open_clip.get_tokenizer(
+                self.name if self.name != "custom" else "", context_length=self.context_length
+            )
+        except Exception as error:
+            first = " ".join(str(error).split())[:160]
+            raise ValueError(
+                f"{self.name!r} wants a tokenizer from Hugging Face that is not here ({first}); "
+                "pass tokenizer=, or run once with a network"
+            ) from error
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(
+                f"images must be float RGB in [0, 1] of shape (B, 3, H, W), not {images.dtype} {tuple(images.shape)}"
+            )
+        return ((images.to(self._mean.dtype) - self._mean) / self._std).to(self.dtype)
+
+    def _set_normalisation(self, device: torch.device, dtype: torch.dtype) -> None:
+        for key in ("mean", "std"):
+            value = torch.tensor(self.preprocess_cfg[key], dtype=dtype, device=device).view(1, 3, 1, 1)
+            self.register_buffer(f"_{key}", value, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClipModel:
+        super()._apply(fn, recurse)
+        self._hash = None
+        # Half precision must not reach mean and std, and double must not inherit their float32 rounding.
+        wide = torch.float64 if self._mean.dtype == torch.float64 else torch.float32
+        self._set_normalisation(self._mean.device, wide)
+        return self
+
+    def extra_repr(self) -> str:
+        return f"{self.name!r}, dense={self.dense_variant!r}, embed_dim={self.embed_dim}, image_size={self.image_size}"
+
+
+def _preprocess_cfg(model: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    visual = model.visual
+    config = dict(getattr(visual, "preprocess_cfg", None) or {})
+    for key in ("mean", "std"):
+        if getattr(visual, f"image_{key}", None) is not None:
+            config.setdefault(key, getattr(visual, f"image_{key}"))
+    config.update(given or {})
+    defaults = PreprocessCfg()
+    config.setdefault("size", getattr(visual, "image_size", defaults.size))
+    config.setdefault("mean", defaults.mean)
+    config.setdefault("std", defaults.std)
+    known = {key: value for key, value in config.items() if key in PreprocessCfg.__dataclass_fields__}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}

@@ -33,6 +33,8 @@ class Background:
             raise ValueError(f"background={self.kind!r} is unknown; known: {', '.join(KINDS)}")
         if self.kind == "threshold" and not (self.threshold is not None and 0.0 < self.threshold < 1.0):
             raise ValueError(f"background threshold must lie between 0 and 1, got {self.threshold}")
+        if self.kind != "threshold" and self.threshold is not None:
+            raise ValueError(f"background={self.kind!r} takes no threshold")
         if self.kind == "words" and not self.words:
             raise ValueError("background='words' needs a list of words")
 

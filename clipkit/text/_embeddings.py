@@ -88,7 +88,7 @@ class TextEmbeddings:
         Under a threshold policy a softmax over the classes is taken first, so the scores must carry the logit scale.
         """
         scores = self.class_scores(row_scores, dim)
-        if self.background.kind != "threshold":
+        if self.background.threshold is None:
             return scores.argmax(dim)
         best, index = scores.softmax(dim).max(dim)
         return index.masked_fill(best < self.background.threshold, len(self.names))

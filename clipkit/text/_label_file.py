@@ -11,8 +11,12 @@ from clipkit.text._match import match_key
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
-def read_label_file(path: str | Path) -> list[tuple[str, ...]]:
+def read_label_file(path: str | Path, *, unique: bool = True) -> list[tuple[str, ...]]:
     """Returns one `(name, synonym, …)` a class, in the file's order. A byte-order mark and CRLF line ends are fine.
+
+    Args:
+        path: the file.
+        unique: refuse a name that comes twice.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -35,15 +39,16 @@ def read_label_file(path: str | Path) -> list[tuple[str, ...]]:
 
     classes: list[tuple[str, ...]] = []
     seen: dict[str, int] = {}
-    # Not str.splitlines, which also breaks at form feeds and at Unicode's own separators: line numbers must be an editor's.
-    for number, raw in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
-        bad = next((c for c in raw if ord(c) < 32 and c != "\t"), None)
-        if bad is not None:
-            raise ValueError(f"{path}:{number}: holds the control character {ord(bad):#04x}; is this a text file?")
-        line = _COMMENT.sub("", raw).strip()
-        if not line:
+    # Not str.splitlines, which also breaks at form feeds: line numbers must be those of an editor.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, raw in enumerate(lines, start=1):
+        control = next((c for c in raw if ord(c) < 32 and c != "\t"), None)
+        if control is not None:
+            raise ValueError(f"{path}:{number}: holds the control character {ord(control):#04x}; is this a text file?")
+        content = _COMMENT.sub("", raw).strip()
+        if not content:
             continue
-        words = tuple(word.strip() for word in line.split(";"))
+        words = tuple(word.strip() for word in content.split(";"))
         if not words[0]:
             raise ValueError(f"{path}:{number}: has synonyms but no name; write 'name; synonym; …'")
         words = tuple(word for word in words if word)
@@ -51,7 +56,7 @@ def read_label_file(path: str | Path) -> list[tuple[str, ...]]:
         for word, key in zip(words, keys):
             if keys.count(key) > 1:
                 raise ValueError(f"{path}:{number}: {word!r} stands twice in the line")
-        if keys[0] in seen:
+        if unique and keys[0] in seen:
             raise ValueError(f"{path}:{number}: class {words[0]!r} is already in line {seen[keys[0]]}")
         seen[keys[0]] = number
         classes.append(words)

@@ -134,7 +134,7 @@ def _read_names(path: Path, names_path: str | Path | None) -> tuple[list[str], d
             raise FileNotFoundError(f"{path}: has no names; put {beside[0].name} or {beside[1].name} beside it")
     names_path = Path(names_path)
     if names_path.suffix != ".json":
-        return [words[0] for words in read_label_file(names_path)], {}
+        return [words[0] for words in read_label_file(names_path, unique=False)], {}
     try:
         content = json.loads(names_path.read_bytes())
     except FileNotFoundError:

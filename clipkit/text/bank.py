@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clipkit.store import Store
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text.vocabulary import Vocabulary
 
@@ -53,6 +54,7 @@ class TextBank:
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.batch_size = batch_size
         self.progress = progress
+        self._store: Store | None = None
         self._words: dict[tuple[str, tuple[str, ...]], Tensor] = {}
 
     @torch.no_grad()
@@ -91,33 +93,64 @@ class TextBank:
     def _encode_words(self, words: list[str], vocabulary: Vocabulary) -> dict[str, Tensor]:
         templates = vocabulary.templates
         missing = [word for word in dict.fromkeys(words) if (word, templates) not in self._words]
-        if missing:
-            prompts = {word: vocabulary.prompts(word) for word in missing}
-            rows = self.encode_prompts([text for word in missing for text in prompts[word]])
-            for word, block in zip(missing, rows.split(len(templates))):
-                self._words[word, templates] = F.normalize(block.mean(0), dim=-1)
+        # In blocks, since 10,000 names x 80 templates x 512 floats are 1.6 GB and the answer is 20 MB.
+        words_a_block = max(1, 16 * self.batch_size // len(templates))
+        blocks = [missing[i : i + words_a_block] for i in range(0, len(missing), words_a_block)]
+        prompts = [[text for word in block for text in vocabulary.prompts(word)] for block in blocks]
+        for block, rows in zip(blocks, self._rows(prompts)):
+            for word, ensemble in zip(block, rows.split(len(templates))):
+                self._words[word, templates] = F.normalize(ensemble.mean(0), dim=-1)
         return {word: self._words[word, templates] for word in words}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Whole sentences -> `(len(prompts), D)` float32 rows of length 1, on the CPU."""
-        unique = list(dict.fromkeys(prompts))
-        rows = self._compute(unique)
-        if len(unique) == len(prompts):
-            return rows
-        place = {text: index for index, text in enumerate(unique)}
-        return rows[torch.tensor([place[text] for text in prompts])]
+        """Whole sentences -> `(len(prompts), D)` float32 unit rows on the CPU; cached on disk, not in memory."""
+        return next(self._rows([list(prompts)])) if prompts else torch.zeros(0, self.clip.embed_dim)
 
-    def _compute(self, prompts: list[str]) -> Tensor:
+    def _rows(self, blocks: list[list[str]]) -> Iterator[Tensor]:
+        """One `(len(block), D)` a block."""
+        if self.cache_dir is not None:
+            store = self._open_store()
+            known = [text for block in blocks for text in block if text in store]
+            self._tokenize_long(known)
+            unique = dict.fromkeys(text for block in blocks for text in block)
+            store.build(unique, self._compute_records, progress=self.progress, desc="encoding text", unit="prompt")
+            for block in blocks:
+                yield torch.from_numpy(store.read(block)[0])
+            return
         from tqdm import tqdm
 
-        out = []
-        with tqdm(total=len(prompts), desc="encoding text", unit="prompt", delay=1, disable=not self.progress) as bar:
-            for start in range(0, len(prompts), self.batch_size):
-                batch = prompts[start : start + self.batch_size]
-                out.append(self.clip.encode_text(batch, normalize=True).float().cpu())
-                bar.update(len(batch))
-        return torch.cat(out)
+        total = sum(map(len, blocks))
+        with tqdm(total=total, desc="encoding text", unit="prompt", delay=1, disable=not self.progress) as bar:
+            for block in blocks:
+                unique_here = list(dict.fromkeys(block))
+                place = {text: index for index, text in enumerate(unique_here)}
+                rows = self._compute(unique_here)
+                bar.update(len(block))
+                yield rows[[place[text] for text in block]]
+
+    def _compute(self, prompts: list[str]) -> Tensor:
+        steps = range(0, len(prompts), self.batch_size)
+        batches = [self.clip.encode_text(prompts[i : i + self.batch_size], normalize=True) for i in steps]
+        return torch.cat([batch.float().cpu() for batch in batches])
+
+    def _compute_records(self, prompts: list[str]) -> list[Any]:
+        return [row[None] for row in self._compute(prompts).numpy()]
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            assert self.cache_dir is not None
+            key = self._key()
+            name = f"text-{key['weights'][:16]}-{key['tokenizer'][:8]}"
+            self._store = Store(self.cache_dir / name, key, shard_size=512, batch_size=512)
+        return self._store
+
+    def _tokenize_long(self, prompts: list[str]) -> None:
+        # A cached row must warn of a cut as a fresh one does. A token is at least one byte, so short prompts fit.
+        room = getattr(self.clip, "context_length", 77) - 2
+        long = [text for text in dict.fromkeys(prompts) if len(text.encode("utf-8", "replace")) > room]
+        if long:
+            self.clip.tokenize(long)
 
     def _key(self) -> dict[str, Any]:
         # A tokenizer can be injected, so the weights alone do not say what a prompt becomes.

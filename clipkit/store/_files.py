@@ -1,0 +1,118 @@
+"""Files that are complete or absent, and claims that end with their process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from clipkit.errors import ClipkitError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks, so one process a store there
+    fcntl = None  # type: ignore[assignment]
+
+
+class StoreError(ClipkitError):
+    """A store that cannot be used as asked: stale, foreign, damaged, or out of disk space. One line."""
+
+
+@contextmanager
+def claim(path: Path, *, wait: bool = False) -> Iterator[int | None]:
+    """Takes the right to write `path`: yields a descriptor of `path.tmp`, or None.
+
+    None means that `path` exists already or (`wait=False`) that a living process holds the claim. The lock goes away
+    with its process, however that ends, and the next owner reuses the same temporary file, so kills leave no litter.
+    On leaving without `commit` the temporary file is removed.
+    """
+    temporary = temporary_of(path)
+    fd = _lock(path, temporary, wait)
+    if fd is None:
+        yield None
+        return
+    try:
+        yield fd
+    finally:
+        # After a commit the name is gone, or belongs to somebody's newer claim: remove only our own file.
+        if _is_same(fd, temporary):
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        os.close(fd)
+
+
+def commit(fd: int, path: Path, chunks: list[bytes | memoryview]) -> None:
+    """Writes the claimed file and gives it its name: write, fsync, rename, fsync the folder.
+
+    Raises:
+        OSError: as the system says, for instance a full disk; `path` is then absent.
+    """
+    os.ftruncate(fd, 0)
+    os.lseek(fd, 0, os.SEEK_SET)
+    for chunk in chunks:
+        view = memoryview(chunk).cast("B")
+        while len(view):
+            view = view[os.write(fd, view) :]
+    os.fsync(fd)
+    os.replace(temporary_of(path), path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where `path` is written before it has its name."""
+    return path.with_name(path.name + ".tmp")
+
+
+def sweep(folder: Path) -> None:
+    """Removes temporary files that no living process claims."""
+    for temporary in sorted(folder.glob("*.tmp")):
+        with claim(temporary.with_name(temporary.name[: -len(".tmp")])):
+            pass
+
+
+def explain(error: OSError, path: Path, size: int, kept: str) -> StoreError:
+    """The line for a write that failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path.parent).free
+        reason = f"the disk is full ({size / 2**20:.2f} MiB needed, {free / 2**20:.2f} MiB free)"
+    else:
+        reason = f"cannot be written ({error.strerror or error})"
+    return StoreError(f"{path}: {reason}; {kept}; make room and run the same command again")
+
+
+def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
+    while not path.exists():
+        try:
+            fd = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise explain(error, path, 4096, "what was there before stays") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            os.close(fd)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+            raise StoreError(f"{path.parent}: this file system has no file locks; use a local disk") from None
+        # Between open and lock the former owner may have renamed or removed the file that we opened.
+        if _is_same(fd, temporary):
+            if not path.exists():
+                return fd
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        os.close(fd)
+    return None
+
+
+def _is_same(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -3,6 +3,7 @@
 from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
 from ._fpn import FPNDecoder
+from ._points import draw_points
 
 __all__ = [
     "BasicBlock",
@@ -13,4 +14,5 @@ __all__ = [
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
+    "draw_points",
 ]

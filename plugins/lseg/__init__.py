@@ -1,1 +1,11 @@
-"""LSeg."""
+"""LSeg: language-driven semantic segmentation (Li et al., ICLR 2022, arXiv:2201.03546)."""
+
+import clipkit.engine.nn_parts
+import clipkit.engine.seg_metrics
+import clipkit.engine.shapes_dataset  # noqa: F401
+
+from .model import LSeg
+from .text import ClipText, PrecomputedText
+from .towers import FrozenTower
+
+__all__ = ["ClipText", "FrozenTower", "LSeg", "PrecomputedText"]

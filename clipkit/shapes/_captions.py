@@ -41,7 +41,7 @@ def _phrase(item: Item, random: Random) -> str:
     if random.random() < 0.15 and not SMALL <= item.radius <= LARGE:
         words.append("small" if item.radius < SMALL else "large")
     with_noun = False
-    if random.random() < 0.5:
+    if random.random() < 0.6:
         with_noun = item.texture in TEXTURE_NOUNS and random.random() < 0.2
         if not with_noun:
             words.append(item.texture)
@@ -76,7 +76,7 @@ def _tag(items: list[Item], stuff: tuple[str, ...], random: Random) -> str:
 def caption(items: list[Item], stuff: tuple[int, ...], random: Random) -> str:
     """A caption as people write them: of some of the objects, in some of their properties."""
     names = tuple(STUFF[i] for i in stuff)
-    if random.random() < 0.12:
+    if random.random() < 0.08:
         return _tag(items, names, random)
     told = random.sample(items, len(items))
     if len(told) > 1 and random.random() < 0.2:

@@ -1,0 +1,20 @@
+"""The tiny CLIP that ships with clipkit."""
+
+from pathlib import Path
+
+import torch
+
+from clipkit.backbone import FrozenCLIP
+
+FOLDER = Path(__file__).parent / "tiny_clip"
+"""An ordinary open_clip folder: `open_clip_config.json` and float16 safetensors."""
+
+
+def tiny_clip(dense: str = "maskclip", device: str | torch.device | None = None) -> FrozenCLIP:
+    """The frozen tiny CLIP: 64 × 64 pixels, stride 8, embeddings of 128, pretrained on the captions of
+    `clipkit.shapes` by `configs/clip/tiny_shapes.py`. It knows that world and nothing else.
+
+    Args:
+        dense: variant of the dense map, see `FrozenCLIP.from_pretrained`.
+    """
+    return FrozenCLIP.from_pretrained(f"local-dir:{FOLDER}", dense=dense, device=device)

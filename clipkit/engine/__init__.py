@@ -26,7 +26,7 @@ _HOME = {
     "register_all": "register",
     "save_checkpoint": "checkpoint",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

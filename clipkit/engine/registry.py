@@ -1,4 +1,4 @@
-"""Registries of the scope `clipkit`: children of mmengine's roots, so that configs can mix clipkit's parts with mmseg's."""
+"""Registries of the scope `clipkit`: children of mmengine's roots, so a config can mix clipkit's and mmseg's parts."""
 
 from __future__ import annotations
 

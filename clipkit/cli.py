@@ -1,0 +1,81 @@
+"""The command `clipkit`. What a person can repair is one line and exit code 2; `CLIPKIT_DEBUG=1` shows tracebacks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from clipkit.errors import ClipkitError, did_you_mean, one_line
+
+COMMANDS = {
+    "train": ("clipkit.engine.train", "train what a config says"),
+    "test": ("clipkit.engine.test", "score a checkpoint, with any labels"),
+    "predict": ("clipkit.engine.predict", "images and labels in, pictures and masks out"),
+    "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
+    "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
+}
+
+# What a message alone explains. Anything else is a defect of clipkit or of a plugin, and keeps its traceback.
+_USER_ERRORS = (ClipkitError, ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from clipkit import __version__
+
+        print(f"clipkit {__version__}")
+        return 0
+    return run(argv[0], argv[1:])
+
+
+def run(command: str, argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand by name, errors as one line. `tools/*.py` are this call."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if command not in COMMANDS:
+            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
+        return _load(COMMANDS[command][0]).main(argv) or 0
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except _USER_ERRORS as error:
+        if os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    finally:
+        _close_process_group()
+
+
+def _load(name: str):
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
+            raise
+        line = f'this command needs {package}, which is not installed: pip install "clipkit[seg]"'
+        raise ClipkitError(line) from error
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "usage: clipkit COMMAND …   (clipkit COMMAND --help says more)\n\ncommands:\n" + "\n".join(lines)
+
+
+def _close_process_group() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""Checkpoints that a kill cannot spoil and a stranger cannot arm: written aside and renamed, holding only tensors and
+plain Python values, and read without unpickling anything else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from clipkit.errors import ClipkitError, one_line
+
+_PARTIAL = ".partial"
+_HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
+
+
+def save_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None:
+    """Writes `plain(checkpoint)`: to a file beside `path`, fsync, rename, fsync of the folder. At any moment `path` is
+    absent, the old file, or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        with open(partial, "wb") as stream:
+            torch.save(plain(checkpoint), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ClipkitError(
+            f"{path}: the checkpoint could not be written ({error.strerror}); the ones before it are untouched"
+        ) from error
+    _fsync_folder(path.parent)
+
+
+def write_text(text: str, path: str | os.PathLike) -> None:
+    """Replaces a small text file whole, by the same steps as `save_checkpoint`."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
+    with open(partial, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+    _fsync_folder(path.parent)
+
+
+def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:
+    """Reads a checkpoint: `.safetensors`, or torch's format with `weights_only=True`.
+
+    Args:
+        mmap: leave tensors on disk until used; for reading `meta` alone.
+
+    Returns:
+        a dict; a bare state dict comes back as `{'state_dict': …}`.
+
+    Raises:
+        ClipkitError: no such file, not a checkpoint, or one that holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file"
+        raise ClipkitError(f"{path}: {what}{_beside(path)}")
+    if path.suffix == ".safetensors":
+        return {"state_dict": _load_safetensors(path, map_location)}
+    try:
+        loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
+    except pickle.UnpicklingError as error:
+        raise ClipkitError(f"{path}: {_refusal(str(error))}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error)[:120]})") from error
+    if not isinstance(loaded, dict):
+        raise ClipkitError(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
+    return loaded if "state_dict" in loaded else {"state_dict": loaded}
+
+
+def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
+    """Checkpoints of a run to resume from, best first: the one `last_checkpoint` points to, then by iteration. The
+    pointer may be missing or stale after a kill; the files never are half written."""
+    folder = Path(work_dir)
+    numbered = sorted(
+        ((int(match[1]), file) for file in folder.glob("*.pth") if (match := re.fullmatch(r"\w+?_(\d+)", file.stem))),
+        reverse=True,
+    )
+    found = [file for _, file in numbered if file.stem.startswith(("iter_", "epoch_"))]
+    pointer = folder / "last_checkpoint"
+    if pointer.is_file():
+        last = folder / Path(pointer.read_text(encoding="utf-8", errors="replace").strip()).name
+        if last in found:
+            found.remove(last)
+            found.insert(0, last)
+    return found
+
+
+def clean_partial(folder: str | os.PathLike) -> None:
+    """Removes what killed writers left."""
+    for file in Path(folder).glob(f"*{_PARTIAL}"):
+        file.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """The same data in types that `weights_only=True` reads: tensors, numbers, strings, None, and lists, tuples and
+    dicts of them. numpy arrays become tensors; anything else becomes its text."""
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return value
+    if isinstance(value, torch.Tensor):  # Parameter and other subclasses carry code of their own
+        return value.detach().cpu().as_subclass(torch.Tensor)
+    if isinstance(value, np.generic):  # before float: np.float64 is one
+        return value.item()
+    for kind in (bool, int, float, str, bytes):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, dict):
+        items = [(plain(key), plain(item)) for key, item in value.items()]
+        return OrderedDict(items) if isinstance(value, OrderedDict) else dict(items)
+    if isinstance(value, (list, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(plain(item) for item in value)
+    return str(value)
+
+
+def pack_message_hub(hub: MessageHub) -> dict[str, Any]:
+    """mmengine's log history as tensors (its own state dict holds objects of its classes)."""
+    state = hub.state_dict()
+    curves = {}
+    for name, buffer in state["log_scalars"].items():
+        values, counts = (part[-_HISTORY:].copy() for part in buffer.data)
+        curves[name] = {"values": torch.from_numpy(values), "counts": torch.from_numpy(counts)}
+    return {"log_scalars": curves, "runtime_info": state["runtime_info"], "resumed_keys": dict(state["resumed_keys"])}
+
+
+def unpack_message_hub(packed: dict[str, Any]) -> dict[str, Any]:
+    """What `MessageHub.load_state_dict` takes; curves that are not clipkit's are dropped."""
+    curves = OrderedDict()
+    for name, curve in packed.get("log_scalars", {}).items():
+        if isinstance(curve, dict) and "values" in curve:
+            curves[name] = HistoryBuffer(curve["values"].tolist(), curve["counts"].tolist())
+    info = packed.get("runtime_info", {})
+    known = {*curves, *info}
+    resumed = {key: value for key, value in packed.get("resumed_keys", {}).items() if key in known}
+    return {"log_scalars": curves, "runtime_info": info, "resumed_keys": resumed}
+
+
+def _refusal(message: str) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`([\w.]+)`", message)
+    if found and "not an allowed global" in message:
+        return (
+            f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
+            "author for a plain state dict or .safetensors"
+        )
+    return f"not a checkpoint that can be read safely ({one_line(message)[:120]})"
+
+
+def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=str(map_location))
+    except (SafetensorError, OSError) as error:
+        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error)[:120]})") from error
+
+
+def _beside(path: Path) -> str:
+    folder = path if path.is_dir() else path.parent
+    names = sorted(_names(folder))
+    return f"; there is {', '.join(names[-6:])}" if names else ""
+
+
+def _names(folder: Path) -> Iterator[str]:
+    if folder.is_dir():
+        for pattern in ("*.pth", "*.pt", "*.safetensors"):
+            yield from (file.name for file in folder.glob(pattern))
+
+
+def _fsync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # not every file system opens folders
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

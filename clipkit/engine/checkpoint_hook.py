@@ -1,0 +1,107 @@
+"""mmengine's checkpoint hook in the order that survives a kill: write the new file, move the pointer, then delete."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+
+from clipkit.engine.checkpoint import clean_partial, write_text
+from clipkit.engine.registry import HOOKS
+from clipkit.errors import did_you_mean
+
+
+@HOOKS.register_module(name=["CheckpointHook", "AtomicCheckpointHook"])
+class AtomicCheckpointHook(CheckpointHook):
+    """Saves every `interval` iterations, keeps `max_keep_ckpts`, and the best by `save_best`.
+
+    mmengine deletes the oldest file before the new one is written and rewrites the pointer in place; a kill in between
+    would leave neither. Here both come after the new file is on disk.
+
+    Args:
+        interval: iterations between checkpoints.
+        by_epoch: count epochs instead. Runs that must resume exactly count iterations.
+        max_keep_ckpts: how many to keep besides the best; -1 keeps all.
+        **kwargs: of mmengine's `CheckpointHook` (`save_best`, `rule`, `save_last`, …).
+    """
+
+    def __init__(self, interval: int = 500, by_epoch: bool = False, max_keep_ckpts: int = 2, **kwargs: Any) -> None:
+        known = {*inspect.signature(CheckpointHook.__init__).parameters} - {"self", "kwargs"}
+        unknown = sorted(set(kwargs) - known)  # mmengine would pass them on, and fail at the first checkpoint
+        if unknown:
+            raise ValueError(f'no argument "{unknown[0]}"; {did_you_mean(unknown[0], known)}')
+        super().__init__(interval=interval, by_epoch=by_epoch, max_keep_ckpts=max_keep_ckpts, **kwargs)
+
+    def before_train(self, runner: Any) -> None:
+        # mmengine's own version also builds a deprecated file client, and removes files before anything is written.
+        name = Path(runner.work_dir).name
+        self.out_dir = os.path.join(self.out_dir, name) if self.out_dir else runner.work_dir
+        Path(self.out_dir).mkdir(parents=True, exist_ok=True)
+        if is_main_process():
+            clean_partial(self.out_dir)
+        self.file_backend = _RemoveLater(LocalBackend())
+        hub = runner.message_hub
+        kept = list(hub.get_info("keep_ckpt_ids", []))
+        self.keep_ckpt_ids = deque(kept[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else kept)
+        if self.save_best is not None:
+            if len(self.key_indicators) == 1:
+                self.best_ckpt_path = hub.get_info("best_ckpt")
+            else:
+                self.best_ckpt_path_dict = {key: hub.get_info(f"best_ckpt_{key}") for key in self.key_indicators}
+        runner.logger.info(f"checkpoints go to {self.out_dir}")
+
+    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict) -> None:
+        outdated = []
+        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = os.path.join(self.out_dir, name)
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            **self.args,
+        )
+        if is_main_process():
+            write_text(self.last_ckpt, Path(runner.work_dir) / "last_checkpoint")
+            for old in outdated:
+                Path(self.out_dir, old).unlink(missing_ok=True)
+
+    def _save_best_checkpoint(self, runner: Any, metrics: dict) -> None:
+        super()._save_best_checkpoint(runner, metrics)
+        kept = [getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values()]
+        self.file_backend.flush(kept)
+
+
+class _RemoveLater:
+    """A file backend whose removals wait for `flush`."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._waiting: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self._waiting.append(str(path))
+
+    def flush(self, kept: list[Any]) -> None:
+        keep = {str(path) for path in kept if path}
+        for path in self._waiting:
+            if path not in keep:
+                Path(path).unlink(missing_ok=True)
+        self._waiting.clear()

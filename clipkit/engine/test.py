@@ -1,0 +1,96 @@
+"""`clipkit test CONFIG CHECKPOINT`, with the trained labels or with others."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clipkit.engine.train import add_common
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `clipkit test`."""
+    parser = argparse.ArgumentParser(
+        prog="clipkit test", description="Score a checkpoint on the config's test data, with any labels."
+    )
+    parser.add_argument("config", help="a config file, or the name of an installed one")
+    parser.add_argument("checkpoint", help="what `clipkit train` wrote, e.g. work_dirs/…/iter_1000.pth")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--labels", help='classes instead of the trained ones: "cat, dog; puppy, grass"')
+    labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
+    parser.add_argument("--out", metavar="FILE", help="write the scores as JSON")
+    parser.add_argument("--work-dir", help="where logs go (default: work_dirs/<config name>)")
+    add_common(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Tests; returns the exit code."""
+    args = parser().parse_args(argv)
+    from clipkit.engine.build import build_runner
+    from clipkit.engine.checkpoint import write_text
+    from clipkit.engine.config import parse_options
+    from clipkit.engine.friendly import friendly_build
+
+    vocabulary = read_labels(args.labels, args.labels_file)
+    runner = build_runner(
+        args.config,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+        cfg_options=parse_options(args.cfg_options),
+        checkpoint=args.checkpoint,
+        for_training=False,
+    )
+    with friendly_build():
+        scores = run_test(runner, vocabulary)
+    if args.out and runner.rank == 0:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        names = list(vocabulary.names) if vocabulary is not None else None
+        record = {"config": args.config, "checkpoint": args.checkpoint, "labels": names, "scores": _numbers(scores)}
+        write_text(json.dumps(record, indent=1) + "\n", args.out)
+    return 0
+
+
+def read_labels(labels: str | None, labels_file: str | None) -> Any:
+    """A `Vocabulary` of `--labels` or `--labels-file`; None if neither was given."""
+    if labels is None and labels_file is None:
+        return None
+    from clipkit.text import Vocabulary
+
+    return Vocabulary.from_file(labels_file) if labels_file is not None else Vocabulary.parse(labels)
+
+
+def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:
+    """Runs the runner's test loop, with `vocabulary` instead of the trained classes if it is given.
+
+    The hook point: the model and, where it has one, each metric takes the new classes by
+    `set_labels(vocabulary: clipkit.text.Vocabulary)`, called after the weights are loaded.
+
+    Raises:
+        ClipkitError: the model's classes cannot be changed.
+    """
+    if vocabulary is not None:
+        from clipkit.errors import ClipkitError
+
+        model = runner.bare_model
+        if not callable(getattr(model, "set_labels", None)):
+            raise ClipkitError(f"{type(model).__name__} has fixed classes: leave --labels out")
+        runner._test_loop = runner.build_test_loop(runner._test_loop)
+        runner.load_or_resume()
+        model.set_labels(vocabulary)
+        for metric in runner.test_loop.evaluator.metrics:
+            if callable(getattr(metric, "set_labels", None)):
+                metric.set_labels(vocabulary)
+    return runner.test()
+
+
+def _numbers(scores: dict[str, Any]) -> dict[str, Any]:
+    def number(value: Any) -> Any:
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        return value if isinstance(value, (bool, int, float, str, list, dict, type(None))) else str(value)
+
+    return {str(key): number(value) for key, value in scores.items()}

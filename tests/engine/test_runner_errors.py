@@ -1,0 +1,123 @@
+"""What a person can get wrong in a config ends in one line that says what is known."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny_parts
+
+from clipkit import cli
+from clipkit.engine.build import build_runner, prepare_config
+from clipkit.engine.config import find_config, parse_options
+from clipkit.errors import ClipkitError
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(tiny_parts.CONFIG)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("train_cfg.max_iter=3", '"train_cfg" has no "max_iter"; did you mean "max_iters"'),
+        ("train_dataloader.batchsize=3", 'did you mean "batch_size"'),
+        ("optim_wrapper.optimizer.lrr=2", 'did you mean "lr"'),
+        ("param_scheduler.3.power=2", '"param_scheduler" is a list of 1'),
+        ("foo.bar=1", 'the config has no "foo"'),
+        ("model.dim2=3", 'did you mean "dim"'),
+        ("model.dim.x=3", '"model.dim" is 6'),
+        ("default_hooks.chekpoint=None", 'did you mean "checkpoint"'),
+        ("plugins=['lsge']", 'unknown plugin "lsge"; did you mean "lseg"'),
+        ("model.type=TinyLiner", 'no model "TinyLiner"; did you mean "TinyLinear"'),
+        ("model.type=clipkit.TinyLiner", 'did you mean "clipkit.TinyLinear"'),
+        ("model.type=mmsegg.X", 'there is no scope "mmsegg"'),
+        ("model.dim=six", "TinyLinear: "),
+        ("custom_hooks=[{'type': 'EMAHook', 'momentums': 1}]", 'no argument "momentums"'),
+        ("default_hooks.checkpoint={'type': 'CheckpointHook', 'intervall': 3}", 'did you mean "interval"'),
+        ("no_equals_sign", "write key=value"),
+    ],
+)
+def test_one_line_that_says_what_is_known(config, tmp_path, option, said, capsys):
+    code = cli.run("train", [str(config), "--work-dir", str(tmp_path / "w"), "--cfg-options", option])
+    error = capsys.readouterr().err.strip()
+    assert code == 2
+    assert said in error
+    assert "\n" not in error.split("error: ")[-1]
+
+
+def test_debug_keeps_the_traceback(config, monkeypatch):
+    monkeypatch.setenv("CLIPKIT_DEBUG", "1")
+    with pytest.raises(ClipkitError):
+        cli.run("train", [str(config), "--cfg-options", "foo=1"])
+
+
+def test_unknown_config_file_command_and_checkpoint(config, tmp_path, capsys):
+    assert cli.run("train", ["no/such.py"]) == 2
+    assert "no config no/such.py" in capsys.readouterr().err
+    assert cli.main(["trian"]) == 2
+    assert 'did you mean "train"' in capsys.readouterr().err
+    assert cli.run("test", [str(config), str(tmp_path / "x.pth"), "--work-dir", str(tmp_path / "w")]) == 2
+    assert "no such checkpoint file" in capsys.readouterr().err
+
+
+def test_broken_config_names_the_file(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("model = dict(type=\n")
+    with pytest.raises(ClipkitError, match=r"broken\.py: the config cannot be read"):
+        build_runner(path)
+
+
+def test_options_that_are_read_are_taken(config):
+    options = {
+        "train_cfg.max_iters": 3,
+        "train_dataloader.num_workers": 2,  # read by the data loader though the config has it not
+        "optim_wrapper.clip_grad.max_norm": 1.0,  # a new argument may have anything below it
+        "randomness.deterministic": True,
+        "param_scheduler.0.power": 0.5,
+        "model.dropout": 0.0,
+    }
+    cfg = prepare_config(config, cfg_options=options)
+    assert cfg.train_cfg.max_iters == 3
+    assert cfg.optim_wrapper.clip_grad.max_norm == 1.0
+    assert cfg.param_scheduler[0].power == 0.5
+
+
+def test_values_of_options():
+    parsed = parse_options(["a=1", "b.c=red circle, blue square", "d=[1, 2]", "e=true", "f=None", "g=[x,y]", "h=p=q"])
+    assert parsed == {
+        "a": 1,
+        "b.c": "red circle, blue square",
+        "d": [1, 2],
+        "e": True,
+        "f": None,
+        "g": ["x", "y"],
+        "h": "p=q",
+    }
+
+
+def test_config_by_path_comes_first(config, monkeypatch):
+    monkeypatch.chdir(config.parent)
+    assert find_config("tiny.py").resolve() == config.resolve()
+
+
+def test_amp_on_a_cpu_is_bf16_or_one_line(config, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("speaks of machines without a GPU")
+    with pytest.raises(ClipkitError, match="--amp fp16 needs a CUDA device"):
+        build_runner(config, amp="fp16", work_dir=tmp_path).train()
+    build_runner(config, amp=True, work_dir=tmp_path / "b", cfg_options={"train_cfg.max_iters": 2}).train()
+
+
+def test_unknown_vis_and_launcher(config, tmp_path):
+    with pytest.raises(ClipkitError, match='did you mean "wandb"'):
+        build_runner(config, vis="wandbb", work_dir=tmp_path)
+    with pytest.raises(ClipkitError, match='unknown launcher "torch"'):
+        build_runner(config, launcher="torch", work_dir=tmp_path)

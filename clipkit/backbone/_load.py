@@ -31,7 +31,7 @@ _IMAGE_POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_e
 _TEXT_POSITIONS = ("positional_embedding", "text.positional_embedding")
 
 
-def load_weights(path: str | Path, architecture: nn.Module, *, name: str = "") -> dict[str, Tensor]:
+def load_weights(path: str | Path, architecture: nn.Module, *, name: str = "", skip: str = "") -> dict[str, Tensor]:
     """Reads any supported file and returns exactly the keys and shapes of `architecture.state_dict()`.
 
     Understood: OpenAI's TorchScript `.pt`, plain state dicts (`.pt`, `.pth`, `.bin`; also inside `state_dict`, with
@@ -43,6 +43,7 @@ def load_weights(path: str | Path, architecture: nn.Module, *, name: str = "") -
         path: the file, or a transformers folder.
         architecture: the open_clip model (may be on the meta device, except for `.npz`).
         name: what to call the architecture in messages.
+        skip: prefix of keys to leave out ('text.' where the text tower could not be built), or ''.
 
     Returns:
         State dict on the CPU in the file's dtypes, ready for `architecture.load_state_dict`.
@@ -66,6 +67,8 @@ def load_weights(path: str | Path, architecture: nn.Module, *, name: str = "") -
     if quick_gelu is not None:
         check_activation(path, quick_gelu, architecture, name)
     expected = architecture.state_dict()
+    if skip:
+        state = {key: value for key, value in state.items() if not key.startswith(skip)}
     state = _to_layout(state, architecture, expected)
     _resize_positions(path, state, expected, architecture, name)
     return _fit(path, state, expected, name)

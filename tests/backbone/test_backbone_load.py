@@ -123,6 +123,17 @@ def test_safetensors_and_custom_text_layout(tmp_path):
     assert_same(load_weights(tmp_path / "c.safetensors", model), model)
 
 
+def test_image_side_alone_where_the_text_tower_could_not_be_built(tmp_path):
+    whole = closed_form_(open_clip.CustomTextCLIP(**SMALL))
+    torch.save(whole.state_dict(), tmp_path / "w.pt")
+    image_side = closed_form_(open_clip.CustomTextCLIP(**SMALL), scale=0.5)
+    image_side.text = torch.nn.Identity()
+    image_side.load_state_dict(load_weights(tmp_path / "w.pt", image_side, skip="text."))
+    torch.testing.assert_close(image_side.visual.proj, whole.visual.proj)
+    with pytest.raises(ValueError, match="that CustomTextCLIP has not"):
+        load_weights(tmp_path / "w.pt", image_side)
+
+
 def test_position_tables_are_resized_as_open_clip_does(tmp_path):
     small, large = clip(), clip(image_size=(48, 64))
     torch.save(small.state_dict(), tmp_path / "small.pt")

@@ -32,7 +32,17 @@ def compute(ids: list[str], log: Path) -> list[dict[str, np.ndarray]]:
     return out
 
 
+def slow_write(fd: int, data: memoryview) -> int:
+    """Writes a piece, so that a kill finds half-written files."""
+    time.sleep(0.001)
+    return system_write(fd, data[:2048])
+
+
+system_write = os.write
+
+
 def work(folder: Path, log: Path, rank: int, world: int) -> None:
+    os.write = slow_write
     for stop in (30, 45):  # the second call appends
         store = Store(folder, {"weights": "abc"}, shard_size=3, batch_size=3)
         store.build(IDS[:stop], lambda ids: compute(ids, log), rank=rank, world_size=world, progress=False)
@@ -64,18 +74,19 @@ def tree(folder: Path) -> dict[str, bytes]:
 def main(root: Path, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     compute(IDS[:3], root / "warm.log")  # numpy's own late imports, before the forks
-    spans = {}
     for world in (1, 2, 3, 4):
-        begun = time.monotonic()
         assert wait(start(root / f"whole-{world}", root / "whole.log", world)) == [0] * world
-        spans[world] = time.monotonic() - begun
         assert tree(root / f"whole-{world}") == tree(root / "whole-1")
     expected = tree(root / "whole-1")
     for trial in range(kills):
         world = trial % 4 + 1
         folder, log = root / f"store-{trial}", root / f"{trial}.log"
         pids = start(folder, log, world)
-        time.sleep(rng.uniform(0, spans[world]))
+        # A random moment of a random shard; waiting for progress keeps the kills in the run on a slow machine too.
+        target = rng.randrange(SHARDS)
+        while len(list(folder.glob("shard-*.safetensors"))) < target:
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.02))
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         wait(pids)

@@ -1,7 +1,7 @@
 """Attention of the last block, taken apart: what the dense variants need of a transformer block.
 
-open_clip 3.x keeps `nn.MultiheadAttention` and 4.x its own class; both have `in_proj_weight`, `in_proj_bias`, `out_proj`
-and `num_heads`, and only those are read here. timm keeps one fused `qkv` layer, EVA sometimes three.
+open_clip 3.x keeps `nn.MultiheadAttention` and 4.x its own class; both have `in_proj_weight`, `in_proj_bias`,
+`out_proj` and `num_heads`, and only those are read here. timm keeps one fused `qkv` layer, EVA sometimes three.
 """
 
 from __future__ import annotations

@@ -2,132 +2,105 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
 
+from clipkit.backbone._load import load_weights
+from clipkit.backbone._load_source import Source, find_source
 from clipkit.backbone._text import MissingText
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-_STUB_TEXT = {"context_length": 77, "vocab_size": 2, "width": 8, "heads": 1, "layers": 1}
+# Built in place of a Hugging Face text tower that is not here, then thrown away.
+_STUB_TEXT = {"context_length": 8, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
 
 
 def build(name: str, pretrained: str | None, precision: str, device: str | torch.device | None) -> dict[str, Any]:
-    """Keyword arguments for `ClipModel`: `model`, `name`, `model_cfg`."""
+    """Keyword arguments for `ClipModel`: `model`, `name`, `tokenizer_name`, `model_cfg`, `preprocess_cfg`."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; known: {', '.join(PRECISIONS)}")
-    config = _config(name)
-    path = _weight_file(name, pretrained, config)
-    tag = None if path else pretrained
-    if tag:
-        _check_tag(name, tag, config)
-    target = torch.device(device if device is not None else "cpu")
-    model = _create(name, tag, config, precision, target, load=path is None)
-    if path is not None:
-        _load_file(model, path, name, config)
-    return {"model": model, "name": name, "model_cfg": config}
+    source = find_source(name, pretrained)
+    config = source.model_cfg or _hub_config(name)
+    model = _create(source, config, precision, torch.device(device if device is not None else "cpu"))
+    return {
+        "model": model,
+        "name": name,
+        "tokenizer_name": source.tokenizer,
+        "model_cfg": config,
+        "preprocess_cfg": source.preprocess_cfg,
+    }
 
 
-def _config(name: str) -> dict[str, Any]:
-    schema, _, rest = name.partition(":")
-    if schema == "local-dir" and rest:
-        folder = Path(rest)
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{name!r}: there is no folder {folder}")
-        if not (folder / "open_clip_config.json").is_file():
-            raise FileNotFoundError(f"{folder} has no open_clip_config.json; save_open_clip_folder writes one")
+def _hub_config(name: str) -> dict[str, Any]:
     try:
-        config = open_clip.get_model_config(name.replace("/", "-") if rest == "" else name)
+        return open_clip.get_model_config(name)
     except Exception as error:
-        raise ValueError(f"{name!r}: its configuration cannot be read: {_line(error)}") from error
-    if config is None:
-        close = difflib.get_close_matches(name, open_clip.list_models(), 3, 0.4)
-        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"{name!r} is no open_clip model, no 'local-dir:/folder', no 'hf-hub:owner/name'{hint}")
-    return deepcopy(config)
+        raise ValueError(f"{name!r}: its configuration cannot be read from the hub: {_line(error)}") from error
 
 
-def _weight_file(name: str, pretrained: str | None, config: dict[str, Any]) -> Path | None:
-    if pretrained is None:
-        return None
-    if ":" in name and name.split(":")[0] in ("local-dir", "hf-hub"):
-        raise ValueError(f"pretrained={pretrained!r}: {name!r} brings its own weights; leave pretrained out")
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    if pretrained in tags or open_clip.get_pretrained_cfg(name, pretrained):
-        return None
-    path = Path(pretrained)
-    if path.exists():
-        return path
-    if path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"pretrained={pretrained!r}: there is no such file")
-    raise ValueError(
-        f"pretrained={pretrained!r} is no tag of {name!r} and no file; its tags: {', '.join(tags) or 'none'}"
-    )
-
-
-def _check_tag(name: str, tag: str, config: dict[str, Any]) -> None:
-    trained = bool((open_clip.get_pretrained_cfg(name, tag) or {}).get("quick_gelu", False))
-    built = bool(config.get("quick_gelu", False))
-    if trained == built:
-        return
-    plain = name.removesuffix("-quickgelu")
-    other = f"{plain}-quickgelu" if trained else plain
-    kinds = ("QuickGELU", "GELU") if trained else ("GELU", "QuickGELU")
-    raise ValueError(
-        f"tag {tag!r} was trained with {kinds[0]}, but {name!r} is built with {kinds[1]}: use the name {other!r}"
-    )
-
-
-def _create(
-    name: str, tag: str | None, config: dict[str, Any], precision: str, device: torch.device, load: bool
-) -> Any:
-    options: dict[str, Any] = {"precision": precision, "device": device, "load_weights": load, "pretrained_text": False}
-    hf_name = config.get("text_cfg", {}).get("hf_model_name")
-    reason = ""
-    if hf_name and not _hf_config_here(hf_name):
-        reason = (
-            f"{name!r} has the Hugging Face text tower {hf_name!r}, which is not here: download it once with a network; "
-            "its visual side works without"
-        )
+def _create(source: Source, config: dict[str, Any], precision: str, device: torch.device) -> Any:
+    downloads = source.tag is not None or source.kind == "hub"
+    options: dict[str, Any] = {"pretrained_text": False, "load_weights": downloads}
+    if config.get("quick_gelu"):
+        options["force_quick_gelu"] = True
+    reason = missing_text(source.name, config)
+    if reason:
+        if downloads:
+            raise ValueError(f"{reason}; to use its image tower alone, give the weights as a local file")
         options["text_cfg"] = _STUB_TEXT
-        if load and (tag or ":" in name):
-            raise ValueError(reason.replace("its visual side works without", "or pass the weights as a local file"))
     try:
-        with _quiet():
-            model = open_clip.create_model(name, tag, **options)
+        with _quiet(), source.factory_name() as factory_name:
+            model = open_clip.create_model(factory_name, source.tag, precision=precision, device=device, **options)
     except Exception as error:
-        what = f"{name!r} with weights {tag!r}" if tag else repr(name)
+        what = f"{source.name!r} with weights {source.tag!r}" if source.tag else repr(source.name)
         raise ValueError(f"{what} cannot be built: {_line(error)}") from error
     if reason:
-        model.text = MissingText(reason)
+        model.text = MissingText(f"{reason}; its image side works")
+    if source.weights is not None:
+        skip = "text." if reason else ""
+        model.load_state_dict(load_weights(source.weights, model, name=source.name, skip=skip))
     return model
 
 
-def _hf_config_here(hf_name: str) -> bool:
+def missing_text(name: str, config: dict[str, Any]) -> str:
+    """Why the text tower of this configuration cannot be built here, or ''."""
+    wanted = config.get("text_cfg", {}).get("hf_model_name")
+    if not wanted:
+        return ""
     try:
         from transformers import AutoConfig
-
-        AutoConfig.from_pretrained(hf_name)
-    except Exception:
-        return False
-    return True
-
-
-def _load_file(model: Any, path: Path, name: str, config: dict[str, Any]) -> None:
+    except ImportError:
+        return f"{name!r} has the Hugging Face text tower {wanted!r}: pip install transformers"
     try:
-        with _quiet():
-            open_clip.load_checkpoint(
-                model, str(path), strict=not isinstance(getattr(model, "text", None), MissingText)
-            )
-    except Exception as error:
-        raise ValueError(f"{path}: not weights of {name!r}: {_line(error)}") from error
+        AutoConfig.from_pretrained(wanted, local_files_only=not hub_reachable())
+    except Exception:
+        return (
+            f"{name!r} has the Hugging Face text tower {wanted!r}, which is not on this machine and not to be reached"
+        )
+    return ""
+
+
+def hub_reachable(seconds: float = 3.0) -> bool:
+    """Whether Hugging Face answers. Asked first, because its client repeats each failed request for half a minute."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return False
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
 
 
 @contextmanager

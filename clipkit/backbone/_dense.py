@@ -3,10 +3,10 @@
 With `n = ln_1(x)`, heads of width d, `s = d^-0.5`, and `A` the attention weights over all tokens, class token included:
 
     vanilla    y = x + out(softmax(q kᵀ s) v),                     z = y + mlp(ln_2 y)
-    maskclip   y = x + out(v),                                     z = y + mlp(ln_2 y)   (Zhou et al. 2022, section 3.2)
+    maskclip   y = x + out(v),                                     z = y + mlp(ln_2 y)   (Zhou et al. 2022, 3.2)
     sclip      y = x + out((softmax(q qᵀ s) + softmax(k kᵀ s)) v), z = y + mlp(ln_2 y)   (Wang et al. 2023, eq. 4)
-    clearclip  z = out(softmax(q qᵀ s) v)                                                (Lan et al. 2024, section 3)
-    naclip     z = out(softmax(k kᵀ s + G) v)                                            (Hajimiri et al. 2024, section 3)
+    clearclip  z = out(softmax(q qᵀ s) v)                                                (Lan et al. 2024, 3)
+    naclip     z = out(softmax(k kᵀ s + G) v)                                            (Hajimiri et al. 2024, 3)
 
 `G[i, j] = exp(-|p_i - p_j|² / (2·5²))` on the patch grid, 0 for the class token's row and column. `out` includes the
 block's layer scale. `z` then goes through the tower's final norm and projection. Where a tower turns queries and keys

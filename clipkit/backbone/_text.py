@@ -1,4 +1,4 @@
-"""The text tower: open_clip keeps it at the root of `CLIP` and under `.text` of `CustomTextCLIP`; here it has one face."""
+"""The text tower: open_clip keeps it at the root of `CLIP` and under `.text` of `CustomTextCLIP`; here it is one."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class TextTower:
         if kind == "argmax":
             return ids.argmax(dim=-1)
         if kind == "eos":
-            eos = getattr(self.model, "text_eos_id", None) or getattr(self.text, "eos_id", None)
-            return (ids == eos).int().argmax(dim=-1)
+            eos: Any = getattr(self.model, "text_eos_id", None) or getattr(self.text, "eos_id", None)
+            return ids.eq(eos).int().argmax(dim=-1)
         return None
 
     @property

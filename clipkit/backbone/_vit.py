@@ -220,7 +220,8 @@ class TimmViT(ViTTower):
             grid = (x.shape[1], x.shape[2])
             x = x.flatten(1, 2)
         else:
-            grid = tuple(int(n) for n in trunk.patch_embed.dynamic_feat_size((height, width)))
+            rows, columns = trunk.patch_embed.dynamic_feat_size((height, width))
+            grid = (int(rows), int(columns))
         table = trunk.pos_embed
         if table is not None and grid != self.old:
             table = resized_positions(table, self.old, grid, 0 if trunk.no_embed_class else self.prefix)

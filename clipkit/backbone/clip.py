@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
+from clipkit.backbone._build import hub_reachable
 from clipkit.backbone._choose_tower import choose_tower
 from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
@@ -31,12 +32,16 @@ class ClipModel(nn.Module):
         name: what to call it in messages, caches and stores.
         dense: the dense variant of `features`, one of maskclip, sclip, clearclip, naclip, vanilla.
         tokenizer: `list[str] -> (N, L) int64`; default: the one open_clip has for `name`, built at first use.
-        preprocess_cfg: open_clip's keys `mean`, `std`, `size`, `interpolation`, `resize_mode`; default: the model's own.
+        tokenizer_name: what to ask open_clip for instead of `name`.
+        preprocess_cfg: open_clip's `mean`, `std`, `size`, `interpolation`, `resize_mode`; default: the model's own.
         model_cfg: open_clip's model configuration; `save_open_clip_folder` needs it.
 
     Raises:
         ValueError: `dense` is unknown, or this tower cannot give that variant.
     """
+
+    _mean: Tensor
+    _std: Tensor
 
     def __init__(
         self,
@@ -45,18 +50,20 @@ class ClipModel(nn.Module):
         name: str = "custom",
         dense: str = "maskclip",
         tokenizer: Tokenizer | None = None,
+        tokenizer_name: str = "",
         preprocess_cfg: Mapping[str, Any] | None = None,
         model_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if dense not in VARIANTS:
             raise ValueError(f"dense={dense!r} is unknown; known: {', '.join(VARIANTS)}")
-        self.model = model
+        self.model: Any = model
         self.name = name
         self.dense_variant = dense
         self.model_cfg = dict(model_cfg) if model_cfg is not None else None
         self.preprocess_cfg = _preprocess_cfg(model, preprocess_cfg)
         self._tokenizer = tokenizer
+        self._tokenizer_name = tokenizer_name or ("" if name == "custom" else name)
         self._tower = choose_tower(model.visual)
         self._text = TextTower(model)
         self._hash: str | None = None
@@ -233,15 +240,20 @@ class ClipModel(nn.Module):
         raise NotImplementedError
 
     def _default_tokenizer(self) -> Tokenizer:
+        text_cfg = (self.model_cfg or {}).get("text_cfg", {})
+        wanted = text_cfg.get("hf_tokenizer_name", "")
+        local = self._tokenizer_name.startswith("local-dir:")  # then its files lie in the folder
         try:
-            return open_clip.get_tokenizer(
-                self.name if self.name != "custom" else "", context_length=self.context_length
-            )
+            if wanted and not local and not hub_reachable():
+                from transformers import AutoTokenizer
+
+                AutoTokenizer.from_pretrained(wanted, local_files_only=True)
+            return open_clip.get_tokenizer(self._tokenizer_name, context_length=self.context_length)
         except Exception as error:
-            first = " ".join(str(error).split())[:160]
+            kind = f"the Hugging Face tokenizer {wanted!r}" if wanted else "a tokenizer"
             raise ValueError(
-                f"{self.name!r} wants a tokenizer from Hugging Face that is not here ({first}); "
-                "pass tokenizer=, or run once with a network"
+                f"{self.name!r} wants {kind}, which is not on this machine and not to be reached: pass tokenizer=, or "
+                "run once with a network; the image side works without"
             ) from error
 
     def _normalised(self, images: Tensor) -> Tensor:

@@ -84,8 +84,8 @@ class TunableCLIP(ClipModel):
             if not chosen:
                 heads = ", ".join(sorted({key.split(".")[0] for key in named}))
                 raise ValueError(
-                    f"unfreeze({pattern!r}): no weight has such a name; use 'visual', 'text', 'logit_scale', 'all' or a "
-                    f"pattern such as 'visual.*'; names start with {heads}"
+                    f"{pattern!r}: no weight has such a name; use 'visual', 'text', 'logit_scale', 'all' or a pattern "
+                    f"such as 'visual.*'; names start with {heads}"
                 )
             for key in chosen:
                 if trains and named[key].dtype in (torch.float16, torch.bfloat16):
@@ -111,7 +111,7 @@ class TunableCLIP(ClipModel):
         """
         if tower not in ("visual", "text"):
             raise ValueError(f"tower={tower!r}: adapters go into 'visual' or 'text'")
-        blocks = self._text.blocks if tower == "text" else getattr(self._tower, "blocks", None)
+        blocks: Any = self._text.blocks if tower == "text" else getattr(self._tower, "blocks", None)
         if blocks is None:
             raise ValueError(f"adapters need a transformer; the image tower of {self.name!r} is none")
         for layer in range(len(blocks)) if layers is None else layers:

@@ -2,6 +2,7 @@
 
 from .contrastive import ContrastiveLoss, LogitScale
 from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
+from .fusion import Fusion
 from .multi_positive import MultiPositiveLoss
 from .pooling import pool_boxes, pool_masks
 from .sigmoid import SigmoidLoss
@@ -11,6 +12,7 @@ __all__ = [
     "CLIPTeacher",
     "ContrastiveLoss",
     "CosineDistillLoss",
+    "Fusion",
     "L1DistillLoss",
     "LogitScale",
     "MultiPositiveLoss",

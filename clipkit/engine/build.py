@@ -17,6 +17,7 @@ from clipkit.engine.friendly import friendly_build
 from clipkit.engine.plugins import load_plugins
 from clipkit.engine.register import register_all
 from clipkit.engine.runner import ClipkitRunner
+from clipkit.engine.variables import resolve_variables
 from clipkit.errors import ClipkitError, did_you_mean
 
 _DEFAULTS: dict[str, Any] = {
@@ -62,6 +63,7 @@ def prepare_config(
     register_all()
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
+    resolve_variables(cfg)
     _add_hook(cfg, "clipkit.ReseedHook")
     _add_hook(cfg, "clipkit.ClampHook")
     if not for_training:

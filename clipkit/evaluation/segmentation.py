@@ -34,12 +34,14 @@ def intersection_and_union(
         raise ValueError(f"target holds class id {bad}; allowed: 0..{num_classes - 1} and {ignore_index} (ignored)")
     known = (prediction >= 0) & (prediction < num_classes)
     hits = torch.bincount(target[prediction == target], minlength=num_classes)
-    union = torch.bincount(target, minlength=num_classes) + torch.bincount(prediction[known], minlength=num_classes) - hits
+    union = (
+        torch.bincount(target, minlength=num_classes) + torch.bincount(prediction[known], minlength=num_classes) - hits
+    )
     return hits, union
 
 
 def iou_per_class(intersection: Tensor, union: Tensor) -> Tensor:
-    """IoU_c = intersection_c / union_c in percent, (num_classes,) float64; NaN where the class occurs in neither map."""
+    """IoU_c = intersection_c / union_c in percent, (num_classes,) float64; NaN where neither map has the class."""
     return 100.0 * intersection.double() / union.double().where(union > 0, torch.nan)
 
 

@@ -58,7 +58,9 @@ def sliding_window(
     win_h, win_w = _pair(window, "window")
     step_h, step_w = _pair(stride, "stride")
     if step_h > win_h or step_w > win_w:
-        raise ValueError(f"stride {stride} is larger than window {window}: pixels between windows would get no prediction")
+        raise ValueError(
+            f"stride {stride} is larger than window {window}: pixels between windows would get no prediction"
+        )
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     batch, _, height, width = images.shape

@@ -1,5 +1,5 @@
-"""The decoder of DPT (Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021, arXiv:2103.13413, section 3),
-which LSeg uses. Maps of a ViT's blocks are reassembled into a pyramid of four strides and fused from coarse to fine."""
+"""The decoder of DPT (Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021, arXiv:2103.13413,
+section 3), which LSeg uses. Maps of a ViT's blocks are reassembled into a pyramid of four strides and fused from coarse to fine."""
 
 from collections.abc import Sequence
 
@@ -114,7 +114,7 @@ class FusionBlock(nn.Module):
             x = x + self.rcu1(skip)
         x = self.rcu2(x)
         size = size or (2 * x.shape[-2], 2 * x.shape[-1])
-        # The 1x1 convolution commutes with interpolation (its weights sum to one per pixel), and is 4x cheaper before it.
+        # A 1x1 convolution commutes with interpolation, whose weights sum to one, and before it costs a quarter.
         return F.interpolate(self.out_conv(x), size=size, mode="bilinear", align_corners=True)
 
 
@@ -165,7 +165,9 @@ class DPTDecoder(nn.Module):
             levels = channels
         self.laterals = nn.ModuleList(nn.Conv2d(c, features, 3, padding=1, bias=False) for c in levels)
         last = len(levels) - 1
-        self.fusions = nn.ModuleList(FusionBlock(features, skip=i != last, batch_norm=batch_norm) for i in range(last + 1))
+        self.fusions = nn.ModuleList(
+            FusionBlock(features, skip=i != last, batch_norm=batch_norm) for i in range(last + 1)
+        )
         self.out_channels = features
 
     def forward(self, maps: Sequence[Tensor], cls: Sequence[Tensor] | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A loss on drawn pixels instead of all (as PointRend's, Kirillov et al., CVPR 2020, section 3.3, but drawn blindly)."""
+"""Drawn pixels instead of all for a dense loss (as PointRend, Kirillov et al., CVPR 2020, section 3.3, but blindly)."""
 
 import torch
 import torch.nn.functional as F

@@ -32,4 +32,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=100),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=iterations, eta_min=0),
 ]
-custom_hooks = []
+custom_hooks = [dict(type="SegPictureHook", count=8)]
+visualizer = dict(type="mmseg.SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])

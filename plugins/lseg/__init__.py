@@ -1,7 +1,9 @@
 """LSeg: language-driven semantic segmentation (Li et al., ICLR 2022, arXiv:2201.03546)."""
 
 import clipkit.engine.nn_parts
+import clipkit.engine.seg_datasets
 import clipkit.engine.seg_metrics
+import clipkit.engine.seg_picture
 import clipkit.engine.shapes_dataset  # noqa: F401
 
 from .model import LSeg

@@ -1,5 +1,5 @@
 """LSeg on mmsegmentation's BaseSegmentor (Li et al., "Language-driven Semantic Segmentation", ICLR 2022,
-arXiv:2201.03546, section 3): pixels and labels meet in CLIP's text space, so that labels can be replaced at test time."""
+arXiv:2201.03546, section 3): pixels and labels meet in CLIP's text space, so that labels can change at test time."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -86,7 +86,9 @@ class LSeg(BaseSegmentor):
     def _build_image_side(self, tower: dict, decoder: dict) -> tuple[nn.Module, nn.Module]:
         if tower.get("type") == "FrozenTower":
             if self.text.clip is None:
-                raise ClipkitError("tower FrozenTower needs text=dict(clip=...): embeddings from a file hold no image tower")
+                raise ClipkitError(
+                    "tower FrozenTower needs text=dict(clip=...): embeddings from a file hold no image tower"
+                )
             tower.pop("type")
             built: nn.Module = FrozenTower(**tower)
             if "in_channels" not in decoder:
@@ -162,7 +164,9 @@ class LSeg(BaseSegmentor):
 
     def _logits(self, embedding: Tensor, text: Tensor) -> Tensor:
         """Pixel embeddings (B, D, h, w), unit rows (K, D) -> scaled cosines (B, K, h, w), float32."""
-        return self.logit_scale() * F.conv2d(F.normalize(embedding.float(), dim=1), text[:, :, None, None])
+        # Cosines in bf16 would round logits of 100 to 0.5: leave whatever autocast the caller is in.
+        with torch.autocast(embedding.device.type, enabled=False):
+            return self.logit_scale() * F.conv2d(F.normalize(embedding.float(), dim=1), text[:, :, None, None])
 
     def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
         """`inputs` (B, 3, H, W) -> logits of the current labels (B, K, H, W)."""
@@ -173,12 +177,13 @@ class LSeg(BaseSegmentor):
         return self.encode_decode(inputs)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """loss = mean over pixels of -log softmax_k(logits)[target], over the training classes; also `acc_pixel` (%)."""
+        """loss = mean over pixels of -log softmax_k(logits)[target], over the training classes; and `acc_pixel`, %."""
         embedding = self.extract_feat(inputs)
         target = self._training_ids(torch.stack([sample.gt_sem_seg.data for sample in data_samples])[:, 0])
         if self.points is not None:
             rows, target = draw_points(embedding, target, self.points, self.points_balance, self.ignore_index)
-            logits = self.logit_scale() * rows @ self.train_text.T
+            with torch.autocast(rows.device.type, enabled=False):
+                logits = self.logit_scale() * rows @ self.train_text.T
         else:
             logits = self._logits(embedding, self.train_text)
             logits = F.interpolate(logits, target.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,95 @@
+"""Pictures of label maps: overlay, legend, grid. Plain Pillow, RGB uint8 arrays in and out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .palette import palette
+
+Colour = tuple[int, int, int]
+INK, PAPER = (20, 20, 20), (255, 255, 255)
+
+
+def colour_map(labels: np.ndarray, colours: Sequence[Colour], unknown: Colour = (0, 0, 0)) -> np.ndarray:
+    """(H, W) ids -> (H, W, 3) uint8; ids beyond the list (ignored pixels) get `unknown`."""
+    table = np.array([*colours, unknown], dtype=np.uint8)
+    ids = np.where((labels >= 0) & (labels < len(colours)), labels, len(colours))
+    return table[ids]
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, colours: Sequence[Colour], alpha: float = 0.55) -> np.ndarray:
+    """The image with its label map painted over; ids beyond the list stay as they are."""
+    painted = colour_map(labels, colours)
+    known = ((labels >= 0) & (labels < len(colours)))[..., None]
+    mixed = (1 - alpha) * image + alpha * painted
+    return np.where(known, mixed, image).astype(np.uint8)
+
+
+def legend(entries: Sequence[tuple[str, Colour]], width: int, font_size: int = 13) -> np.ndarray:
+    """Coloured boxes with names, in as many rows as `width` pixels need."""
+    font = ImageFont.load_default(size=font_size)
+    row = font_size + 9
+    places, x, y = [], 6, 4
+    for name, _ in entries:
+        needed = int(font.getlength(name)) + font_size + 18
+        if x + needed > width and x > 6:
+            x, y = 6, y + row
+        places.append((x, y))
+        x += needed
+    canvas = Image.new("RGB", (width, y + row if entries else 1), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for (name, colour), (x, y) in zip(entries, places):
+        draw.rectangle((x, y + 2, x + font_size, y + 2 + font_size), fill=tuple(colour), outline=INK)
+        draw.text((x + font_size + 5, y + 1), name, fill=INK, font=font)
+    return np.asarray(canvas)
+
+
+def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Colour]]) -> np.ndarray:
+    """The legend under the picture; a narrow picture gets a margin so that names fit."""
+    width = max(picture.shape[1], 240)
+    key = legend(entries, width)
+    canvas = np.full((picture.shape[0] + len(key), width, 3), 255, dtype=np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    canvas[picture.shape[0] :] = key
+    return canvas
+
+
+def enlarge(picture: np.ndarray, height: int) -> np.ndarray:
+    """Whole-number enlargement by repetition to about `height` pixels; larger pictures stay as they are."""
+    factor = max(1, round(height / picture.shape[0]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (), gap: int = 6) -> np.ndarray:
+    """Pictures in rows and columns on white, each cell as large as the largest, with titles over the columns."""
+    height = max(cell.shape[0] for row in rows for cell in row)
+    width = max(cell.shape[1] for row in rows for cell in row)
+    columns = max(len(row) for row in rows)
+    top = 24 if titles else gap
+    canvas = Image.new("RGB", (gap + columns * (width + gap), top + len(rows) * (height + gap)), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for c, title in enumerate(titles):
+        draw.text((gap + c * (width + gap), 4), title, fill=INK, font=ImageFont.load_default(size=14))
+    for r, row in enumerate(rows):
+        for c, cell in enumerate(row):
+            canvas.paste(Image.fromarray(cell), (gap + c * (width + gap), top + r * (height + gap)))
+    return np.asarray(canvas)
+
+
+def used_entries(
+    maps: Sequence[np.ndarray], names: Sequence[str], colours: Sequence[Colour]
+) -> list[tuple[str, Colour]]:
+    """Names and colours of the ids that occur in any of the label maps, in the list's order."""
+    used = sorted({int(i) for ids in maps for i in np.unique(ids) if 0 <= i < len(names)})
+    return [(names[i], colours[i]) for i in used]
+
+
+def save_indexed_png(labels: np.ndarray, path, count: int) -> None:
+    """Writes ids as a palette PNG (values are the ids, colours are `palette`'s); above 256 labels as 16-bit grey."""
+    if count > 256:
+        Image.fromarray(labels.astype(np.uint16)).save(path)
+        return
+    image = Image.fromarray(labels.astype(np.uint8), mode="P")
+    image.putpalette([value for colour in palette(256) for value in colour])
+    image.save(path)

@@ -1,0 +1,74 @@
+"""Reading pictures and label masks from strangers: one clear line for whatever is wrong with a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from clipkit.errors import ClipkitError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 RGB, turned as its EXIF says; grey becomes RGB, transparency is dropped.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ClipkitError: the file is no picture, or is cut off.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such image")
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """The mask as (H, W) integer class ids: a single-channel image, or a palette image, whose indices are the ids.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ClipkitError: no readable picture, or one in colours instead of ids.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such mask")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode not in ("L", "P", "I", "I;16", "1"):
+                raise ClipkitError(
+                    f"{path}: the mask is in colours (mode {image.mode}); masks must hold class ids: "
+                    "a grey or palette PNG whose value is the line of the class in the label file, from 0"
+                )
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ClipkitError(f"{path}: not a readable mask ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return "unknown format" if "cannot identify" in str(error) else str(error).split("\n")[0][:80]
+
+
+def list_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """Files as given, and the pictures inside folders (sorted, also of subfolders).
+
+    Raises:
+        FileNotFoundError: an input that does not exist, or a folder without pictures.
+    """
+    found: list[Path] = []
+    for item in map(Path, inputs):
+        if item.is_dir():
+            inside = sorted(p for p in item.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            if not inside:
+                raise FileNotFoundError(f"{item}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")
+            found.extend(inside)
+        elif item.exists():
+            found.append(item)
+        else:
+            raise FileNotFoundError(f"{item}: no such file or folder")
+    return found

@@ -1,0 +1,35 @@
+"""Values that a config writes once and uses in many places, and that `--cfg-options variables.x=…` changes everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+
+def resolve_variables(cfg: Config) -> None:
+    """Replaces `{name}` in every string of the config by `variables['name']`, in place.
+
+    A string that is nothing but `{name}` takes the variable's value as it is (a number, a list). Braces with other
+    names, such as the `{}` of prompt templates, stay.
+    """
+    variables = dict(cfg._cfg_dict.get("variables") or {})
+    for key in list(cfg._cfg_dict):
+        if key != "variables":
+            cfg._cfg_dict[key] = _resolve(cfg._cfg_dict[key], variables)
+
+
+def _resolve(value: Any, variables: dict[str, Any]) -> Any:
+    if isinstance(value, str):
+        for name, replacement in variables.items():
+            if value == "{" + name + "}":
+                return replacement
+            value = value.replace("{" + name + "}", str(replacement))
+        return value
+    if isinstance(value, dict):
+        for key in list(value):
+            value[key] = _resolve(value[key], variables)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_resolve(item, variables) for item in value)
+    return value

@@ -1,0 +1,15 @@
+"""LSeg's frozen variant in the embedded world: the same decoder idea on the frozen tiny CLIP's own maps; only the decoder trains.
+
+Command:   clipkit train lseg/lseg_tiny_shapes_frozen.py
+Hardware:  2 CPU cores (with bf16 instructions; without, about twice the time)
+Time:      not yet measured (aim: 5 minutes)
+Expected:  mIoU seen, unseen: not yet measured; table and picture in work_dirs/lseg_tiny_shapes_frozen
+"""
+
+_base_ = ["./lseg_tiny_shapes.py"]
+
+model = dict(
+    # CLIP's grid has a step of 8 pixels; at twice the size it is 16 x 16, which small shapes need.
+    tower=dict(_delete_=True, type="FrozenTower", layers=(0, 1, 2, 4), scale=2.0),
+    decoder=dict(_delete_=True, type="DPTDecoder", channels=(48, 64, 96, 96), factors=(2, 1, 1, 0.5), features=64),
+)

@@ -48,8 +48,13 @@ _LAYER = re.compile(r"(text|vision)_model\.encoder\.layers\.(\d+)\.(.+)\.(weight
 
 
 def is_transformers_folder(folder: Path) -> bool:
-    """Whether the folder was written by transformers and not by open_clip."""
-    return (folder / "config.json").is_file() and not (folder / "open_clip_config.json").is_file()
+    """Whether the weights in the folder are transformers' and not open_clip's; published folders may describe both."""
+    if not (folder / "config.json").is_file():
+        return False
+    if not (folder / "open_clip_config.json").is_file():
+        return True
+    ours = any(folder.glob("open_clip*.safetensors")) or any(folder.glob("open_clip*.bin"))
+    return not ours and read_json(folder / "config.json").get("model_type") == "clip"
 
 
 def convert_config(folder: Path) -> dict[str, Any]:

@@ -206,6 +206,16 @@ def test_transformers_shards(tmp_path):
     torch.testing.assert_close(build(source).visual.proj, theirs.visual_projection.weight.T)
 
 
+def test_folder_that_describes_both(tmp_path):
+    """Published folders often carry both configurations; the weights decide."""
+    transformers_clip(tmp_path)
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {**SMALL, "quick_gelu": True}}))
+    assert find_source(f"local-dir:{tmp_path}").kind == "transformers_folder"
+    torch.save(clip().state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    source = find_source(f"local-dir:{tmp_path}")
+    assert source.kind == "open_clip_folder" and source.weights.name == "open_clip_pytorch_model.bin"
+
+
 def test_transformers_file_where_open_clip_is_expected(tmp_path):
     transformers_clip(tmp_path)
     with pytest.raises(ValueError, match=r"transformers' CLIPModel.*local-dir:") as error:

@@ -80,7 +80,7 @@ def save_embeddings(embeddings: TextEmbeddings, path: str | Path) -> None:
 
 def _unreadable(path: Path, error: BaseException) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
-    if "allow_pickle" in reason or "Object arrays" in reason:
+    if any(word in reason for word in ("allow_pickle", "Object arrays", "Python objects")):
         reason = "it holds pickled Python objects, which are never loaded; save it as a float array"
     return f"{path}: cannot be read as embeddings: {reason}"
 

@@ -20,8 +20,11 @@ from clipkit.text.vocabulary import Vocabulary
 class TextEncoder(Protocol):
     """What a `TextBank` needs of a model; `FrozenCLIP` has it."""
 
-    weights_hash: str
-    embed_dim: int
+    @property
+    def weights_hash(self) -> str: ...
+
+    @property
+    def embed_dim(self) -> int: ...
 
     def tokenize(self, texts: list[str]) -> Tensor: ...
 
@@ -36,7 +39,7 @@ class TextBank:
 
     Args:
         clip: a `FrozenCLIP`, or anything with `tokenize`, `encode_text(texts, normalize)`, `weights_hash`, `embed_dim`.
-            Its weights must not change while the bank lives.
+            Where weights train, each hash is a model of its own.
         cache_dir: folder for the rows of all prompts; a killed run goes on from there. None keeps words in memory only.
         batch_size: prompts a forward pass.
         progress: a progress bar for work that takes longer than a second.
@@ -55,7 +58,7 @@ class TextBank:
         self.batch_size = batch_size
         self.progress = progress
         self._store: Store | None = None
-        self._words: dict[tuple[str, tuple[str, ...]], Tensor] = {}
+        self._words: dict[tuple[str, tuple[str, ...], str], Tensor] = {}
 
     @torch.no_grad()
     def encode(self, vocabulary: Vocabulary | Sequence[str]) -> TextEmbeddings:
@@ -91,16 +94,16 @@ class TextBank:
         )
 
     def _encode_words(self, words: list[str], vocabulary: Vocabulary) -> dict[str, Tensor]:
-        templates = vocabulary.templates
-        missing = [word for word in dict.fromkeys(words) if (word, templates) not in self._words]
+        templates, weights = vocabulary.templates, self.clip.weights_hash
+        missing = [word for word in dict.fromkeys(words) if (word, templates, weights) not in self._words]
         # In blocks, since 10,000 names x 80 templates x 512 floats are 1.6 GB and the answer is 20 MB.
         words_a_block = max(1, 16 * self.batch_size // len(templates))
         blocks = [missing[i : i + words_a_block] for i in range(0, len(missing), words_a_block)]
         prompts = [[text for word in block for text in vocabulary.prompts(word)] for block in blocks]
         for block, rows in zip(blocks, self._rows(prompts)):
             for word, ensemble in zip(block, rows.split(len(templates))):
-                self._words[word, templates] = F.normalize(ensemble.mean(0), dim=-1)
-        return {word: self._words[word, templates] for word in words}
+                self._words[word, templates, weights] = F.normalize(ensemble.mean(0), dim=-1)
+        return {word: self._words[word, templates, weights] for word in words}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
@@ -138,9 +141,9 @@ class TextBank:
         return [row[None] for row in self._compute(prompts).numpy()]
 
     def _open_store(self) -> Store:
-        if self._store is None:
+        key = self._key()
+        if self._store is None or self._store.key != key:
             assert self.cache_dir is not None
-            key = self._key()
             name = f"text-{key['weights'][:16]}-{key['tokenizer'][:8]}"
             self._store = Store(self.cache_dir / name, key, shard_size=512, batch_size=512)
         return self._store

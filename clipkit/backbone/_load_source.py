@@ -170,8 +170,8 @@ def _folder_source(name: str, weights: Path | None) -> Source:
             f"{folder}: has neither open_clip_config.json (open_clip) nor config.json (transformers' CLIPModel)"
         )
     content = read_json(path)
-    config = content.get("model_cfg")
-    if not isinstance(config, dict):
+    config = content.get("model_cfg", {})
+    if not isinstance(config, dict) or not config:
         raise ValueError(f"{path}: lacks the entry 'model_cfg'")
     for key, kind in (
         ("vision_cfg", open_clip.CLIPVisionCfg),

@@ -18,7 +18,7 @@ _TEXT = {"vocab_size": 49408, "hidden_size": 512, "intermediate_size": 2048, "nu
 _TEXT |= {"num_attention_heads": 8, "max_position_embeddings": 77, "eos_token_id": 49407}
 _VISION = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 _VISION |= {"image_size": 224, "patch_size": 32}
-_SHARED = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+_SHARED: dict[str, Any] = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
 _RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
 _BLOCK = {

@@ -600,6 +600,7 @@ def test_archives_that_lie_about_sizes(tmp_path):
     assert state["visual"].shape == (2, 2)  # the hand-written pickle is a valid one; the next differ in one number
     for bad in (
         tensor_pickle((1 << 40,), (0,)),
+        tensor_pickle((5,), (0,)),
         tensor_pickle((4,), (1000,)),
         tensor_pickle((2, 2), (2, 1), count=1 << 40),
         tensor_pickle((2, 2), (2, 1), key="../../version"),

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._grid import to_whole_patches
 from .pooling import pool_boxes
 
 ORDERS = ("sum-normalize", "normalize-sum")
@@ -54,7 +55,7 @@ class CLIPTeacher:
     def dense(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """`(B, D, h, w)`, unit length at each place; interpolated to `size` before that where given."""
         self._follow(images)
-        dense = self.clip.features(images).dense
+        dense = self._dense(images)
         if size is not None and tuple(dense.shape[-2:]) != tuple(size):
             dense = F.interpolate(dense, size=size, mode="bilinear", align_corners=False)
         return F.normalize(dense, dim=1)
@@ -76,7 +77,7 @@ class CLIPTeacher:
         self._follow(images)
         if source == "dense":
             height, width = images.shape[-2:]
-            return F.normalize(pool_boxes(self.clip.features(images).dense, boxes, (height, width)), dim=-1)
+            return F.normalize(pool_boxes(self._dense(images), boxes, (height, width)), dim=-1)
         pooled: Tensor | None = None
         for scale in self.crop_scales:
             crops = [crop_boxes(image, scale_boxes(b, scale), self.clip.image_size) for image, b in zip(images, boxes)]
@@ -84,6 +85,9 @@ class CLIPTeacher:
             pooled = embedded if pooled is None else pooled + embedded
         assert pooled is not None
         return F.normalize(pooled, dim=-1)
+
+    def _dense(self, images: Tensor) -> Tensor:
+        return self.clip.features(to_whole_patches(images, self.clip.patch_size)).dense
 
     def _encode(self, crops: Tensor) -> Tensor:
         normalize = self.order == "normalize-sum"

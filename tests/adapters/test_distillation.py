@@ -127,7 +127,7 @@ def test_mismatches_are_refused():
 class ColourClip(torch.nn.Module):
     """A stand-in with FrozenCLIP's interface: its embedding is the mean colour, its dense map 8-pixel cells."""
 
-    image_size, embed_dim = (16, 16), 3
+    image_size, embed_dim, patch_size = (16, 16), 3, 8
 
     def encode_image(self, images, normalize=True):
         assert images.shape[-2:] == self.image_size or images.shape[-1] == 32
@@ -197,6 +197,13 @@ def test_image_dense_and_pooled_targets():
     out = teacher.regions(images, boxes, source="dense")
     torch.testing.assert_close(out, pooled)
     assert not out.requires_grad
+
+
+def test_the_dense_map_covers_pictures_of_any_size():
+    """Cut off by patches, a 30-pixel picture would lose its last 6 columns."""
+    images = torch.rand(1, 3, 32, 30, generator=torch.Generator().manual_seed(0))
+    whole = F.interpolate(images, (32, 32), mode="bicubic", antialias=True).clamp(0, 1)
+    torch.testing.assert_close(CLIPTeacher(ColourClip()).dense(images), F.normalize(F.avg_pool2d(whole, 8), dim=1))
 
 
 def test_no_boxes_and_bad_arguments():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from types import ModuleType
 
+from clipkit.engine.register import quiet_imports
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 ENTRY_POINT_GROUP = "clipkit.plugins"
@@ -44,7 +45,8 @@ def load_plugins(names: str | Iterable[str]) -> list[ModuleType]:
         if name not in known:
             raise ClipkitError(f'unknown plugin "{name}"; {did_you_mean(name, known)}')
         try:
-            loaded.append(known[name]())
+            with quiet_imports():
+                loaded.append(known[name]())
         except ModuleNotFoundError as error:
             raise ClipkitError(
                 f'plugin "{name}" needs the package "{error.name}", which is not installed ({one_line(error)})'

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import logging
 import pkgutil
 import warnings
+from collections.abc import Iterator
 
 _OPTIONAL = ("mmseg", "mmdet", "mmcv", "decord")
-_missing: dict[str, str] = {}
 
 
 def register_all() -> dict[str, str]:
@@ -19,25 +21,24 @@ def register_all() -> dict[str, str]:
     """
     import clipkit.engine
 
-    _quiet_import("mmcv.transforms")
-    for module in pkgutil.iter_modules(clipkit.engine.__path__, "clipkit.engine."):
-        if module.name.rpartition(".")[2].startswith("_"):
-            continue
+    parts = [module.name for module in pkgutil.iter_modules(clipkit.engine.__path__, "clipkit.engine.")]
+    missing: dict[str, str] = {}
+    for name in ["mmcv.transforms", *(part for part in parts if not part.rpartition(".")[2].startswith("_"))]:
         try:
-            importlib.import_module(module.name)
-        except ModuleNotFoundError as error:
+            with quiet_imports():
+                importlib.import_module(name)
+        except ModuleNotFoundError as error:  # noqa: PERF203
             if (error.name or "").partition(".")[0] not in _OPTIONAL:
                 raise
-            _missing[module.name] = str(error.name)
-    return dict(_missing)
+            missing[name] = str(error.name)
+    return missing
 
 
-def _quiet_import(name: str) -> None:
-    """Without compiled operators mmcv and mmseg warn at import; clipkit does not use those operators here."""
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Hides what mmcv, mmseg and mmdet say when they are imported without compiled operators or optional packages:
+    some of it by warnings, some printed. clipkit needs neither."""
     logging.getLogger("mmcv").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            _missing[name] = str(error.name)
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from clipkit import __version__
 from clipkit.engine.checkpoint import (
     find_checkpoints,
     load_checkpoint,
@@ -21,6 +23,7 @@ from clipkit.engine.checkpoint import (
 )
 from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records
+from clipkit.engine.provenance import commit, hardware
 from clipkit.engine.registry import DATA_SAMPLERS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.errors import ClipkitError, one_line
@@ -41,6 +44,7 @@ class ClipkitRunner(Runner):
         self._console = _ConsoleFilter()
         super().__init__(*args, **kwargs)
         self._console.quiet = False
+        self._config_text = self.cfg.pretty_text  # formatting takes 0.2 s and more, too long for each checkpoint
 
     # -- environment ------------------------------------------------------------------------------------------------
     def setup_env(self, env_cfg: dict) -> None:
@@ -58,6 +62,19 @@ class ClipkitRunner(Runner):
             if type(handler) is logging.StreamHandler:
                 handler.addFilter(self._console)
         return logger
+
+    def _log_env(self, env_cfg: dict) -> None:
+        # mmengine's version calls compilers for their version numbers: a second that every start would wait for.
+        self.logger.info(f"clipkit {__version__}, commit {commit()}, {hardware()}, seed {self.seed}")
+        self.logger.info(f"processes: {self.world_size}\nConfig:\n{self.cfg.pretty_text}")
+
+    @master_only
+    def dump_config(self) -> None:
+        target = Path(self.work_dir) / Path(self.cfg.filename or f"{self.timestamp}.py").name
+        # A work folder may be the config's own: what the user wrote is never replaced by what options made of it.
+        if self.cfg.filename and target.exists() and target.samefile(self.cfg.filename):
+            target = Path(self.log_dir) / target.name
+        self.cfg.dump(str(target))
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         if not self.distributed or is_model_wrapper(model):
@@ -110,7 +127,7 @@ class ClipkitRunner(Runner):
         paths = [record["path"] for record in frozen]
         meta.update(
             format="clipkit/1",
-            cfg=self.cfg.pretty_text,
+            cfg=self._config_text,
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime("%Y%m%d_%H%M%S"),

@@ -116,6 +116,11 @@ def test_amp_on_a_cpu_is_bf16_or_one_line(config, tmp_path):
     build_runner(config, amp=True, work_dir=tmp_path / "b", cfg_options={"train_cfg.max_iters": 2}).train()
 
 
+def test_the_users_config_is_never_overwritten(config):
+    build_runner(config, work_dir=config.parent, cfg_options={"model.dropout": 0.5})
+    assert config.read_text() == tiny_parts.CONFIG
+
+
 def test_unknown_vis_and_launcher(config, tmp_path):
     with pytest.raises(ClipkitError, match='did you mean "wandb"'):
         build_runner(config, vis="wandbb", work_dir=tmp_path)

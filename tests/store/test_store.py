@@ -366,3 +366,18 @@ def test_hash_files_depends_on_content_name_and_order(tmp_path):
     assert one != hash_files([tmp_path / "b", tmp_path / "a"])
     (tmp_path / "b").write_bytes(b"3")
     assert one != hash_files([tmp_path / "a", tmp_path / "b"])
+
+
+def test_litter_of_killed_runs_is_swept_but_not_what_a_living_process_claims(tmp_path):
+    from clipkit.store._files import claim
+
+    (tmp_path / "shard-000090.safetensors.tmp").write_bytes(b"half")
+    Store(tmp_path / "s", KEY, shard_size=4)
+    os.replace(tmp_path / "shard-000090.safetensors.tmp", tmp_path / "s" / "shard-000090.safetensors.tmp")
+    with claim(tmp_path / "s" / "shard-000091.safetensors") as fd:
+        assert fd is not None
+        fill(tmp_path / "s", batch_size=None)
+        assert [p.name for p in (tmp_path / "s").glob("*.tmp")] == ["shard-000091.safetensors.tmp"]
+        with claim(tmp_path / "s" / "shard-000091.safetensors") as second:
+            assert second is None
+    assert not list((tmp_path / "s").glob("*.tmp"))

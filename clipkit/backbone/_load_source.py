@@ -46,7 +46,7 @@ class Source:
         preprocess_cfg: mean, std, interpolation, resize_mode, as far as the source states them.
         weights: local file (or a transformers folder) for `load_weights`; None: random, or downloaded by `tag`.
         tag: open_clip's tag to download.
-        tokenizer: the name to give to `open_clip.get_tokenizer`.
+        tokenizer: the name to give to `open_clip.get_tokenizer`; '' where it has none.
     """
 
     name: str
@@ -118,9 +118,10 @@ def _override(pretrained: str | Path | None, name: str = "") -> Path | None:
         raise FileNotFoundError(f"{path}: no such file")
     tags = open_clip.list_pretrained_tags_by_model(name)
     others = [f"{m} has it" for m, t in open_clip.list_pretrained() if t == str(pretrained)][:1]
-    close = difflib.get_close_matches(str(pretrained), tags, n=1)
+    close = difflib.get_close_matches(str(pretrained), tags, n=1, cutoff=0.7)
+    known = ", ".join(tags[:6]) + (f" and {len(tags) - 6} more" if len(tags) > 6 else "") if tags else "none"
     hint = f"did you mean {close[0]!r}?" if close else "; ".join(others) or "give one of them, or a file"
-    raise ValueError(f"{name} has no tag {str(pretrained)!r} (tags: {', '.join(tags) or 'none'}): {hint}")
+    raise ValueError(f"{name} has no tag {str(pretrained)!r} (tags: {known}): {hint}")
 
 
 def _tag_activation(name: str, tag: str, model_quick: bool, tag_quick: bool) -> bool:
@@ -161,8 +162,10 @@ def _folder_source(name: str, weights: Path | None) -> Source:
         raise FileNotFoundError(f"{name}: no such folder")
     if is_transformers_folder(folder):
         config = convert_config(folder)
+        # open_clip brings CLIP's own vocabulary; for another one the caller brings the tokenizer.
+        tokenizer = "ViT-B-32" if config["text_cfg"]["vocab_size"] == open_clip.CLIPTextCfg.vocab_size else ""
         return Source(
-            name, "transformers_folder", config, convert_preprocess(folder), weights or folder, None, "ViT-B-32"
+            name, "transformers_folder", config, convert_preprocess(folder), weights or folder, None, tokenizer
         )
     path = folder / "open_clip_config.json"
     if not path.is_file():

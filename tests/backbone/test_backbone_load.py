@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import closed_form_
 
+from clipkit.backbone import FrozenCLIP
 from clipkit.backbone._load import find_source, load_weights, runs_quick_gelu
 from clipkit.backbone._load_torchscript import read_torchscript
 from clipkit.safe import file_kind, load_tensors
@@ -637,3 +638,24 @@ def test_safe_loader_takes_named_classes_only(tmp_path):
         load_tensors(path)
     with pytest.raises(FileNotFoundError):
         load_tensors(Path("/nowhere/at/all.pt"))
+
+
+# ---- through FrozenCLIP
+
+
+def test_from_pretrained_takes_archives_and_folders(tmp_path):
+    config = tmp_path / "clipkit-test-small.json"
+    for quick in (False, True):
+        config.write_text(json.dumps({**SMALL, "quick_gelu": quick}))
+        open_clip.add_model_config(config)
+        path = save_torchscript(clip(quick_gelu=quick), tmp_path / f"{quick}.pt")
+        built = FrozenCLIP.from_pretrained("clipkit-test-small", str(path))
+        assert_same(built.model.state_dict(), clip(quick_gelu=quick))
+    with pytest.raises(ValueError, match="trained with GELU and clipkit-test-small runs QuickGELU"):
+        FrozenCLIP.from_pretrained("clipkit-test-small", str(tmp_path / "False.pt"))
+    transformers_clip(tmp_path / "folder")
+    built = FrozenCLIP.from_pretrained(f"local-dir:{tmp_path}/folder")
+    assert built.image_size == (32, 32) and built.context_length == 12 and runs_quick_gelu(built)
+    with pytest.raises(ValueError, match="pass tokenizer=") as error:  # 60 words are not CLIP's 49,408
+        built.tokenize(["a cat"])
+    one_line(error)

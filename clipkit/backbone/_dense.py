@@ -69,9 +69,9 @@ def _self_self(a: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
 
 @lru_cache(maxsize=16)
 def neighbourhood(grid: tuple[int, int], prefix: int, std: float) -> Tensor:
-    """NACLIP's additive bias `(prefix + h·w, prefix + h·w)`, float32, on the CPU."""
+    """NACLIP's additive bias `(prefix + h·w, prefix + h·w)`, float64, on the CPU."""
     rows, columns = grid
-    y = torch.arange(rows).repeat_interleave(columns).float()
-    x = torch.arange(columns).repeat(rows).float()
+    y = torch.arange(rows).repeat_interleave(columns).double()
+    x = torch.arange(columns).repeat(rows).double()
     squared = (y[:, None] - y[None]) ** 2 + (x[:, None] - x[None]) ** 2
     return F.pad(torch.exp(-squared / (2 * std**2)), (prefix, 0, prefix, 0))

@@ -90,7 +90,7 @@ def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, 
         with Image.open(image) as opened:
             size = opened.size
             # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.
-            opened.draft("RGB", (opened.width // 8, opened.height // 8))
+            opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
             opened.load()
     except Exception:  # Pillow raises a dozen types on damaged files
         pairs.add_problem("unreadable images", image.name)

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             record = write_result(segmenter, file, labels, out, stem)
             shares = ", ".join(f"{name} {share:.0f}%" for name, share in list(record["shares"].items())[:5])
             print(f"{file} -> {out / stem}_overlay.png  {shares}")
-        except (ClipkitError, ValueError, OSError) as error:
+        except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
             print(f"skipped: {one_line(error)}", file=sys.stderr)
     print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")

@@ -47,7 +47,7 @@ class Segmenter:
     """
 
     def __init__(self, model: torch.nn.Module, resize: Any = None):
-        self.model = model.eval()
+        self.model: Any = model.eval()
         self.resize = resize
         self._trained_labels = tuple(getattr(model, "label_names", ()))
         self._current: Any = None
@@ -113,9 +113,9 @@ class Segmenter:
                 raise ClipkitError(f"{type(self.model).__name__} has fixed classes: leave the labels out")
             self.model.set_labels(wanted)
             self._current = key
-        return tuple(self.model.label_names)  # type: ignore[arg-type]
+        return tuple(self.model.label_names)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, image: ImageLike, labels: Any = None) -> Segmentation:
         """Segments one image at its own size.
 
@@ -137,7 +137,7 @@ class Segmenter:
 
         sample = SegDataSample(metainfo={"ori_shape": (height, width), "img_shape": bgr.shape[:2]})
         tensor = torch.from_numpy(np.ascontiguousarray(bgr.transpose(2, 0, 1)))
-        result = self.model.test_step({"inputs": [tensor], "data_samples": [sample]})[0]  # type: ignore[operator]
+        result = self.model.test_step({"inputs": [tensor], "data_samples": [sample]})[0]
         index = result.pred_sem_seg.data[0].long()
         scores = result.seg_logits.data.float().softmax(0).amax(0)
         return Segmentation(index.cpu(), scores.cpu(), names)

@@ -1,6 +1,7 @@
 """Scenes of `clipkit.shapes` as a segmentation data set for mmseg's pipelines."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,13 @@ class ShapesSegDataset(Dataset):
         self.seed, self.subset = seed, subset
         self.images = np.empty((length, size, size, 3), dtype=np.uint8)
         self.masks = np.empty((length, size, size), dtype=np.uint8)
-        options = {"size": size, "split": split, "subset": subset, "style": style, "objects": tuple(objects)}
+        options: dict[str, Any] = {
+            "size": size,
+            "split": split,
+            "subset": subset,
+            "style": style,
+            "objects": tuple(objects),
+        }
         for start in range(0, length, CHUNK):
             count = min(CHUNK, length - start)
             # Always a full chunk, so that scene i does not depend on how many scenes were asked for.

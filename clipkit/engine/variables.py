@@ -1,4 +1,4 @@
-"""Values that a config writes once and uses in many places, and that `--cfg-options variables.x=…` changes everywhere."""
+"""Values that a config writes once and uses in many places; `--cfg-options variables.x=…` changes them everywhere."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """The decoder of DPT (Ranftl et al., "Vision Transformers for Dense Prediction", ICCV 2021, arXiv:2103.13413,
-section 3), which LSeg uses. Maps of a ViT's blocks are reassembled into a pyramid of four strides and fused from coarse to fine."""
+section 3), which LSeg uses. Maps of a ViT's blocks are reassembled into a pyramid of four strides, then fused from
+coarse to fine."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""LSeg's frozen variant in the embedded world: the same decoder idea on the frozen tiny CLIP's own maps; only the decoder trains.
+"""LSeg's frozen variant in the embedded world: a DPT decoder on the frozen tiny CLIP's own maps; only it trains.
 
 Command:   clipkit train lseg/lseg_tiny_shapes_frozen.py
 Hardware:  2 CPU cores (with bf16 instructions; without, about twice the time)

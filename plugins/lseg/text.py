@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 
 from clipkit.backbone import FrozenCLIP
@@ -57,29 +58,37 @@ class ClipText(nn.Module):
 
 
 class PrecomputedText(nn.Module):
-    """Rows from a file of embeddings (.npy with names in a .json beside it, .npz, .safetensors). No CLIP is loaded.
+    """Rows from files of embeddings (.npy with names in a .json beside it, .npz, .safetensors). No CLIP is loaded.
 
     Args:
-        path: the file; names beside it unless `names_path` says where.
-        stand_ins: class name -> name in the file, where the two differ (`{'Pedestrian': 'person'}`).
+        path: the file, or several of the same model; the first that has a name gives its row.
+        stand_ins: class name -> name in the files, where the two differ (`{'Pedestrian': 'person'}`).
             A declared replacement, not a guess: names are otherwise matched as written, without regard to case.
+
+    Raises:
+        ClipkitError: files of different widths, or a stand-in that none of them has.
     """
 
     clip = None
     templates = ("{}",)
 
-    def __init__(self, path: str, names_path: str | None = None, stand_ins: Mapping[str, str] | None = None):
+    def __init__(self, path: str | Sequence[str], stand_ins: Mapping[str, str] | None = None):
         super().__init__()
-        self.path = path
-        self.table = load_embeddings(path, names_path)
+        paths = [path] if isinstance(path, str) else list(path)
+        self.path = " and ".join(paths)
+        tables = [load_embeddings(p) for p in paths]
+        if len({table.dim for table in tables}) != 1:
+            widths = ", ".join(str(table.dim) for table in tables)
+            raise ClipkitError(f"{self.path}: embeddings of different widths ({widths}) come from different models")
+        self.rows = torch.cat([table.matrix for table in tables])
         self.index: dict[str, int] = {}
-        for i, name in enumerate(self.table.names):
+        for i, name in enumerate(name for table in tables for name in table.names):
             self.index.setdefault(name.casefold(), i)
         self.stand_ins = {key.casefold(): value for key, value in (stand_ins or {}).items()}
         for value in self.stand_ins.values():
             if value.casefold() not in self.index:
-                raise ClipkitError(f"stand-in '{value}' is not in {path}; {self._near(value)}")
-        self.embed_dim = int(self.table.matrix.shape[1])
+                raise ClipkitError(f"stand-in '{value}' is not in {self.path}; {self._near(value)}")
+        self.embed_dim = int(self.rows.shape[1])
 
     def _near(self, name: str) -> str:
         near = difflib.get_close_matches(name.casefold(), list(self.index), n=3)
@@ -91,11 +100,13 @@ class PrecomputedText(nn.Module):
         Raises:
             ClipkitError: names that the file lacks.
         """
-        places = [self._place(words) for words in vocabulary.words]
-        missing = [name for name, place in zip(vocabulary.names, places) if place is None]
+        groups = [*vocabulary.words, *((word,) for word in vocabulary.background.words)]
+        places = [self._place(words) for words in groups]
+        missing = [words[0] for words, place in zip(groups, places) if place is None]
         if missing:
             raise ClipkitError(f"no embedding for {', '.join(missing)} in {self.path}; {self._near(missing[0])}")
-        return TextEmbeddings(names=vocabulary.names, matrix=self.table.matrix[places])
+        owner = torch.arange(len(groups)).clamp(max=len(vocabulary))  # background's words all speak for the last label
+        return TextEmbeddings(vocabulary.names, self.rows[places], owner, vocabulary.background)
 
     def lacks(self, names: Sequence[str]) -> list[str]:
         """Names that have no row in the file, stand-ins considered."""

@@ -1,0 +1,210 @@
+"""From a config to a picture: train two steps, then Segmenter, predict, browse, metric, with other labels."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("mmseg")
+
+from mmseg.evaluation import IoUMetric
+
+from clipkit.engine import Segmenter, build_runner
+from clipkit.engine.browse import main as browse
+from clipkit.engine.predict import main as predict
+from clipkit.engine.seg_metrics import SeenUnseenIoU
+from clipkit.errors import ClipkitError
+from clipkit.text import Vocabulary
+
+CONFIG = """
+default_scope = "clipkit"
+plugins = ["lseg"]
+variables = dict(rows="{rows}", scenes=8)
+pipeline = [dict(type="mmseg.PackSegInputs", meta_keys=("img_path", "ori_shape", "img_shape"))]
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type="ResumableInfiniteSampler"),
+    dataset=dict(type="ShapesSegDataset", length="{{scenes}}", seed=1, subset="seen", pipeline=pipeline),
+)
+val_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="ShapesSegDataset", length=4, seed=2, pipeline=pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="SeenUnseenIoU")
+test_evaluator = val_evaluator
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+model = dict(
+    type="LSeg", classes="shapes", train_classes="shapes:composition", text=dict(path="{{rows}}"),
+    tower=dict(type="ConvTower", channels=(4, 8), blocks=(1, 1)), decoder=dict(type="FPNDecoder", features=8),
+    points=32, points_balance=0.5, precision="fp32",
+    data_preprocessor=dict(
+        type="mmseg.SegDataPreProcessor", mean=[127.0] * 3, std=[64.0] * 3, bgr_to_rgb=True, size=(64, 64),
+        seg_pad_val=255,
+    ),
+)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))
+custom_hooks = [dict(type="SegPictureHook", count=4)]
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    from clipkit.shapes import class_names
+
+    folder = tmp_path_factory.mktemp("lseg")
+    names = [*class_names(), "unicorn"]
+    np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(len(names), 16)).astype(np.float32))
+    (folder / "rows.json").write_text(json.dumps(names))
+    config = folder / "tiny.py"
+    config.write_text(CONFIG.format(rows=folder / "rows.npy"))
+    runner = build_runner(config, work_dir=folder / "work")
+    runner.train()
+    return config, folder / "work" / "iter_2.pth", folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(trained):
+    return Segmenter.load(trained[0], trained[1])
+
+
+def test_training_leaves_checkpoint_and_picture(trained):
+    _, checkpoint, folder = trained
+    assert checkpoint.is_file()
+    with Image.open(folder / "work" / "predictions.png") as picture:
+        assert picture.width > 6 * 192
+
+
+def test_kinds_of_images_agree(segmenter, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "x.png")
+    tensor = torch.from_numpy(rgb).permute(2, 0, 1)
+    forms = [tmp_path / "x.png", str(tmp_path / "x.png"), Image.fromarray(rgb), rgb, tensor, tensor.float() / 255]
+    results = [segmenter(form) for form in forms]
+    for result in results:
+        assert result.labels.shape == result.scores.shape == (48, 64) and len(result.names) == 102
+        torch.testing.assert_close(result.labels, results[0].labels)
+        torch.testing.assert_close(result.scores, results[0].scores)
+    assert sum(results[0].shares().values()) == pytest.approx(100)
+    # RGB meets the model as RGB: swapped channels must matter
+    assert not torch.equal(segmenter(rgb[..., ::-1].copy()).scores, results[0].scores)
+
+
+def test_labels_change_and_come_back(segmenter):
+    rgb = np.full((64, 64, 3), 80, np.uint8)
+    trained_names = segmenter(rgb).names
+    two = segmenter(rgb, "unicorn, grass")
+    assert two.names == ("unicorn", "grass") and int(two.labels.max()) <= 1
+    logits = segmenter.model.encode_decode(torch.zeros(1, 3, 8, 8))
+    assert logits.shape[1] == 2
+    assert segmenter(rgb, Vocabulary(["grass"])).names == ("grass",)
+    assert segmenter(rgb).names == trained_names
+    with pytest.raises(ClipkitError, match="no embedding for dragon"):
+        segmenter(rgb, ["dragon"])
+
+
+def test_bad_images_are_one_line(segmenter):
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        segmenter(torch.randn(3, 8, 8))
+    with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8"):
+        segmenter(np.zeros((8, 8, 3)))
+    with pytest.raises(FileNotFoundError, match="no such image"):
+        segmenter("nowhere.png")
+
+
+def test_wrong_checkpoint_is_one_line(trained, tmp_path):
+    with pytest.raises(ClipkitError, match="no such checkpoint"):
+        Segmenter.load(trained[0], tmp_path / "none.pth")
+    state = torch.load(trained[1], weights_only=True)
+    state["state_dict"].pop("head.bias")
+    torch.save(state, tmp_path / "half.pth")
+    with pytest.raises(ClipkitError, match=r"head\.bias"):
+        Segmenter.load(trained[0], tmp_path / "half.pth")
+
+
+def test_predict_writes_everything_and_goes_on_after_a_bad_file(trained, tmp_path, capsys):
+    images = tmp_path / "images"
+    (images / "more").mkdir(parents=True)
+    for name in ("a.png", "more/a.png"):
+        Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(images / name)
+    (images / "b.png").write_text("no picture")
+    out = tmp_path / "out"
+    labels = ["--labels", "grass, unicorn; red star"]
+    code = predict([str(trained[0]), str(trained[1]), str(images), *labels, "--out", str(out)])
+    text = capsys.readouterr()
+    assert code == 1 and "2 of 3 images" in text.out
+    assert text.err.count("\n") == 1 and "b.png" in text.err
+    for stem in ("a", "a-2"):
+        record = json.loads((out / f"{stem}.json").read_text())
+        assert record["labels"] == ["grass", "unicorn"] and record["size"] == [50, 40]
+        assert sum(record["shares"].values()) == pytest.approx(100, abs=0.01)
+        with Image.open(out / record["label_map"]) as labels:
+            ids = np.asarray(labels)
+        assert ids.shape == (40, 50)
+        share = 100 * float((ids == 0).mean())
+        assert record["shares"].get("grass", 0.0) == pytest.approx(share, abs=0.01)
+        assert (out / f"{stem}_overlay.png").is_file()
+
+
+def test_browse_draws_what_the_pipeline_gives(trained, tmp_path, capsys):
+    assert browse([str(trained[0]), "--out", str(tmp_path), "--count", "3", "--cfg-options", "variables.scenes=5"]) == 0
+    assert "3 of 5 train items" in capsys.readouterr().out
+    with Image.open(tmp_path / "tiny_train.png") as picture:
+        assert picture.width > 6 * 128
+    with pytest.raises(ClipkitError, match="at least 1"):
+        browse([str(trained[0]), "--count", "0"])
+
+
+def metric_on(predictions, targets, meta, label_names=None, vocabulary=None):
+    metric = SeenUnseenIoU()
+    metric.dataset_meta = meta
+    if vocabulary is not None:
+        metric.set_labels(vocabulary)
+    samples = []
+    for p, t in zip(predictions, targets):
+        samples.append({"pred_sem_seg": {"data": p[None]}, "gt_sem_seg": {"data": t[None]}})
+        if label_names is not None:
+            samples[-1]["label_names"] = label_names
+    metric.process({}, samples)
+    return metric.compute_metrics(metric.results)
+
+
+def test_metric_equals_mmseg_and_splits_seen_from_unseen():
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(4, (3, 8, 8), generator=generator)
+    targets[:, 0] = 255
+    predictions = torch.where(torch.rand(3, 8, 8, generator=generator) < 0.7, targets % 4, targets.flip(0) % 4)
+    meta = {"classes": ("a", "b", "c", "d"), "seen": [True, True, False, False]}
+    ours = metric_on(predictions, targets, meta)
+    theirs = IoUMetric()
+    theirs.dataset_meta = meta
+    pairs = zip(predictions, targets)
+    theirs.process({}, [{"pred_sem_seg": {"data": p[None]}, "gt_sem_seg": {"data": t[None]}} for p, t in pairs])
+    wanted = theirs.compute_metrics(theirs.results)
+    assert ours["mIoU"] == pytest.approx(wanted["mIoU"], abs=0.01)
+    assert ours["aAcc"] == pytest.approx(wanted["aAcc"], abs=0.01)
+    assert (ours["seen"] + ours["unseen"]) / 2 == pytest.approx(ours["mIoU"], abs=0.02)
+
+
+def test_metric_with_replaced_labels():
+    targets = torch.tensor([[[0, 0, 1, 2]]])
+    # labels: b by a synonym, a distractor, a; class c is left out
+    vocabulary = Vocabulary(["bee", "dragon", "a"], synonyms=[["b"], [], []])
+    predictions = torch.tensor([[[2, 1, 0, 0]]])
+    meta = {"classes": ("a", "b", "c")}
+    scores = metric_on(predictions, targets, meta, vocabulary.names, vocabulary)
+    assert scores["mIoU"] == 75.0  # a: 1 of 2, the dragon costs; b: 1 of 1, its pixel on c is ignored
+    assert scores["aAcc"] == pytest.approx(66.67)
+    assert "unseen" not in scores
+
+
+def test_test_tool_takes_other_labels(trained):
+    from clipkit.engine.test import run_test
+
+    runner = build_runner(trained[0], work_dir=trained[2] / "test", checkpoint=trained[1], for_training=False)
+    scores = run_test(runner, Vocabulary(["grass", "unicorn", "meadow"], synonyms=[[], [], ["brick"]]))
+    assert set(scores) >= {"mIoU", "aAcc"}
+    assert (trained[2] / "test" / "predictions.png").is_file()

@@ -1,3 +1,39 @@
-"""clipkit: adapt a frozen CLIP to vision tasks."""
+"""clipkit: adapt a frozen CLIP to vision tasks.
+
+Names load when they are first used, so that `import clipkit` costs nothing.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "CLIPTeacher": "adapters",
+    "ClipkitError": "errors",
+    "ContrastiveLoss": "adapters",
+    "Features": "backbone",
+    "FrozenCLIP": "backbone",
+    "Fusion": "adapters",
+    "Segmenter": "engine",
+    "Store": "store",
+    "TextBank": "text",
+    "TextEmbeddings": "text",
+    "TunableCLIP": "backbone",
+    "Vocabulary": "text",
+    "load_embeddings": "text",
+    "pool_boxes": "adapters",
+    "pool_masks": "adapters",
+    "save_open_clip_folder": "backbone",
+}
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -41,28 +41,26 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
-        return _load(COMMANDS[command][0]).main(argv) or 0
+        return import_module(COMMANDS[command][0]).main(argv) or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except _USER_ERRORS as error:
-        if os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
+    except (*_USER_ERRORS, ModuleNotFoundError) as error:
+        line = _explain_missing(error) if isinstance(error, ModuleNotFoundError) else one_line(error)
+        if line is None or os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
             raise
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         return 2
     finally:
         _close_process_group()
 
 
-def _load(name: str):
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
-            raise
-        line = f'this command needs {package}, which is not installed: pip install "clipkit[seg]"'
-        raise ClipkitError(line) from error
+def _explain_missing(error: ModuleNotFoundError) -> str | None:
+    package = (error.name or "").partition(".")[0]
+    if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
+        return None
+    extra = "det" if package == "mmdet" else "seg"
+    return f'this command needs {package}, which is not installed: pip install "clipkit[{extra}]"'
 
 
 def _usage() -> str:

@@ -115,7 +115,7 @@ def plain(value: Any) -> Any:
         return value.detach().cpu().as_subclass(torch.Tensor)
     if isinstance(value, np.generic):  # before float: np.float64 is one
         return value.item()
-    for kind in (bool, int, float, str, bytes):
+    for kind in (int, float, str):  # enumerations and other subclasses, whose class would be stored by name
         if isinstance(value, kind):
             return kind(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":

@@ -40,8 +40,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Any) -> None:
         # mmengine's own version also builds a deprecated file client, and removes files before anything is written.
-        name = Path(runner.work_dir).name
-        self.out_dir = os.path.join(self.out_dir, name) if self.out_dir else runner.work_dir
+        asked: str | None = getattr(self, "out_dir", None)
+        self.out_dir = os.path.join(asked, Path(runner.work_dir).name) if asked else runner.work_dir
         Path(self.out_dir).mkdir(parents=True, exist_ok=True)
         if is_main_process():
             clean_partial(self.out_dir)

@@ -103,6 +103,9 @@ class ClipkitRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
+    optim_wrapper: Any
+    param_schedulers: Any
+
     @property
     def bare_model(self) -> nn.Module:
         """The model without a distributed wrapper."""
@@ -140,7 +143,7 @@ class ClipkitRunner(Runner):
             "message_hub": pack_message_hub(self.message_hub),
         }
         if save_optimizer:
-            checkpoint["optimizer"] = self.optim_wrapper.state_dict()  # type: ignore[union-attr]
+            checkpoint["optimizer"] = self.optim_wrapper.state_dict()
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint["param_schedulers"] = _scheduler_states(self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
@@ -207,11 +210,13 @@ class ClipkitRunner(Runner):
         self.train_loop._iter = meta["iter"]
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
         if resume_optimizer:
-            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)  # type: ignore[arg-type]
-            self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
+            wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            wrapper.load_state_dict(checkpoint["optimizer"])
+            self.optim_wrapper = wrapper
         if resume_param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)  # type: ignore[arg-type]
-            _load_schedulers(self.param_schedulers, checkpoint["param_schedulers"])
+            schedulers: Any = self.build_param_scheduler(self.param_schedulers)
+            _load_schedulers(schedulers, checkpoint["param_schedulers"])
+            self.param_schedulers = schedulers
         self._has_loaded = True
         self.logger.info(f"resumed at iteration {self.iter} from {filename}")
 

@@ -56,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_labels(labels: str | None, labels_file: str | None) -> Any:
     """A `Vocabulary` of `--labels` or `--labels-file`; None if neither was given."""
-    if labels is None and labels_file is None:
-        return None
     from clipkit.text import Vocabulary
 
-    return Vocabulary.from_file(labels_file) if labels_file is not None else Vocabulary.parse(labels)
+    if labels_file is not None:
+        return Vocabulary.from_file(labels_file)
+    return None if labels is None else Vocabulary.parse(labels)
 
 
 def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:

@@ -91,8 +91,13 @@ TRANSFORMERS = ["vit", "vit-quickgelu", "vit-avg", "timm-vit", "timm-vit-avg", "
 def small_model(name: str, custom_text: bool = False) -> Any:
     """An open_clip model of this family in eval mode, each weight from the closed formula."""
     config = {"embed_dim": D, "text_cfg": dict(TEXT), **CONFIGS[name]}
-    model = (CustomTextCLIP if custom_text else CLIP)(**config).eval()
-    return closed_form_(model, scale=0.2)
+    model = closed_form_((CustomTextCLIP if custom_text else CLIP)(**config).eval(), scale=0.2)
+    if name == "resnet":  # or its biases drown the image
+        with torch.no_grad():
+            for parameter in model.visual.parameters():
+                if parameter.ndim == 4:
+                    parameter.mul_(2)
+    return model
 
 
 def words(*rows: list[int]) -> torch.Tensor:

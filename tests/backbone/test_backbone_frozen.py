@@ -44,6 +44,19 @@ def test_training_a_host_leaves_it_bit_identical(family):
     assert not same(first, state(host.head))
 
 
+def test_data_parallel_training_of_a_host(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/ranks", rank=0, world_size=1)
+    try:
+        host = nn.parallel.DistributedDataParallel(Host("timm-vit"))
+        before = state(host.module.clip)
+        host.train()
+        host(photos(1, 3, 32, 16)).sum().backward()
+        assert all(parameter.grad is not None for parameter in host.module.head.parameters())
+        assert same(before, state(host.module.clip))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_no_graph_unless_the_input_asks():
     clip = FrozenCLIP(small_model("vit"))
     assert not any(parameter.requires_grad for parameter in clip.parameters())

@@ -22,20 +22,20 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Modul
 
 
 def conv_stem(embed_dim: int) -> nn.Sequential:
-    """Five 3×3 convolutions, total stride 8: (B, 3, H, W) → (B, embed_dim, H/8, W/8)."""
+    """Six 3×3 convolutions, total stride 8: (B, 3, H, W) → (B, embed_dim, H/8, W/8)."""
     return nn.Sequential(
         *_conv(3, 24, 2),
         *_conv(24, 48),
         *_conv(48, 64, 2),
         *_conv(64, 96),
         *_conv(96, embed_dim, 2),
-        nn.Conv2d(embed_dim, embed_dim, 1),
+        *_conv(embed_dim, embed_dim),
     )
 
 
 @register_model
-def clipkit_vit_tiny(pretrained: bool = False, *, img_size: int = 64, embed_dim: int = 144, depth: int = 5, **kwargs):
-    """A timm VisionTransformer of width 144, 5 blocks, 4 heads, class token, stride-8 convolutional stem."""
+def clipkit_vit_tiny(pretrained: bool = False, *, img_size: int = 64, embed_dim: int = 144, depth: int = 4, **kwargs):
+    """A timm VisionTransformer of width 144, 4 blocks, 4 heads, class token, stride-8 convolutional stem."""
     if pretrained:
         raise ValueError("clipkit_vit_tiny has no pretrained image-only weights; load clipkit.shapes.tiny_clip()")
     for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):

@@ -1,6 +1,7 @@
 """Contrastive pretraining of a CLIP on captioned scenes, as mmengine parts."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,29 @@ class ShapesCaptions(Dataset):
         batch: scenes an item.
         length: items an epoch; scenes are never repeated within it.
         seed: runs of different seeds see different scenes.
-        size, objects, split, subset, style: see `clipkit.shapes.render`.
+        objects: ranges of the number of objects, one after the other: item `i` takes `objects[i % len(objects)]`. Items
+            of single objects teach what a word names, items of several which word belongs to which object.
+        size, split, subset, style: see `clipkit.shapes.render`.
     """
 
-    def __init__(self, batch: int, length: int = 10**6, seed: int = 0, **options: Any) -> None:
+    def __init__(
+        self,
+        batch: int,
+        length: int = 10**6,
+        seed: int = 0,
+        objects: Sequence[tuple[int, int]] = ((1, 1), (1, 3)),
+        **options: Any,
+    ) -> None:
         self.batch, self.length, self.seed, self.options = batch, length, seed, options
+        self.objects = [(int(low), int(high)) for low, high in objects]
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`images` (batch, 3, H, W) float RGB in [0, 1] and `texts`, one caption each."""
-        scenes = render(self.batch, seed=self.seed * self.length + int(index), **self.options)
+        objects = self.objects[int(index) % len(self.objects)]
+        scenes = render(self.batch, seed=self.seed * self.length + int(index), objects=objects, **self.options)
         return {"images": scenes.images, "texts": scenes.captions}
 
 

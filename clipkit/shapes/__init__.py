@@ -11,7 +11,9 @@ from clipkit.shapes._words import (
     seen_compositions,
     seen_mask,
 )
+from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import STYLES, Scenes, render
+from clipkit.shapes.tiny import tiny_clip
 
 __all__ = [
     "AMBIGUOUS",
@@ -23,7 +25,9 @@ __all__ = [
     "TEXTURES",
     "Scenes",
     "class_names",
+    "evaluate",
     "render",
     "seen_compositions",
     "seen_mask",
+    "tiny_clip",
 ]

@@ -1,0 +1,16 @@
+"""C3: a prompt beats the bare name, an ensemble of prompts beats one prompt.
+
+command:  python tools/claim.py C3 --seeds 10-14
+hardware: 2 CPU cores with bfloat16 units, or one GPU
+time:     not yet measured
+expect:   bare < prompt <= ensemble, most of all on ambiguous names (dot, bar, brick)
+"""
+
+claim = "C3"
+arms = {
+    "styles": dict(
+        function="clipkit.engine.claim_c3.run",
+        kwargs=dict(iterations=1200),
+        arms=("bare", "prompt", "ensemble"),
+    ),
+}

@@ -137,6 +137,23 @@ def test_native_positions_are_untouched_and_the_same_count_is_another_grid(famil
     assert (tokens - plain - expected).abs().max() <= 1e-6
 
 
+def test_a_tower_that_is_not_square_is_resized_from_its_own_grid():
+    """Built for 16x64 pixels, 2x8 patches; an image of 32x32 has as many patches, on a grid of 4x4."""
+    from backbone_models import OPEN_VIT, TEXT
+    from conftest import closed_form_
+    from open_clip.model import CLIP
+    from timm.layers import resample_abs_pos_embed
+
+    vision = {**OPEN_VIT, "image_size": (16, 64), "no_ln_pre": True}
+    clip = FrozenCLIP(closed_form_(CLIP(D, vision, TEXT).eval(), scale=0.2))
+    assert clip.image_size == (16, 64) and clip.patch_size == 8
+    visual, images = clip.model.visual, raw(clip, photos(1, 3, 32, 32))
+    tokens, grid, _ = clip._tower.embed(images)
+    positions = resample_abs_pos_embed(visual.positional_embedding[None], [4, 4], [2, 8], 1)[0, 1:]
+    assert grid == (4, 4)
+    assert (tokens[0, 1:] - visual.conv1(images)[0].flatten(1).T - positions).abs().max() <= 1e-6
+
+
 @pytest.mark.parametrize("family", ["eva"])
 def test_rope_of_another_grid_is_that_of_a_model_built_for_it(family):
     """The rotary table for 4x2 patches equals the one of a tower that timm itself resized."""

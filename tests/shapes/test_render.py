@@ -29,8 +29,8 @@ def test_shapes_and_dtypes(size):
     scenes = render(3, size=size, seed=1)
     assert scenes.images.shape == (3, 3, size, size) and scenes.images.dtype == torch.float32
     assert scenes.semantic.shape == scenes.instances.shape == (3, size, size)
-    assert 0 <= scenes.images.min() and scenes.images.max() <= 1
-    assert 0 <= scenes.semantic.min() and scenes.semantic.max() < len(class_names())
+    assert scenes.images.min() >= 0 and scenes.images.max() <= 1
+    assert scenes.semantic.min() >= 0 and scenes.semantic.max() < len(class_names())
 
 
 def test_same_seed_same_scenes_whatever_the_chunking():

@@ -52,7 +52,7 @@ def assert_as_documented(outcome, line):
     assert ours == page
 
 
-@pytest.mark.slow  # 4 minutes on one core
+@pytest.mark.slow  # 100 s on one idle core
 def test_all_models_are_served_as_the_page_says():
     for name in open_clip.list_models():
         outcome = check_model(name)  # a crash is any exception but a ValueError of one line

@@ -96,14 +96,14 @@ class SeenUnseenIoU(IoUMetric):
         logger: Any = MMLogger.get_current_instance()
         counted = ~iou.isnan()
         if self.per_class if self.per_class is not None else int(counted.sum()) <= 40:
-            table = PrettyTable(["class", "", "IoU %"], align="l")
+            table = PrettyTable(["class", "in training", "IoU %"], align="l")
             for name, value, is_seen in zip(names, iou.tolist(), seen.tolist()):
                 if value == value:
                     table.add_row([name, "seen" if is_seen else "unseen", f"{value:.1f}"])
             print_log("\n" + table.get_string(), logger)
         table = PrettyTable(["", "classes", "mIoU %"], align="l")
-        table.add_row(["seen", int((counted & seen).sum()), f"{scores['seen']:.1f}"])
         if not seen.all():
+            table.add_row(["seen", int((counted & seen).sum()), f"{scores['seen']:.1f}"])
             table.add_row(["unseen", int((counted & ~seen).sum()), f"{scores['unseen']:.1f}"])
             table.add_row(["harmonic mean", "", f"{scores['harmonic_mean']:.1f}"])
         table.add_row(["all", int(counted.sum()), f"{scores['all']:.1f}"])

@@ -16,7 +16,7 @@ class FrozenTower(nn.Module):
             embedded world; twice the size gives four times the positions at four times the cost.
     """
 
-    def __init__(self, layers: Sequence[int] = (0, 1, 2, 3), scale: float = 1.0):
+    def __init__(self, layers: Sequence[int] = (0, 1, -2, -1), scale: float = 1.0):
         super().__init__()
         self.layers = tuple(layers)
         self.scale = scale
@@ -25,5 +25,5 @@ class FrozenTower(nn.Module):
         """`images` (B, 3, H, W) RGB in [0, 1] -> maps, list of (B, C, h, w), and class tokens, list of (B, C)."""
         if self.scale != 1.0:
             images = nn.functional.interpolate(images, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        features = clip.features(images, layers=self.layers)
+        features = clip.features(images, layers=self.layers, dense=False)
         return list(features.maps), list(features.cls or [])

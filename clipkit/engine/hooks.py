@@ -41,3 +41,22 @@ class ClampHook(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for module in self._modules or ():
             module.clamp_()
+
+
+class SetLabelsHook(Hook):
+    """Before testing, and after the weights are loaded, gives the model and every metric that wants them other classes
+    by `set_labels(vocabulary)`.
+
+    Args:
+        vocabulary: a `clipkit.text.Vocabulary`.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, vocabulary: Any) -> None:
+        self.vocabulary = vocabulary
+
+    def before_test(self, runner: Any) -> None:
+        for part in (runner.bare_model, *runner.test_loop.evaluator.metrics):
+            if callable(getattr(part, "set_labels", None)):
+                part.set_labels(self.vocabulary)

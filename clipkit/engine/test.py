@@ -73,17 +73,12 @@ def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:
         ClipkitError: the model's classes cannot be changed.
     """
     if vocabulary is not None:
+        from clipkit.engine.hooks import SetLabelsHook
         from clipkit.errors import ClipkitError
 
-        model = runner.bare_model
-        if not callable(getattr(model, "set_labels", None)):
-            raise ClipkitError(f"{type(model).__name__} has fixed classes: leave --labels out")
-        runner._test_loop = runner.build_test_loop(runner._test_loop)
-        runner.load_or_resume()
-        model.set_labels(vocabulary)
-        for metric in runner.test_loop.evaluator.metrics:
-            if callable(getattr(metric, "set_labels", None)):
-                metric.set_labels(vocabulary)
+        if not callable(getattr(runner.bare_model, "set_labels", None)):
+            raise ClipkitError(f"{type(runner.bare_model).__name__} has fixed classes: leave --labels out")
+        runner.register_hook(SetLabelsHook(vocabulary))
     return runner.test()
 
 

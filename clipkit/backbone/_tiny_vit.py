@@ -42,7 +42,8 @@ def clipkit_vit_tiny(pretrained: bool = False, *, img_size: int = 64, embed_dim:
         kwargs.pop(key, None)
     grid = img_size // STRIDE
     stem = conv_stem(embed_dim)
-    stem.num_features = embed_dim  # HybridEmbed reads the width from here when the feature size is given
+    # HybridEmbed reads the width from here when the feature size is given.
+    stem.num_features = embed_dim  # type: ignore[assignment]
     embed = partial(HybridEmbed, backbone=stem, feature_size=grid, feature_ratio=STRIDE, proj=False)
     model = VisionTransformer(
         img_size=img_size,
@@ -54,7 +55,7 @@ def clipkit_vit_tiny(pretrained: bool = False, *, img_size: int = 64, embed_dim:
         dynamic_img_size=True,
         **kwargs,
     )
-    model.default_cfg = {"input_size": (3, img_size, img_size), "pool_size": None, "num_classes": 0}
+    model.default_cfg = {"input_size": (3, img_size, img_size), "pool_size": None, "num_classes": 0}  # type: ignore[assignment]
     return model
 
 

@@ -1,7 +1,7 @@
 """Claim C3: a prompt beats the bare name, an ensemble beats one prompt (Radford et al. 2021, section 3.1.4)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn import functional as F
@@ -65,6 +65,6 @@ def run(seed: int, work_dir: str | Path, iterations: int, amp: bool | str = True
         "clip/tiny_shapes.py", work_dir=work_dir, resume=True, amp=amp, seed=seed, cfg_options=options
     )
     runner.train()
-    clip = runner.bare_model.clip
+    clip = cast(ClipModel, runner.bare_model.clip)
     clip.eval()
     return prompt_styles(clip, seed)

@@ -82,7 +82,7 @@ class ContrastivePretrainer(BaseModel):
         if not fused_attention:
             for module in self.clip.modules():
                 if hasattr(module, "fused_attn"):
-                    module.fused_attn = False
+                    module.fused_attn = False  # type: ignore[assignment]
 
     def forward(self, images: list[Tensor], texts: list[list[str]], mode: str = "tensor") -> Any:
         """Items of `ShapesCaptions`, collated to lists. mode 'loss' gives the loss, 'tensor' both embeddings."""

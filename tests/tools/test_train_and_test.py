@@ -96,7 +96,7 @@ def test_logit_scale_is_clamped_after_the_step(config, tmp_path):
 @pytest.mark.slow
 def test_torchrun_on_the_cpu(config, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0",
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
          str(ROOT / "tools" / "train.py"),
          str(config), "--work-dir", str(tmp_path / "w"), *SHORT],
         env={**os.environ, "PYTHONPATH": str(PARTS), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},

@@ -25,9 +25,13 @@ def commit() -> str:
         return f"clipkit {__version__}"
 
 
-def hardware() -> str:
-    """The GPU's name, or the processor's and the number of cores; and torch's version."""
-    if torch.cuda.is_available():
+def hardware(device: str = "cuda") -> str:
+    """The GPU's name, or the processor's and the number of cores; and torch's version.
+
+    Args:
+        device: 'cpu' names the processor also where there is a GPU.
+    """
+    if device.startswith("cuda") and torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

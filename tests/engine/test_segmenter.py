@@ -9,13 +9,17 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
+from mmengine.registry import DefaultScope
 from mmseg.evaluation import IoUMetric
 
 from clipkit.engine import Segmenter, build_runner
 from clipkit.engine.browse import main as browse
 from clipkit.engine.predict import main as predict
 from clipkit.engine.seg_metrics import SeenUnseenIoU
+from clipkit.engine.seg_picture import predict_samples
+from clipkit.engine.shapes_dataset import ShapesSegDataset
 from clipkit.errors import ClipkitError
+from clipkit.shapes import render
 from clipkit.text import Vocabulary
 
 CONFIG = """
@@ -89,8 +93,18 @@ def test_kinds_of_images_agree(segmenter, tmp_path):
         torch.testing.assert_close(result.labels, results[0].labels)
         torch.testing.assert_close(result.scores, results[0].scores)
     assert sum(results[0].shares().values()) == pytest.approx(100)
-    # RGB meets the model as RGB: swapped channels must matter
-    assert not torch.equal(segmenter(rgb[..., ::-1].copy()).scores, results[0].scores)
+
+
+def test_channels_are_those_of_training(segmenter):
+    """The data set's item through the model, and its picture as RGB through Segmenter, give the same result."""
+    pipeline = [{"type": "mmseg.PackSegInputs", "meta_keys": ("ori_shape", "img_shape")}]
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        dataset = ShapesSegDataset(2, seed=3, pipeline=pipeline)
+    segmenter.set_labels(None)
+    (rgb, wanted), *_ = predict_samples(segmenter.model, dataset, [1])
+    assert np.abs(rgb / 255 - render(256, seed=3 * 1_000_003).images[1].permute(1, 2, 0).numpy()).max() < 0.003
+    assert torch.equal(segmenter(rgb).labels, wanted.pred_sem_seg.data[0])
+    assert not torch.equal(segmenter(rgb[..., ::-1].copy()).labels, wanted.pred_sem_seg.data[0])
 
 
 def test_labels_change_and_come_back(segmenter):

@@ -163,9 +163,11 @@ class Fusion(nn.Module):
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    """Bilinear, antialiased where it shrinks; a 1x1 map is spread without arithmetic."""
+    """Bilinear, antialiased where it shrinks; a 1x1 map is spread without arithmetic. At least in float32: on a CPU
+    torch has no antialiased form in bfloat16."""
     if x.shape[-2:] == size:
         return x
     if x.shape[-2:] == (1, 1):
         return x.expand(*x.shape[:2], *size)
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return F.interpolate(wide, size=size, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)

@@ -146,6 +146,8 @@ class DistilledModel(BaseModel):
         teacher = self.teacher.dense(images)
         if projected.shape[-2:] != teacher.shape[-2:]:
             # The student goes to CLIP's grid and not the reverse: detail that CLIP never saw is no target.
+            # In float32: on a CPU torch has no antialiased form in bfloat16.
+            projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
             projected = F.interpolate(
                 projected, teacher.shape[-2:], mode="bilinear", align_corners=False, antialias=True
             )

@@ -163,6 +163,16 @@ def test_half_precision_features_join_a_float32_host():
     assert out.dtype == torch.float32
 
 
+@pytest.mark.parametrize("size", [(3, 3), (9, 9)])
+@pytest.mark.parametrize("mode", MODES)
+def test_bf16_autocast_on_a_cpu(mode, size):
+    fusion = closed_form_(Fusion(8, 5, mode))
+    host, clip = randn(1, 8, *size).float(), randn(1, 5, 6, 6, seed=1).float()
+    expected = fusion(host, clip)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(fusion(host, clip).float(), expected, rtol=0.02, atol=0.02)
+
+
 def test_wrong_inputs_are_refused():
     with pytest.raises(ValueError, match="fusion mode"):
         Fusion(8, 5, "concat")

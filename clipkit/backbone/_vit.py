@@ -204,7 +204,7 @@ class TimmViT(ViTTower):
                 "its MAP head pools the patches by attention with a learned query and there is no class token, so "
                 "single patches have no path to the text space"
             )
-        elif trunk.global_pool not in ("token", "avg"):
+        elif trunk.global_pool not in ("token", "avg", "max"):
             self.no_dense = f"its pooling {trunk.global_pool!r} has no per-patch form"
 
     @property

@@ -81,6 +81,8 @@ class AtomicCheckpointHook(CheckpointHook):
                 Path(self.out_dir, old).unlink(missing_ok=True)
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict) -> None:
+        if not hasattr(self, "file_backend"):
+            return  # `runner.val()` without training: there is nothing new to save
         super()._save_best_checkpoint(runner, metrics)
         kept = [getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values()]
         self.file_backend.flush(kept)

@@ -93,6 +93,13 @@ def caption(items: list[Item], stuff: tuple[int, ...], random: Random) -> str:
     return random.choice(OPENINGS).format(text)
 
 
+def short_caption(items: list[Item], random: Random) -> str:
+    """A bare noun phrase of one object, as a label: little beside the words that name what is seen."""
+    item = random.choice(items)
+    words = [item.texture] if random.random() < 0.7 else []
+    return " ".join([*words, _pick(COLOUR_SYNONYMS[item.colour], random), _pick(SHAPE_SYNONYMS[item.shape], random)])
+
+
 def full_caption(items: list[Item], stuff: tuple[int, ...]) -> str:
     """Everything in first words and left-to-right order: two scenes with equal full captions are hard to tell apart."""
     ordered = sorted(items, key=lambda item: item.x)

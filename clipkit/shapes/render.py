@@ -9,7 +9,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from clipkit.shapes._captions import Item, caption, full_caption
+from clipkit.shapes._captions import Item, caption, full_caption, short_caption
 from clipkit.shapes._sdf import EXTENT, RESOLUTION, tables
 from clipkit.shapes._stuff import TILE, tiles
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES, seen_compositions
@@ -81,6 +81,12 @@ class Scenes:
         """One caption a scene, in varied words."""
         random = Random(self.seed)
         return [caption(items, stuff, random) for items, stuff in self._items()]
+
+    @cached_property
+    def short_captions(self) -> list[str]:
+        """One bare noun phrase a scene."""
+        random = Random(self.seed)
+        return [short_caption(items, random) for items, _ in self._items()]
 
     @cached_property
     def full_captions(self) -> list[str]:

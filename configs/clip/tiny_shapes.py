@@ -7,13 +7,13 @@ expect:   held-out scenes: 96 colour-shape names >= 97 %, texture >= 90 %, text-
 """
 
 batch = 128
-iterations = 2400
+iterations = 1800
 
 model = dict(type="ContrastivePretrainer", name="tiny-shapes", fused_attention=False)
 train_dataloader = dict(
     batch_size=1,  # an item of the data set is a batch
     num_workers=0,  # a batch renders in 0.04 s
-    dataset=dict(type="ShapesCaptions", batch=batch),
+    dataset=dict(type="ShapesCaptions", batch=batch, warmup=400),
     sampler=dict(type="ResumableInfiniteSampler", shuffle=False),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=300)
@@ -36,7 +36,7 @@ val_dataloader = dict(
 val_cfg = dict(type="ShapesZeroShotLoop")
 val_evaluator = []
 test_dataloader, test_cfg, test_evaluator = val_dataloader, val_cfg, val_evaluator
-custom_hooks = [dict(type="ExportOpenClipHook")]
+custom_hooks = [dict(type="ExportOpenClipHook", count=1000)]
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=25, log_metric_by_epoch=False),
     checkpoint=dict(type="AtomicCheckpointHook", interval=200),

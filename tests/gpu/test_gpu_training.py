@@ -44,8 +44,8 @@ def contrastive():
     return cfg
 
 
-def lseg(name="lseg/lseg_tiny_shapes.py"):
-    cfg = training_alone(name)
+def lseg(name="lseg/lseg_tiny_shapes.py", keep=False):
+    cfg = load_config(name) if keep else training_alone(name)
     cfg.train_dataloader.batch_size = BATCH
     cfg.train_dataloader.dataset.length = 4 * BATCH
     cfg.model.text.clip = TINY["name"]
@@ -178,6 +178,30 @@ def test_a_model_trained_here_predicts_here_and_on_the_cpu(tmp_path):
     assert here.names == there.names == ("red star", "water", "blue ring")
     assert (here.labels.cpu() == there.labels.cpu()).float().mean() > 0.99
     torch.testing.assert_close(there.scores.cpu(), here.scores.cpu(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("amp", [False, "bf16"])
+def test_validation_scores_other_labels_and_draws(amp, tmp_path):
+    cfg = lseg(keep=True)
+    cfg.param_scheduler = []
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.batch_size = loader.dataset.length = BATCH
+    runner, _, _ = train(cfg, tmp_path, 1, amp=amp)
+    scores = runner.val()
+    assert {"seen", "unseen", "harmonic_mean", "mIoU"} <= set(scores) and 0 <= scores["mIoU"] <= 100
+    assert (tmp_path / "predictions.png").is_file()
+    runner.bare_model.set_labels("water; sea, grass, unicorn")
+    assert np.isfinite(runner.val()["mIoU"])
+
+
+def test_zero_shot_validation_of_pretraining(tmp_path):
+    cfg = load_config("clip/tiny_shapes.py")
+    cfg.train_dataloader.dataset.batch = BATCH
+    cfg.custom_hooks = []
+    cfg.val_cfg.count = 20
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1)
+    scores = build_runner(cfg, work_dir=tmp_path).val()
+    assert {"composition", "texture", "R@1"} <= set(scores) and np.isfinite(list(scores.values())).all()
 
 
 @pytest.mark.usefixtures("exact")

@@ -101,7 +101,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         print(json.dumps(measure(sys.argv[2], batch, dim, chunk, "cpu")))
         return
-    options = parser(__doc__, rounds=5)
+    options = parser(__doc__, rounds=3)
     options.add_argument("--batches", type=int, nargs="+", help="default: 8192 16384 on a CPU, 32768 on a GPU")
     options.add_argument("--dim", type=int, default=512)
     options.add_argument("--chunk", type=int, default=1024, help="rows at a time (default: 1024)")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from clipkit.errors import ClipkitError, one_line
 
@@ -80,6 +81,28 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     if not isinstance(loaded, dict):
         raise ClipkitError(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     return loaded if "state_dict" in loaded else {"state_dict": loaded}
+
+
+def resolve_checkpoint(path: str | os.PathLike) -> Path:
+    """A work folder stands for its newest checkpoint; a file for itself, there or not."""
+    path = Path(path)
+    return next(iter(find_checkpoints(path)), path) if path.is_dir() else path
+
+
+def guard_pretrained() -> None:
+    """Makes mmengine read what a config names as pretrained (`init_cfg=dict(type='Pretrained', …)`) by `weights_only`
+    alone. Its own reader falls back to full unpickling, which runs whatever the file says."""
+    mmengine_checkpoint._safe_torch_load = _load_pretrained
+
+
+def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+    try:
+        # The classes that mmengine's training checkpoints hold beside tensors; they do nothing when they are read.
+        with torch.serialization.safe_globals(mmengine_checkpoint.get_torch_safe_globals()):
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"
+        raise ClipkitError(f"{name}: {_refusal(str(error))}") from error
 
 
 def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
@@ -153,8 +176,8 @@ def unpack_message_hub(packed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusal(message: str) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`([\w.]+)`", message)
-    if found and "not an allowed global" in message:
+    found = re.search(r"GLOBAL ([\w.]+)", message)
+    if found:
         return (
             f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
             "author for a plain state dict or .safetensors"

@@ -20,7 +20,9 @@ def register_all() -> dict[str, str]:
         module name -> package that it lacks, for the modules that were left out.
     """
     import clipkit.engine
+    from clipkit.engine.checkpoint import guard_pretrained
 
+    guard_pretrained()
     parts = [module.name for module in pkgutil.iter_modules(clipkit.engine.__path__, "clipkit.engine.")]
     missing: dict[str, str] = {}
     for name in ["mmcv.transforms", *(part for part in parts if not part.rpartition(".")[2].startswith("_"))]:
@@ -37,8 +39,12 @@ def register_all() -> dict[str, str]:
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
     """Hides what mmcv, mmseg and mmdet say when they are imported without compiled operators or optional packages:
-    some of it by warnings, some printed. clipkit needs neither."""
-    logging.getLogger("mmcv").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    some of it by warnings, some logged, some printed. clipkit needs neither."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # mmengine's loggers stand outside logging's tree: only this reaches them
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

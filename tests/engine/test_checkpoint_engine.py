@@ -60,6 +60,38 @@ def test_nothing_of_a_hostile_file_runs(tmp_path, monkeypatch):
     assert not (tmp_path / "exploded").exists()
 
 
+def test_pretrained_weights_of_a_config_are_read_as_safely(tmp_path, monkeypatch):
+    """mmengine's own reader unpickles a file in full when `weights_only` refuses it."""
+    from mmengine.model import BaseModule
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    from clipkit.engine.register import register_all
+
+    register_all()
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "meta": _Bomb()}, "bomb.pth")
+
+    class Backbone(BaseModule):
+        def __init__(self):
+            super().__init__({"type": "Pretrained", "checkpoint": "bomb.pth"})
+            self.layer = torch.nn.Linear(1, 1)
+
+    with pytest.raises(ClipkitError, match=r"bomb\.pth: refused: besides tensors it holds an object of .*system"):
+        Backbone().init_weights()
+    assert not (tmp_path / "exploded").exists()
+    history = ck.HistoryBuffer([1.0, 2.0], [1, 1])  # what training in mmengine leaves in its files
+    torch.save({"state_dict": {"w": torch.ones(1)}, "message_hub": {"loss": history}}, "good.pth")
+    assert _load_checkpoint("good.pth")["message_hub"]["loss"].current() == 2.0
+
+
+def test_a_folder_stands_for_its_newest_checkpoint(tmp_path):
+    assert ck.resolve_checkpoint(tmp_path) == tmp_path  # and reading it says that it is a folder
+    for name in ("iter_5.pth", "iter_10.pth"):
+        ck.save_checkpoint({"state_dict": {}}, tmp_path / name)
+    assert ck.resolve_checkpoint(tmp_path) == tmp_path / "iter_10.pth"
+    assert ck.resolve_checkpoint(tmp_path / "iter_7.pth") == tmp_path / "iter_7.pth"
+
+
 def test_config_text_in_meta_is_only_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ck.save_checkpoint({"meta": {"config": "import os; os.system('touch exploded')"}, "state_dict": {}}, "a.pth")

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from clipkit.engine.checkpoint import find_checkpoints, load_checkpoint
+from clipkit.engine.checkpoint import find_checkpoints, load_checkpoint, resolve_checkpoint
 from clipkit.engine.config import load_config, merge_options
 from clipkit.engine.distributed import LAUNCHERS, resolve_launcher
 from clipkit.engine.friendly import friendly_build
@@ -101,7 +101,7 @@ def build_runner(
         launcher: 'auto' | 'none' | 'pytorch' | 'slurm' | 'mpi'; 'auto' sees torchrun by its environment.
         cfg_options: dotted key -> value.
         vis: 'tensorboard' or 'wandb', besides the local log.
-        checkpoint: weights to start from.
+        checkpoint: weights to start from; a work folder stands for its newest checkpoint.
         for_training: False builds the testing part only, and then weights must fit the model exactly.
 
     Raises:
@@ -117,7 +117,7 @@ def build_runner(
     if isinstance(resume, (str, Path)):
         checkpoint = resume
     if checkpoint is not None:
-        cfg.load_from = str(checkpoint)
+        cfg.load_from = str(resolve_checkpoint(checkpoint))
     _set_seed(cfg, seed, deterministic)
     if amp and for_training:
         cfg.optim_wrapper.type = "clipkit.AmpOptimWrapper"

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
         description="Segment images with any labels: an overlay with legend, an indexed PNG and a JSON for each.",
     )
     parser.add_argument("config", help="a config file, or the name of an installed one")
-    parser.add_argument("checkpoint", help="what `clipkit train` wrote, e.g. work_dirs/…/iter_1000.pth")
+    parser.add_argument("checkpoint", help="what `clipkit train` wrote: its folder (the newest in it) or a file in it")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument(

@@ -41,7 +41,7 @@ class Segmentation:
 class Segmenter:
     """`Segmenter.load(config, checkpoint)(image, labels)`.
 
-    >>> segmenter = Segmenter.load("lseg/lseg_tiny_shapes.py", "work_dirs/lseg_tiny_shapes/iter_1500.pth")
+    >>> segmenter = Segmenter.load("lseg/lseg_tiny_shapes.py", "work_dirs/lseg_tiny_shapes")
     >>> result = segmenter("scene.png", "red star, blue ring, grass")
     >>> result.labels, result.names
     """
@@ -64,7 +64,7 @@ class Segmenter:
 
         Args:
             config: path, name of an installed config, or a mmengine `Config`.
-            checkpoint: what training wrote.
+            checkpoint: what training wrote; a work folder stands for its newest checkpoint.
             device: default: a GPU if there is one.
             cfg_options: dotted key -> value.
 
@@ -74,12 +74,13 @@ class Segmenter:
         from mmengine.registry import DefaultScope
 
         from .build import prepare_config
-        from .checkpoint import load_checkpoint
+        from .checkpoint import load_checkpoint, resolve_checkpoint
         from .friendly import friendly_build
         from .frozen import check_frozen
         from .registry import MODELS, TRANSFORMS
         from .runner import load_weights
 
+        checkpoint = resolve_checkpoint(checkpoint)
         state = load_checkpoint(checkpoint)  # before the model is built: a wrong path should not cost half a minute
         cfg = prepare_config(config, cfg_options=cfg_options, for_training=False)
         if cfg.get("model") is None:

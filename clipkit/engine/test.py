@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
         prog="clipkit test", description="Score a checkpoint on the config's test data, with any labels."
     )
     parser.add_argument("config", help="a config file, or the name of an installed one")
-    parser.add_argument("checkpoint", help="what `clipkit train` wrote, e.g. work_dirs/…/iter_1000.pth")
+    parser.add_argument("checkpoint", help="what `clipkit train` wrote: its folder (the newest in it) or a file in it")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--labels", help='classes instead of the trained ones: "cat, dog; puppy, grass"')
     labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")

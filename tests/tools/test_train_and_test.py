@@ -41,6 +41,7 @@ def test_train_then_test_with_other_labels(config, tmp_path, capsys):
 
     arguments = [str(config), str(work_dir / "iter_4.pth"), "--work-dir", str(tmp_path / "t")]
     assert cli.run("test", [*arguments, "--out", str(tmp_path / "plain.json")]) == 0
+    assert cli.run("test", [str(config), str(work_dir), "--work-dir", str(tmp_path / "t")]) == 0  # the newest in it
     labels = ["--labels", "cat, dog; puppy, grass", "--out", str(tmp_path / "labels.json")]
     assert cli.run("test", arguments + labels) == 0
     plain, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("plain", "labels"))

@@ -251,12 +251,15 @@ def load_weights(
 
 
 class _ConsoleFilter(logging.Filter):
-    """While the runner is built, keeps long records (environment, whole config, list of hooks) to the log file."""
+    """Keeps to the log file: long records while the runner is built (environment, whole config, list of hooks), and
+    the line that mmengine writes for each parameter with an option of its own."""
 
     quiet = True
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (self.quiet and record.levelno < logging.WARNING)
+        if record.levelno >= logging.WARNING:
+            return True
+        return not self.quiet and not str(record.msg).startswith("paramwise_options")
 
 
 def _scheduler_states(schedulers: Any) -> Any:

@@ -60,14 +60,18 @@ class FolderSegDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Pairs of paths in mmseg's form."""
         classes = self._metainfo["classes"]
-        pairs = pair_folders(
-            self.image_dir,
-            self.mask_dir,
-            self.mask_suffix,
-            num_classes=len(classes),
-            ignore_index=self.ignore_index,
-            check=self.check,
-        )
+        try:
+            pairs = pair_folders(
+                self.image_dir,
+                self.mask_dir,
+                self.mask_suffix,
+                num_classes=len(classes),
+                ignore_index=self.ignore_index,
+                check=self.check,
+            )
+        except FileNotFoundError as error:
+            hint = "say where the data lies by --cfg-options variables.…=PATH, see the config's header"
+            raise ClipkitError(f"{error}; {hint}") from None
         if pairs.problems:
             message = f"{self.image_dir} and {self.mask_dir}: {pairs.summary()}"
             if self.on_bad == "raise":

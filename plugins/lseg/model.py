@@ -69,6 +69,7 @@ class LSeg(BaseSegmentor):
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.classes = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
         self.text = build_text(text)
         self.tower, self.decoder = self._build_image_side(dict(tower), dict(decoder))
         self.head = nn.Conv2d(self.decoder.out_channels, self.text.embed_dim, 1)
@@ -78,7 +79,6 @@ class LSeg(BaseSegmentor):
         self.test_cfg = dict(test_cfg or {"mode": "whole"})
         self.precision = precision
         self.align_corners = False  # read by mmseg's postprocess_result
-        self.classes = read_classes(classes)
         self._set_training_classes(self.classes if train_classes is None else read_classes(train_classes))
 
     # ---- building -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from clipkit.engine.registry import MODELS
+from clipkit.engine.registry import DATASETS, MODELS
 from clipkit.errors import ClipkitError
 from clipkit.text import Vocabulary
 
@@ -203,7 +203,9 @@ def test_errors_say_what_is_wrong(embeddings):
     with pytest.raises(ClipkitError, match="hold no image tower"):
         build(embeddings, tower=dict(type="FrozenTower"))
     with pytest.raises(ClipkitError, match="does not exist"):
-        build(embeddings, classes="nowhere.txt")
+        build(embeddings, classes="nowhere.txt", text=dict(clip="and this CLIP is not asked for"))
+    with pytest.raises(ClipkitError, match=r"no such folder of images; .* variables"):
+        DATASETS.build(dict(type="FolderSegDataset", image_dir="no/images", mask_dir="no/masks", classes=["a"]))
     model = build(embeddings)
     with pytest.raises(ClipkitError, match="a mask holds id 9"):
         model.loss(batch()[0], [sample(torch.full((8, 12), 9))] * 2)

@@ -168,7 +168,7 @@ class Store:
             compute: gets up to `batch_size` ids, returns as many records: a dict of arrays `(M, …)`, or one array
                 `(M, D)`, which is stored as 'data'. It must depend on the ids and the key alone.
             rank, world_size: default: those of torchrun's environment, else 0 and 1.
-            progress: a progress bar on rank 0 for work that takes longer than a second.
+            progress: a progress bar on rank 0 for work of more than one batch that takes longer than a second.
             desc, unit: what the bar says.
 
         Returns:
@@ -196,7 +196,7 @@ class Store:
         looked = time.monotonic()
         total = sum(len(self._ids_of(number)) for number in shards)
         done = total - sum(len(self._ids_of(number)) for number in queue)
-        shown = progress and rank == 0 and bool(queue)
+        shown = progress and rank == 0 and total - done > self.batch_size
         with _bar(shown, total=total, initial=done, desc=desc, unit=unit) as tick:
             while queue:
                 if self._compute_shard(queue[0], compute, tick):

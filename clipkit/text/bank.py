@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,7 +42,7 @@ class TextBank:
             Where weights train, each hash is a model of its own.
         cache_dir: folder for the rows of all prompts; a killed run goes on from there. None keeps words in memory only.
         batch_size: prompts a forward pass.
-        progress: a progress bar for work that takes longer than a second.
+        progress: a progress bar for work of more than one batch that takes longer than a second.
     """
 
     def __init__(
@@ -123,19 +123,23 @@ class TextBank:
             return
         from tqdm import tqdm
 
-        total = sum(map(len, blocks))
-        with tqdm(total=total, desc="encoding text", unit="prompt", delay=1, disable=not self.progress) as bar:
-            for block in blocks:
-                unique_here = list(dict.fromkeys(block))
+        unique = [list(dict.fromkeys(block)) for block in blocks]
+        total = sum(map(len, unique))
+        shown = self.progress and total > self.batch_size  # a single step would only be shown when it is over
+        with tqdm(total=total, desc="encoding text", unit="prompt", delay=1, disable=not shown) as bar:
+            for block, unique_here in zip(blocks, unique):
                 place = {text: index for index, text in enumerate(unique_here)}
-                rows = self._compute(unique_here)
-                bar.update(len(block))
+                rows = self._compute(unique_here, bar.update)
                 yield rows[[place[text] for text in block]]
 
-    def _compute(self, prompts: list[str]) -> Tensor:
-        steps = range(0, len(prompts), self.batch_size)
-        batches = [self.clip.encode_text(prompts[i : i + self.batch_size], normalize=True) for i in steps]
-        return torch.cat([batch.float().cpu() for batch in batches])
+    def _compute(self, prompts: list[str], tick: Callable[[int], Any] | None = None) -> Tensor:
+        batches = []
+        for start in range(0, len(prompts), self.batch_size):
+            batch = prompts[start : start + self.batch_size]
+            batches.append(self.clip.encode_text(batch, normalize=True).float().cpu())
+            if tick is not None:
+                tick(len(batch))
+        return torch.cat(batches)
 
     def _compute_records(self, prompts: list[str]) -> list[Any]:
         return [row[None] for row in self._compute(prompts).numpy()]

@@ -201,3 +201,17 @@ def test_a_killed_encoding_goes_on_where_it_stopped(tmp_path):
     ]
     assert files[0] == files[1] and len(files[0]) == 5  # store, part, three shards
     torch.testing.assert_close(encode_200(None, 10**6)[1], whole)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_progress_bar_for_several_batches_only(clip, tmp_path, monkeypatch, capsys, cached):
+    import tqdm
+
+    real = tqdm.tqdm
+    monkeypatch.setattr(tqdm, "tqdm", lambda **options: real(**{**options, "delay": 0, "mininterval": 0}))
+    TextBank(clip, tmp_path / "a" if cached else None, batch_size=512).encode(NAMES)
+    assert capsys.readouterr().err == ""
+    store_batch = 512
+    many = [f"thing {number}" for number in range(store_batch + 3 if cached else len(NAMES))]
+    TextBank(clip, tmp_path / "b" if cached else None, batch_size=store_batch if cached else 2).encode(many)
+    assert f"{len(many)}/{len(many)}" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Arrows point one way: who may import whom (DESIGN: layout), read from the source text of every module."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,14 @@ def test_tools_hold_no_mathematics():
         assert not {name for name in imported(path) if name.partition(".")[0] in ("torch", "numpy")}, path
 
 
-def test_the_check_sees_a_violation(tmp_path):
-    file = ROOT / "clipkit" / "text" / "_probe_for_the_test.py"
-    try:
-        file.write_text("from clipkit.engine import registry\nimport mmseg.models\n")
-        assert {"clipkit.engine", "mmseg.models"} <= imported(file)
-    finally:
-        file.unlink()
+def test_the_check_sees_a_violation(tmp_path, monkeypatch):
+    folder = tmp_path / "clipkit" / "text"
+    for name in ("text", "engine", "adapters", "store"):
+        (folder.parent / name).mkdir(parents=True)
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (folder / "good.py").write_text("from clipkit.store import Store\nimport torch\n")
+    test_parts_of_the_library_import_only_what_lies_below("text")
+    for line in ("from clipkit.engine import registry", "from ..adapters import Fusion", "import mmseg.models"):
+        (folder / "bad.py").write_text(f"def late():\n    {line}\n")
+        with pytest.raises(AssertionError):
+            test_parts_of_the_library_import_only_what_lies_below("text")

@@ -59,6 +59,10 @@ def _create(source: Source, config: dict[str, Any], precision: str, device: torc
             model = open_clip.create_model(factory_name, source.tag, precision=precision, device=device, **options)
     except Exception as error:
         what = f"{source.name!r} with weights {source.tag!r}" if source.tag else repr(source.name)
+        if "download" in str(error).lower():
+            raise ValueError(
+                f"{what} could not be downloaded; without a network give a local file as the weights ({_line(error)})"
+            ) from error
         raise ValueError(f"{what} cannot be built: {_line(error)}") from error
     if reason:
         model.text = MissingText(f"{reason}; its image side works")

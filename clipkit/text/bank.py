@@ -123,11 +123,11 @@ class TextBank:
             return
         from tqdm import tqdm
 
-        unique = [list(dict.fromkeys(block)) for block in blocks]
-        total = sum(map(len, unique))
+        distinct = [list(dict.fromkeys(block)) for block in blocks]
+        total = sum(map(len, distinct))
         shown = self.progress and total > self.batch_size  # a single step would only be shown when it is over
         with tqdm(total=total, desc="encoding text", unit="prompt", delay=1, disable=not shown) as bar:
-            for block, unique_here in zip(blocks, unique):
+            for block, unique_here in zip(blocks, distinct):
                 place = {text: index for index, text in enumerate(unique_here)}
                 rows = self._compute(unique_here, bar.update)
                 yield rows[[place[text] for text in block]]

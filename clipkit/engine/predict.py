@@ -75,13 +75,14 @@ def write_result(segmenter: Any, file: Path, labels: Any, out: Path, stem: str) 
     `<stem>.json`; returns what the JSON holds."""
     from PIL import Image
 
-    from clipkit.data import overlay, palette, read_image, save_indexed_png, used_entries, with_legend
+    from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
 
     image = read_image(file)
     result = segmenter(image, labels)
     index = result.labels.numpy()
     colours = palette(len(result.names))
-    picture = with_legend(overlay(image, index, colours), used_entries([index], result.names, colours))
+    shown = enlarge(overlay(image, index, colours), 320)  # one of 64 pixels would be smaller than its legend
+    picture = with_legend(shown, used_entries([index], result.names, colours))
     Image.fromarray(picture).save(out / f"{stem}_overlay.png")
     save_indexed_png(index, out / f"{stem}_labels.png", len(result.names))
     scores = {

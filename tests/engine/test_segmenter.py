@@ -160,7 +160,8 @@ def test_predict_writes_everything_and_goes_on_after_a_bad_file(trained, tmp_pat
         assert ids.shape == (40, 50)
         share = 100 * float((ids == 0).mean())
         assert record["shares"].get("grass", 0.0) == pytest.approx(share, abs=0.01)
-        assert (out / f"{stem}_overlay.png").is_file()
+        with Image.open(out / f"{stem}_overlay.png") as picture:
+            assert picture.height >= 320  # small images are enlarged: the picture is for people
 
 
 def test_browse_draws_what_the_pipeline_gives(trained, tmp_path, capsys):

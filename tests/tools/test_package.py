@@ -89,6 +89,9 @@ def test_the_wheel_is_whole_and_works_outside_the_checkout(tmp_path):
     for folder, package in (("clipkit", "clipkit"), ("plugins", "clipkit_plugins"), ("configs", "clipkit_configs")):
         for file in (ROOT / folder).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / folder).as_posix()}" in names
+    for file in (ROOT / "clipkit").rglob("*.*"):
+        if file.suffix in (".json", ".safetensors", ".typed"):
+            assert file.relative_to(ROOT).as_posix() in names
     assert "clipkit/py.typed" in names
 
     helped = run(["-m", "clipkit.cli", "--help"], elsewhere, PYTHONPATH=str(site))

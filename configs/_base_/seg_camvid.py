@@ -21,7 +21,7 @@ classes = [
     "Bicyclist",
 ]
 unlabelled = 11
-iterations = 1400
+iterations = 900
 
 train_pipeline = [
     dict(type="mmcv.LoadImageFromFile"),

@@ -2,8 +2,9 @@
 
 command:  python tools/train.py configs/clip/tiny_shapes.py --amp
 hardware: 2 CPU cores with bfloat16 units (without them, leave --amp away), or one GPU
-time:     not yet measured
+time:     22 minutes on 2 shared cores (2026-11-21)
 expect:   held-out scenes: 96 colour-shape names >= 97 %, texture >= 90 %, text-to-image R@1 >= 60 % of 1,000
+measured: 99.9 %, 99.8 %, 93.8 % (seed 0, 230,400 images; the shipped weights, log in clipkit/shapes/tiny_clip)
 """
 
 batch = 128

@@ -12,16 +12,15 @@ from clipkit.errors import ClipkitError
 
 
 def build_clip(clip: Mapping[str, Any] | nn.Module) -> Any:
-    """A `FrozenCLIP` from `dict(name=..., pretrained=..., precision=..., dense=...)`, from `dict(type='tiny_clip')`
-    (clipkit's own), or one that exists already."""
+    """A `FrozenCLIP` from `dict(name=..., pretrained=..., precision=..., dense=...)`, from `dict(name='tiny_clip')` or
+    'tiny_shapes' (clipkit's own), or one that exists already."""
     if isinstance(clip, nn.Module):
         return clip
     arguments = dict(clip)
-    kind = arguments.pop("type", None)
-    if arguments.get("name") == "tiny_clip" or kind == "tiny_clip":
+    if arguments.get("name") in ("tiny_clip", "tiny_shapes"):
         from clipkit.shapes import tiny_clip
 
-        return tiny_clip()
+        return tiny_clip(**{key: value for key, value in arguments.items() if key != "name"})
     if "name" not in arguments:
         raise ClipkitError("clip needs a name: clip=dict(name='ViT-B-16', pretrained='openai')")
     return FrozenCLIP.from_pretrained(**arguments)

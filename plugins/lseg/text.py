@@ -24,7 +24,8 @@ class ClipText(nn.Module):
     """Rows from the text tower of a frozen CLIP, encoded once per vocabulary.
 
     Args:
-        clip: name for `FrozenCLIP.from_pretrained`, or `tiny_shapes` for the CLIP that clipkit ships.
+        clip: name for `FrozenCLIP.from_pretrained`, or `tiny_shapes` (also `tiny_clip`) for the CLIP that clipkit
+            ships.
         pretrained: tag, path or None (random weights).
         templates: prompts for names; LSeg uses the bare label.
         cache_dir: folder where rows are kept between runs; None keeps nothing.
@@ -38,7 +39,7 @@ class ClipText(nn.Module):
         cache_dir: str | None = None,
     ):
         super().__init__()
-        if clip == "tiny_shapes":
+        if clip in ("tiny_shapes", "tiny_clip"):  # an open_clip name close to these has random weights
             from clipkit.shapes import tiny_clip
 
             self.clip = tiny_clip()

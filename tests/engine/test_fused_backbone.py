@@ -183,6 +183,15 @@ model = dict(backbone=dict(
 """
 
 
+@pytest.mark.parametrize("name", ["tiny_clip", "tiny_shapes"])
+def test_clipkits_own_clip_by_either_name_keeps_what_else_is_asked(name):
+    from clipkit.engine._frozen_child import build_clip
+    from clipkit.shapes import tiny_clip
+
+    clip = build_clip({"name": name, "dense": "naclip"})
+    assert clip.dense_variant == "naclip" and clip.weights_hash == tiny_clip().weights_hash
+
+
 def test_an_mmseg_config_gains_clip_by_one_block(tmp_path):
     mmseg = pytest.importorskip("mmseg")
     from mmengine.config import Config

@@ -68,7 +68,8 @@ class SeenUnseenIoU(IoUMetric):
         return self._to_class
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Prints the table and returns mIoU, seen, unseen, harmonic_mean (percent) and aAcc."""
+        """Prints the table and returns mIoU and aAcc (percent); and seen, unseen, harmonic_mean where classes of both
+        kinds are scored."""
         hits, union, _, label_area = (torch.stack(list(column)).double().sum(0) for column in zip(*results))
         names = list(self.dataset_meta["classes"])
         iou = iou_per_class(hits, union)
@@ -78,7 +79,7 @@ class SeenUnseenIoU(IoUMetric):
         scores = seen_unseen_iou(iou, seen)
         self._print(names, iou, seen, scores)
         out = {"mIoU": scores["all"], "aAcc": float(100 * hits.sum() / label_area.sum().clamp(min=1))}
-        if not seen.all():
+        if _on_both_sides(iou, seen):
             out.update({key: scores[key] for key in ("seen", "unseen", "harmonic_mean")})
         return {key: round(value, 2) for key, value in out.items()}
 
@@ -102,9 +103,14 @@ class SeenUnseenIoU(IoUMetric):
                     table.add_row([name, "seen" if is_seen else "unseen", f"{value:.1f}"])
             print_log("\n" + table.get_string(), logger)
         table = PrettyTable(["", "classes", "mIoU %"], align="l")
-        if not seen.all():
+        if _on_both_sides(iou, seen):
             table.add_row(["seen", int((counted & seen).sum()), f"{scores['seen']:.1f}"])
             table.add_row(["unseen", int((counted & ~seen).sum()), f"{scores['unseen']:.1f}"])
             table.add_row(["harmonic mean", "", f"{scores['harmonic_mean']:.1f}"])
         table.add_row(["all", int(counted.sum()), f"{scores['all']:.1f}"])
         print_log("\n" + table.get_string(), logger)
+
+
+def _on_both_sides(iou: torch.Tensor, seen: torch.Tensor) -> bool:
+    counted = ~iou.isnan()
+    return bool((counted & seen).any() and (counted & ~seen).any())

@@ -214,6 +214,9 @@ def test_metric_with_replaced_labels():
     assert scores["mIoU"] == 75.0  # a: 1 of 2, the dragon costs; b: 1 of 1, its pixel on c is ignored
     assert scores["aAcc"] == pytest.approx(66.67)
     assert "unseen" not in scores
+    # With only seen classes left there is no unseen mean: no NaN in tables and JSON.
+    scores = metric_on(predictions, targets, {**meta, "seen": [True, True, False]}, vocabulary.names, vocabulary)
+    assert set(scores) == {"mIoU", "aAcc"}
 
 
 def test_test_tool_takes_other_labels(trained):

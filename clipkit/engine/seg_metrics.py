@@ -28,6 +28,8 @@ class SeenUnseenIoU(IoUMetric):
         **kwargs: of mmseg's `IoUMetric`.
     """
 
+    default_prefix = ""  # None would warn at every start that there is none
+
     def __init__(self, seen: Sequence[str] | None = None, per_class: bool | None = None, **kwargs):
         super().__init__(**kwargs)
         self.seen = None if seen is None else list(seen)

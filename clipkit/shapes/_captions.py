@@ -93,11 +93,15 @@ def caption(items: list[Item], stuff: tuple[int, ...], random: Random) -> str:
     return random.choice(OPENINGS).format(text)
 
 
-def short_caption(items: list[Item], random: Random) -> str:
-    """A bare noun phrase of one object, as a label: little beside the words that name what is seen."""
+def short_caption(items: list[Item], stuff: tuple[int, ...], random: Random) -> str:
+    """A bare noun phrase, as a label: little beside the words that name what is seen, the background among them."""
+    ground = _pick(STUFF_SYNONYMS[STUFF[random.choice(stuff)]], random)
+    if random.random() < 0.1:
+        return ground
     item = random.choice(items)
     words = [item.texture] if random.random() < 0.7 else []
-    return " ".join([*words, _pick(COLOUR_SYNONYMS[item.colour], random), _pick(SHAPE_SYNONYMS[item.shape], random)])
+    words += [_pick(COLOUR_SYNONYMS[item.colour], random), _pick(SHAPE_SYNONYMS[item.shape], random)]
+    return " ".join(words) + (f" on {ground}" if random.random() < 0.5 else "")
 
 
 def full_caption(items: list[Item], stuff: tuple[int, ...]) -> str:

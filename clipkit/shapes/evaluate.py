@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from clipkit.backbone import ClipModel
 from clipkit.evaluation.zeroshot import accuracy, retrieval
-from clipkit.shapes._words import COLOURS, SHAPES, TEXTURES, class_names
+from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES, class_names
 from clipkit.shapes.render import Scenes, render
 
 HELD_OUT = 2**40
@@ -48,7 +48,8 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
     """Zero-shot accuracies (%) and text → image retrieval on `count` held-out scenes each.
 
     composition: 96 colour × shape names, prompt "a photo of a {}"; texture: 4 names, each the mean embedding of its
-    prompts with the 96 objects; R@1, R@5, R@10, MdR: exhaustive captions among `count` two-object scenes.
+    prompts with the 96 objects; stuff: 6 names, "a scene on {}", on the scenes with one background; R@1, R@5, R@10 and
+    MdR: exhaustive captions among `count` two-object scenes.
     """
     was_training = clip.training
     clip.eval()
@@ -61,11 +62,14 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
             [embed_texts(clip, [f"a photo of a {word} {name}" for name in names]).mean(0) for word in TEXTURES]
         )
         labels = scenes.colour[:, 0] * len(SHAPES) + scenes.shape[:, 0]
+        ground = embed_texts(clip, [f"a scene on {name}" for name in STUFF])
+        uniform = scenes.stuff[:, 0] == scenes.stuff[:, 1]
         pair_images, pair_texts = distinct_pairs(count, seed + 1)
         found = retrieval(embed_texts(clip, pair_texts), embed_images(clip, pair_images))
         return {
             "composition": accuracy(images, composition, labels),
             "texture": accuracy(images, F.normalize(texture, dim=-1), scenes.texture[:, 0]),
+            "stuff": accuracy(images[uniform], ground, scenes.stuff[uniform, 0]),
             **found,
         }
     finally:

@@ -86,7 +86,7 @@ class Scenes:
     def short_captions(self) -> list[str]:
         """One bare noun phrase a scene."""
         random = Random(self.seed)
-        return [short_caption(items, random) for items, _ in self._items()]
+        return [short_caption(items, stuff, random) for items, stuff in self._items()]
 
     @cached_property
     def full_captions(self) -> list[str]:

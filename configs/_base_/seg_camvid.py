@@ -21,7 +21,7 @@ classes = [
     "Bicyclist",
 ]
 unlabelled = 11
-iterations = 900
+iterations = 700
 
 train_pipeline = [
     dict(type="mmcv.LoadImageFromFile"),

@@ -8,7 +8,7 @@ measured: 99.9 %, 99.8 %, 93.8 % (seed 0, 230,400 images; the shipped weights, l
 """
 
 batch = 128
-iterations = 1800
+iterations = 1500
 
 model = dict(type="ContrastivePretrainer", name="tiny-shapes", fused_attention=False)
 train_dataloader = dict(
@@ -17,7 +17,7 @@ train_dataloader = dict(
     dataset=dict(type="ShapesCaptions", batch=batch, warmup=400),
     sampler=dict(type="ResumableInfiniteSampler", shuffle=False),
 )
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=300)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=500)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=2e-3, betas=(0.9, 0.98), weight_decay=0.1),

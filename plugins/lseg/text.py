@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from clipkit.backbone import FrozenCLIP
@@ -29,6 +30,9 @@ class ClipText(nn.Module):
         pretrained: tag, path or None (random weights).
         templates: prompts for names; LSeg uses the bare label.
         cache_dir: folder where rows are kept between runs; None keeps nothing.
+        center: names whose mean row is subtracted from every row, before rows are brought to length 1 again. For a text
+            tower that was not trained on such names: it gives them almost one direction (cosines of 0.999), which no
+            bounded temperature can tell apart. A row depends on these names, never on the other labels.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class ClipText(nn.Module):
         pretrained: str | None = None,
         templates: Sequence[str] = ("{}",),
         cache_dir: str | None = None,
+        center: Sequence[str] | None = None,
     ):
         super().__init__()
         if clip in ("tiny_shapes", "tiny_clip"):  # an open_clip name close to these has random weights
@@ -48,10 +53,18 @@ class ClipText(nn.Module):
         self.templates = tuple(templates)
         self.cache_dir = cache_dir
         self.embed_dim = self.clip.embed_dim
+        self.mean: torch.Tensor | None = None
+        if center is not None:
+            if len(set(center)) < 2:
+                raise ClipkitError("center= needs at least two names: the mean of one is the name itself")
+            self.mean = self.encode(as_vocabulary(list(center), self.templates)).matrix.mean(0)
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
         """Rows of length 1 for every class of the vocabulary."""
-        return TextBank(self.clip, cache_dir=self.cache_dir).encode(vocabulary)
+        found = TextBank(self.clip, cache_dir=self.cache_dir).encode(vocabulary)
+        if self.mean is not None:
+            found.matrix = F.normalize(found.matrix - self.mean, dim=-1)
+        return found
 
     def lacks(self, names: Sequence[str]) -> list[str]:
         """Names that have no row: none, a text tower encodes anything."""

@@ -267,3 +267,20 @@ def test_clip_text_equals_the_clip(frozen):
     frozen.set_labels("red star, grass")
     torch.testing.assert_close(frozen.label_text, rows, atol=1e-5, rtol=1e-5)
     assert isinstance(frozen, LSeg)
+
+
+def test_centred_rows_are_apart_and_do_not_depend_on_the_other_labels():
+    from clipkit_plugins.lseg.text import ClipText
+
+    streets = ["Sky", "Building", "Pole", "Road", "Car"]
+    plain, centred = ClipText("tiny_shapes"), ClipText("tiny_shapes", center=streets)
+    before, rows = plain.encode(Vocabulary(streets)).matrix, centred.encode(Vocabulary(streets)).matrix
+    expected = before.double() - before.double().mean(0)
+    expected = expected / expected.norm(dim=1, keepdim=True)
+    assert (rows - expected).abs().max() < 1e-3  # the rows lie close together: their differences have few digits
+    others = ~torch.eye(len(streets), dtype=torch.bool)
+    assert (rows @ rows.T)[others].max() < (before @ before.T)[others].min()
+    again = centred.encode(Vocabulary(["red star", *reversed(streets)])).matrix
+    assert torch.allclose(again[1:].flip(0), rows, atol=1e-3)
+    with pytest.raises(ClipkitError, match="two names"):
+        ClipText("tiny_shapes", center=["Sky"])

@@ -8,7 +8,7 @@ Expected:  mIoU seen >= 85, unseen >= 75 (not yet measured); table and picture i
 
 _base_ = ["../_base_/seg_shapes.py"]
 
-iterations = 1400
+iterations = 1200
 
 model = dict(
     type="LSeg",

@@ -46,9 +46,9 @@ def distinct_pairs(count: int = 1000, seed: int = HELD_OUT + 1) -> tuple[Tensor,
 def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[str, float]:
     """Zero-shot accuracies (%) and text → image retrieval on `count` held-out scenes each.
 
-    composition: 96 colour × shape names, prompt "a photo of a {}"; texture: that of the best of all 384 names of texture,
-    colour and shape, same prompt; stuff: 6 names, "a scene on {}", on the scenes with one background; R@1, R@5, R@10 and
-    MdR: exhaustive captions among `count` two-object scenes.
+    composition: 96 colour × shape names, prompt "a photo of a {}"; texture: that of the best of all 384 names of
+    texture, colour and shape, same prompt; stuff: 6 names, "a scene on {}", on the scenes with one background;
+    R@1, R@5, R@10 and MdR: exhaustive captions among `count` two-object scenes.
     """
     was_training = clip.training
     clip.eval()

@@ -40,7 +40,8 @@ def retrieval(queries: Tensor, gallery: Tensor, ks: tuple[int, ...] = (1, 5, 10)
         scores = queries[start : start + 1024] @ gallery.T
         index = torch.arange(start, start + len(scores), device=scores.device)
         right = scores[torch.arange(len(scores), device=scores.device), index]
-        ranks.append((scores >= right[:, None]).sum(1))
+        # Not `>=`: a NaN is below nothing, so it counts against the query too.
+        ranks.append((~(scores < right[:, None])).sum(1))
     rank = torch.cat(ranks).double()
     found = {f"R@{k}": 100.0 * (rank <= k).double().mean().item() for k in ks}
     return {**found, "MdR": rank.median().item()}

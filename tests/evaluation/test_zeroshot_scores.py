@@ -55,3 +55,9 @@ def test_nothing_to_count_is_refused():
         accuracy(torch.zeros(0, 3), torch.eye(3), torch.zeros(0))
     with pytest.raises(ValueError, match="as many queries"):
         retrieval(torch.zeros(2, 3), torch.zeros(3, 3))
+
+
+def test_embeddings_that_are_no_numbers_find_nothing():
+    """A diverged model must not score 100 %."""
+    found = retrieval(torch.full((12, 3), torch.nan), vectors(12, 0)[:, :3].float())
+    assert found == {"R@1": 0, "R@5": 0, "R@10": 0, "MdR": 12}

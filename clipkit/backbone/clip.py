@@ -142,7 +142,7 @@ class ClipModel(nn.Module):
         """sha256 over all tensors of the state dict in order of name: name, dtype, shape, bytes."""
         if self._hash is None:
             digest = hashlib.sha256()
-            for key, value in sorted(self.model.state_dict().items()):
+            for key, value in sorted(self._hashed_tensors().items()):
                 flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
                 digest.update(memoryview(flat.numpy()))
@@ -238,6 +238,9 @@ class ClipModel(nn.Module):
 
     def _hash_is_stable(self) -> bool:
         raise NotImplementedError
+
+    def _hashed_tensors(self) -> dict[str, Tensor]:
+        return self.model.state_dict()
 
     def _default_tokenizer(self) -> Tokenizer:
         text_cfg = (self.model_cfg or {}).get("text_cfg", {})

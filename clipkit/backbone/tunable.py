@@ -139,6 +139,10 @@ class TunableCLIP(ClipModel):
     def _hash_is_stable(self) -> bool:
         return False
 
+    def _hashed_tensors(self) -> dict[str, Tensor]:
+        # Without adapters the hash is that of the same weights in a `FrozenCLIP`.
+        return {**super()._hashed_tensors(), **self.adapters.state_dict(prefix="adapters.")}
+
 
 def _matches(key: str, pattern: str) -> bool:
     scale = key.startswith("logit_")

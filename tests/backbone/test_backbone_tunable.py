@@ -142,3 +142,15 @@ def test_a_trained_model_becomes_a_frozen_one(tmp_path):
     clip.add_adapters("visual")
     with pytest.raises(ValueError, match="no place for in-encoder adapters"):
         save_open_clip_folder(clip, tmp_path / "out2")
+
+
+def test_the_hash_counts_adapters():
+    """Else a bank would answer with rows from before the adapters were trained."""
+    clip = TunableCLIP(small_model("vit"))
+    bare = clip.weights_hash
+    assert bare == FrozenCLIP(small_model("vit")).weights_hash
+    clip.add_adapters("text", width=4)
+    fresh = clip.weights_hash
+    with torch.no_grad():
+        clip.adapters["text_0"].up.weight.add_(0.1)
+    assert len({bare, fresh, clip.weights_hash}) == 3

@@ -67,7 +67,7 @@ class FrozenCLIP(ClipModel):
     def _hash_is_stable(self) -> bool:
         return True
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As `nn.Module`'s; forgets the cached `weights_hash`."""
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # Here and not in `load_state_dict`, which a parent that loads does not call on its children.
         self._hash = None
-        return super().load_state_dict(*args, **kwargs)
+        super()._load_from_state_dict(*args, **kwargs)

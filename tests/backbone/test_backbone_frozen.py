@@ -245,3 +245,14 @@ def test_visual_weights_load_from_a_file_without_the_text_tower(tmp_path, monkey
     torch.save(source.state_dict(), tmp_path / "w.pt")
     clip = FrozenCLIP.from_pretrained("clipkit-hf-file", str(tmp_path / "w.pt"))
     assert same(state(clip.model.visual), state(source.visual))
+
+
+def test_weights_that_a_parent_loads_have_another_hash():
+    clip, other = FrozenCLIP(small_model("vit")), small_model("vit")
+    with torch.no_grad():
+        other.logit_scale.add_(1)
+    before = clip.weights_hash
+    parent = torch.nn.Sequential(clip)
+    parent.load_state_dict({f"0.model.{key}": value for key, value in other.state_dict().items()})
+    assert clip.weights_hash != before
+    assert clip.weights_hash == FrozenCLIP(other).weights_hash

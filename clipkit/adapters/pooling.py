@@ -28,10 +28,13 @@ def pool_boxes(dense: Tensor, boxes: Sequence[Tensor], image_size: tuple[int, in
         raise ValueError(f"{len(dense)} feature maps need as many box tensors, got {len(boxes)}")
     if normalize:
         dense = F.normalize(dense, dim=1)
+    # At least float32: roi_align has no bfloat16, and half precision moves boxes by whole pixels.
+    dtype, dense = dense.dtype, dense.to(torch.promote_types(dense.dtype, torch.float32))
     # Rescaled here and not by roi_align's one `spatial_scale`: a grid may round differently along x and y.
     factor = _grid_factor(dense, image_size)
     rois = [b.reshape(-1, 4).to(dense) * factor for b in boxes]
-    return roi_align(dense, rois, output_size=1, spatial_scale=1.0, sampling_ratio=-1, aligned=True)[:, :, 0, 0]
+    pooled = roi_align(dense, rois, output_size=1, spatial_scale=1.0, sampling_ratio=-1, aligned=True)
+    return pooled[:, :, 0, 0].to(dtype)
 
 
 def pool_masks(dense: Tensor, masks: Tensor, normalize: bool = True) -> Tensor:

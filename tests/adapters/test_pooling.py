@@ -74,3 +74,14 @@ def test_empty_masks():
     assert pool_masks(f, torch.zeros(2, 0, 16, 20)).shape == (2, 0, 3)
     with pytest.raises(ValueError, match="masks"):
         pool_masks(f, torch.zeros(2, 4, 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_maps_keep_the_place_of_a_box(dtype):
+    """roi_align has no bfloat16, and 1001 is no number of bfloat16."""
+    f = dense(h=8, w=8).to(dtype)
+    boxes = [torch.tensor([[1001.0, 515, 1403, 777]])] * 2
+    out = pool_boxes(f, boxes, (2048, 2048), normalize=False)
+    assert out.dtype == dtype
+    expected = pool_boxes(f.double(), boxes, (2048, 2048), normalize=False)
+    torch.testing.assert_close(out, expected.to(dtype))

@@ -37,6 +37,10 @@ class Background:
             raise ValueError(f"background={self.kind!r} takes no threshold")
         if self.kind == "words" and not self.words:
             raise ValueError("background='words' needs a list of words")
+        if self.kind == "others" and not self.words:
+            object.__setattr__(self, "words", ("others",))  # the class is frozen
+        elif self.kind != "words" and self.words and (self.kind, self.words) != ("others", ("others",)):
+            raise ValueError(f"background={self.kind!r} takes no words")
 
     @classmethod
     def of(cls, value: Background | str | float | Sequence[str] | None) -> Background:
@@ -46,7 +50,7 @@ class Background:
         if value is None:
             return cls()
         if isinstance(value, str):
-            return cls("others", words=("others",)) if value == "others" else cls(value)
+            return cls(value)
         if isinstance(value, (int, float)):
             return cls("threshold", threshold=float(value))
         return cls("words", words=tuple(value))

@@ -152,3 +152,12 @@ def test_learned_background_is_a_row_of_length_one_that_trains():
     assert text.labels(image @ rows.T).tolist() == [3]
     text.class_scores(image @ rows.T).sum().backward()
     assert module.vector.grad.norm() >= 0 and text.class_scores(image @ text.matrix.T).shape == (1, 3)
+
+
+def test_a_background_says_the_words_that_it_competes_with():
+    assert Background("others") == Background.of("others")  # without its word it could never be predicted
+    for kind in ("none", "learned", "others"):
+        with pytest.raises(ValueError, match="takes no words"):
+            Background(kind, words=("sky",))
+    with pytest.raises(ValueError, match="takes no words"):
+        Background("threshold", words=("sky",), threshold=0.5)

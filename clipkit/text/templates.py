@@ -114,8 +114,8 @@ def fill(template: str, name: str) -> str:
     if "{article}" in out:
         # The article is looked up on the cleaned name, so that "Umbrella" and "umbrella" get the same prompt.
         out = out.replace("{article}", "an" if clean_name(name)[:1] in "aeiou" else "a")
-    parts = out.split("{clean}") if "{clean}" in out else out.split("{}")
-    return (clean_name(name) if "{clean}" in out else name).join(parts)
+    # The inner parts first and joined last, so that braces of the name are never looked at.
+    return clean_name(name).join(name.join(part.split("{}")) for part in out.split("{clean}"))
 
 
 def clean_name(name: str) -> str:

@@ -47,3 +47,7 @@ def test_braces_in_a_name_are_kept():
 def test_bad_templates(templates, line):
     with pytest.raises(ValueError, match=line):
         get_templates(templates)
+
+
+def test_both_spellings_of_a_name_in_one_template():
+    assert fill("{article} {clean} ({})", "Umbrella_{}") == "an umbrella {} (Umbrella_{})"

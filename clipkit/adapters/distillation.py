@@ -65,8 +65,9 @@ class SimilarityKLLoss(nn.Module):
         if len(s) == 0:
             return s.sum() * 0.0
         a = t if anchors is None else F.normalize(anchors.detach().to(t), dim=-1)
-        log_student = (s @ a.T / self.temperature).log_softmax(-1)
-        log_teacher = (t @ a.T / self.teacher_temperature).log_softmax(-1)
+        with torch.autocast(s.device.type, enabled=False):  # it would round the products to half precision
+            log_student = (s @ a.T / self.temperature).log_softmax(-1)
+            log_teacher = (t @ a.T / self.teacher_temperature).log_softmax(-1)
         return self.weight * F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
 
 
@@ -83,7 +84,8 @@ class RelationalDistillLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
         s, t = _rows(student, teacher, valid, normalize=True, same_width=False)
-        return self.weight * (s @ s.T - t @ t.T).square().sum() / max(len(s), 1) ** 2
+        with torch.autocast(s.device.type, enabled=False):  # it would round the products to half precision
+            return self.weight * (s @ s.T - t @ t.T).square().sum() / max(len(s), 1) ** 2
 
 
 def _rows(

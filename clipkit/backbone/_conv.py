@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timm.models.convnext import ConvNeXt
 from torch import Tensor
 
 from clipkit.backbone._attention import merge_heads, split_heads
@@ -29,13 +30,12 @@ class ResNetTower(ImageTower):
 
     def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
         visual = self.visual
+        _check_size(images, 31)  # the stem's first convolution rounds up, all that follow round down
         x = visual.stem(images)
         stages = []
         for stage in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = stage(x)
             stages.append(x)
-        if min(x.shape[-2:]) < 1:
-            raise ValueError(f"images are {images.shape[-2]}x{images.shape[-1]} pixels; this tower needs 32 or more")
         pool = visual.attnpool
         penultimate = self._pool(x)
         pixels = x.flatten(2).transpose(1, 2)
@@ -78,6 +78,8 @@ class TimmConvTower(ImageTower):
 
     def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
         trunk = self.trunk
+        if isinstance(trunk, ConvNeXt):  # FastViT pads
+            _check_size(images, self.strides[-1])
         x = trunk.stem(images)
         stages = []
         for stage in trunk.stages:
@@ -102,6 +104,12 @@ class TimmConvTower(ImageTower):
         batch, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)  # pooling one pixel leaves it as it is
         return self._head(pixels)[1].reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _check_size(images: Tensor, least: int) -> None:
+    height, width = images.shape[-2:]
+    if min(height, width) < least:
+        raise ValueError(f"images are {height}x{width} pixels; this tower needs {least} or more a side")
 
 
 class OtherTower(ImageTower):

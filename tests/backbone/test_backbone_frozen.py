@@ -256,3 +256,11 @@ def test_weights_that_a_parent_loads_have_another_hash():
     parent.load_state_dict({f"0.model.{key}": value for key, value in other.state_dict().items()})
     assert clip.weights_hash != before
     assert clip.weights_hash == FrozenCLIP(other).weights_hash
+
+
+@pytest.mark.parametrize("family, least", [("resnet", 31), ("convnext", 32)])
+def test_images_too_small_for_a_convolutional_tower_are_refused_in_one_line(family, least):
+    clip = FrozenCLIP(small_model(family))
+    assert clip.encode_image(photos(1, 3, least, 64)).shape == (1, D)
+    with pytest.raises(ValueError, match=f"{least - 1}x64 pixels; this tower needs {least} or more"):
+        clip.encode_image(photos(1, 3, least - 1, 64))

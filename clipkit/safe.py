@@ -17,7 +17,6 @@ __all__ = ["FileKind", "file_kind", "load_tensors", "read_json"]
 FileKind = Literal["safetensors", "torch", "torchscript", "npz"]
 
 # Where a file starts tells what it is; its suffix only tells what somebody called it.
-_LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _STARTS = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run `git lfs pull`",
     b"\x1f\x8b": "a gzip archive: unpack it first",

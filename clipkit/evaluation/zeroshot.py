@@ -26,6 +26,8 @@ def accuracy(embeddings: Tensor, classifier: Tensor, labels: Tensor, row_class: 
 def retrieval(queries: Tensor, gallery: Tensor, ks: tuple[int, ...] = (1, 5, 10)) -> dict[str, float]:
     """R@k in percent and the median rank, where gallery item `i` is the one right answer to query `i`.
 
+    The median of an even number of ranks is the mean of the middle two.
+
     A tie counts against the query: an item that scores as high as the right one is ranked before it.
 
     Args:
@@ -44,4 +46,4 @@ def retrieval(queries: Tensor, gallery: Tensor, ks: tuple[int, ...] = (1, 5, 10)
         ranks.append((~(scores < right[:, None])).sum(1))
     rank = torch.cat(ranks).double()
     found = {f"R@{k}": 100.0 * (rank <= k).double().mean().item() for k in ks}
-    return {**found, "MdR": rank.median().item()}
+    return {**found, "MdR": rank.quantile(0.5).item()}

@@ -127,9 +127,11 @@ def render(
         style: 'photo', or a shifted domain: 'sketch', 'night', 'noise'.
 
     Raises:
-        ValueError: for an unknown word, a size under 64, or an object range that is not 1 ≤ least ≤ greatest ≤ 6.
+        ValueError: for an unknown word, no scene, a size under 64, or an object range that is not 1 ≤ least ≤ greatest ≤ 6.
     """
     low, high = objects
+    if batch < 1:
+        raise ValueError(f"batch is {batch}, there must be at least one scene")
     if size < 64:
         raise ValueError(f"size is {size}, scenes need at least 64 pixels")
     if not 1 <= low <= high <= 6:

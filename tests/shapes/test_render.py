@@ -159,3 +159,8 @@ def test_spatial_words_follow_the_axis_of_greater_distance():
 def test_bad_arguments_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         render(1, **options)
+
+
+def test_no_scene_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        render(0)

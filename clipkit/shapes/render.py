@@ -127,7 +127,7 @@ def render(
         style: 'photo', or a shifted domain: 'sketch', 'night', 'noise'.
 
     Raises:
-        ValueError: for an unknown word, no scene, a size under 64, or an object range that is not 1 ≤ least ≤ greatest ≤ 6.
+        ValueError: for an unknown word, no scene, a size under 64, or objects that are not 1 ≤ least ≤ greatest ≤ 6.
     """
     low, high = objects
     if batch < 1:

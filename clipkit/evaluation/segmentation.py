@@ -85,9 +85,13 @@ def map_labels(prediction: Tensor, to_class: Sequence[int], num_classes: int) ->
 
 
 def ignore_left_out(target: Tensor, to_class: Sequence[int], num_classes: int, ignore_index: int = 255) -> Tensor:
-    """The target with `ignore_index` where the class has no label in `to_class`: what cannot be said is not scored."""
-    table = torch.full((max(num_classes, ignore_index) + 1,), ignore_index, dtype=torch.int64, device=target.device)
-    for class_id in to_class:
-        if class_id >= 0:
-            table[class_id] = class_id
-    return table[target.long()]
+    """The target with `ignore_index` where the class has no label in `to_class`: what cannot be said is not scored.
+
+    Ids that are no class stay, so that `intersection_and_union` still names a wrong label map.
+    """
+    said = torch.zeros(num_classes, dtype=torch.bool, device=target.device)
+    said[[class_id for class_id in to_class if class_id >= 0]] = True
+    target = target.long()
+    is_class = (target >= 0) & (target < num_classes)
+    left_out = is_class & ~said[target.clamp(0, num_classes - 1)]
+    return target.masked_fill(left_out, ignore_index)

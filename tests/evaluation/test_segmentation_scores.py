@@ -85,3 +85,12 @@ def test_errors():
         intersection_and_union(torch.zeros(2, 2).long(), torch.zeros(3).long(), 2)
     with pytest.raises(ValueError, match="class id 7"):
         intersection_and_union(torch.tensor([0]), torch.tensor([7]), 2)
+
+
+@pytest.mark.parametrize("ignore_index", [255, -100])
+def test_a_wrong_label_map_is_named_also_when_labels_are_replaced(ignore_index):
+    target = torch.tensor([0, 1, 2, 40, ignore_index])
+    left = ignore_left_out(target, [2, -1], 3, ignore_index)
+    assert left.tolist() == [ignore_index, ignore_index, 2, 40, ignore_index]
+    with pytest.raises(ValueError, match="class id 40"):
+        intersection_and_union(left, left, 3, ignore_index)

@@ -107,7 +107,7 @@ class TunableCLIP(ClipModel):
             width: of the bottleneck.
 
         Raises:
-            ValueError: the tower is no transformer, or an unknown layer.
+            ValueError: the tower is no transformer, an unknown layer, or one that has its adapter already.
         """
         if tower not in ("visual", "text"):
             raise ValueError(f"tower={tower!r}: adapters go into 'visual' or 'text'")
@@ -117,6 +117,8 @@ class TunableCLIP(ClipModel):
         for layer in range(len(blocks)) if layers is None else layers:
             if not -len(blocks) <= layer < len(blocks):
                 raise ValueError(f"layers: this tower has blocks 0 to {len(blocks) - 1}, not {layer}")
+            if f"{tower}_{layer % len(blocks)}" in self.adapters:
+                raise ValueError(f"block {layer} of {tower!r} has an adapter already; a second would replace it")
             norm = getattr(blocks[layer], "ln_1", None) or blocks[layer].norm1
             adapter = BottleneckAdapter(norm.weight.shape[0], width).to(norm.weight.device)
             self.adapters[f"{tower}_{layer % len(blocks)}"] = adapter

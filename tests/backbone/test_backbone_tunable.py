@@ -154,3 +154,10 @@ def test_the_hash_counts_adapters():
     with torch.no_grad():
         clip.adapters["text_0"].up.weight.add_(0.1)
     assert len({bare, fresh, clip.weights_hash}) == 3
+
+
+def test_a_trained_adapter_is_not_replaced():
+    clip = TunableCLIP(small_model("vit"))
+    clip.add_adapters("text", layers=(0,), width=4)
+    with pytest.raises(ValueError, match="has an adapter already"):
+        clip.add_adapters("text", layers=(0,), width=4)

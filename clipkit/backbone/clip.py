@@ -145,7 +145,7 @@ class ClipModel(nn.Module):
             for key, value in sorted(self._hashed_tensors().items()):
                 flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
-                digest.update(memoryview(flat.numpy()))
+                digest.update(flat.numpy().data)
             if not self._hash_is_stable():
                 return digest.hexdigest()
             self._hash = digest.hexdigest()

@@ -1,14 +1,15 @@
 """LSeg on CamVid's street photos, from scratch, with the tiny CLIP's text tower for all 11 names.
 
-The tiny text tower was trained on shapes and knows no streets: it gives all street names nearly one embedding. With
-their mean subtracted (`center`) they are 11 fixed, distinct directions, no more.
+The tiny text tower was trained on shapes and knows no streets: it gives all street names nearly one embedding.
+Whitened (`whiten`) they are 11 fixed directions, equally far apart, no more.
 What this run shows is that LSeg's head trains on real photos as well as a linear one (lseg_camvid_linear.py).
 Unseen street names mean nothing to it; real text vectors are in lseg_camvid_cliptext.py.
 
 Command:   clipkit train lseg/lseg_camvid.py            (data elsewhere: --cfg-options variables.data=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 13 minutes)
-Expected:  mIoU not yet measured; not lower than lseg_camvid_linear.py by more than 1 point
+Time:      7 minutes (Intel Xeon with AMX, 2026-11-21)
+Expected:  mIoU not lower than lseg_camvid_linear.py by more than 1 point; not yet measured.
+           With names that are only centred, not whitened: mIoU 34.3 (seed 0, 2026-11-21)
 """
 
 _base_ = ["../_base_/seg_camvid.py"]
@@ -17,7 +18,7 @@ model = dict(
     type="LSeg",
     data_preprocessor=_base_.data_preprocessor,
     classes=_base_.classes,
-    text=dict(clip="tiny_shapes", center=_base_.classes),
+    text=dict(clip="tiny_shapes", whiten=_base_.classes),
     tower=_base_.backbone,
     decoder=_base_.decoder,
     ignore_index=_base_.unlabelled,

@@ -6,7 +6,7 @@ declared below. Sky, Road, Pavement and Fence have no vector: their pixels are i
 Command:   clipkit train lseg/lseg_camvid_cliptext.py   (data elsewhere: --cfg-options variables.data=PATH
            variables.text=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 13 minutes)
+Time:      not yet measured (aim: 7 minutes)
 Expected:  mIoU over the 7 named classes, not yet measured
 """
 

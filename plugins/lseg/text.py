@@ -30,9 +30,10 @@ class ClipText(nn.Module):
         pretrained: tag, path or None (random weights).
         templates: prompts for names; LSeg uses the bare label.
         cache_dir: folder where rows are kept between runs; None keeps nothing.
-        center: names whose mean row is subtracted from every row, before rows are brought to length 1 again. For a text
-            tower that was not trained on such names: it gives them almost one direction (cosines of 0.999), which no
-            bounded temperature can tell apart. A row depends on these names, never on the other labels.
+        whiten: names that are to lie in equally different directions: their mean is subtracted from every row and their
+            covariance is made the identity. For a text tower that was not trained on such names: it gives them almost
+            one direction (cosines of 0.999), which no bounded temperature can tell apart. A row depends on these
+            names, never on the other labels; differences among labels far from these names are distorted.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class ClipText(nn.Module):
         pretrained: str | None = None,
         templates: Sequence[str] = ("{}",),
         cache_dir: str | None = None,
-        center: Sequence[str] | None = None,
+        whiten: Sequence[str] | None = None,
     ):
         super().__init__()
         if clip in ("tiny_shapes", "tiny_clip"):  # an open_clip name close to these has random weights
@@ -53,22 +54,32 @@ class ClipText(nn.Module):
         self.templates = tuple(templates)
         self.cache_dir = cache_dir
         self.embed_dim = self.clip.embed_dim
-        self.mean: torch.Tensor | None = None
-        if center is not None:
-            if len(set(center)) < 2:
-                raise ClipkitError("center= needs at least two names: the mean of one is the name itself")
-            self.mean = self.encode(as_vocabulary(list(center), self.templates)).matrix.mean(0)
+        self.whitening: tuple[torch.Tensor, torch.Tensor] | None = None
+        if whiten is not None:
+            if len(set(whiten)) < 2:
+                raise ClipkitError("whiten= needs at least two names: one has no direction among others")
+            self.whitening = _whitening(self.encode(as_vocabulary(list(whiten), self.templates)).matrix)
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
         """Rows of length 1 for every class of the vocabulary."""
         found = TextBank(self.clip, cache_dir=self.cache_dir).encode(vocabulary)
-        if self.mean is not None:
-            found.matrix = F.normalize(found.matrix - self.mean, dim=-1)
+        if self.whitening is not None:
+            mean, matrix = self.whitening
+            found.matrix = F.normalize((found.matrix.double() - mean) @ matrix, dim=-1).float()
         return found
 
     def lacks(self, names: Sequence[str]) -> list[str]:
         """Names that have no row: none, a text tower encodes anything."""
         return []
+
+
+def _whitening(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean `(D,)` and map `(D, D)`, float64, after which the centred rows `(N, D)` have identity covariance in the at
+    most N - 1 dimensions that they span: with X = U S V^T the map is V S^-1 V^T."""
+    mean = rows.double().mean(0)
+    _, size, basis = torch.linalg.svd(rows.double() - mean, full_matrices=False)
+    kept = size > 1e-6 * size[0]  # the last one is rounding: N centred rows span N - 1 dimensions
+    return mean, basis[kept].T @ (basis[kept] / size[kept, None])
 
 
 class PrecomputedText(nn.Module):

@@ -2,8 +2,8 @@
 
 Command:   clipkit train lseg/lseg_camvid_linear.py     (data elsewhere: --cfg-options variables.data=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 7 minutes)
-Expected:  mIoU not yet measured
+Time:      8 minutes (Intel Xeon with AMX, 2026-11-21)
+Expected:  mIoU 33.1 (seed 0, 700 iterations, 2026-11-21)
 """
 
 _base_ = ["../_base_/seg_camvid.py"]

@@ -7,9 +7,9 @@ Unseen street names mean nothing to it; real text vectors are in lseg_camvid_cli
 
 Command:   clipkit train lseg/lseg_camvid.py            (data elsewhere: --cfg-options variables.data=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      7 minutes (Intel Xeon with AMX, 2026-11-21)
+Time:      8 minutes (Intel Xeon with AMX, 2026-11-21)
 Expected:  mIoU not lower than lseg_camvid_linear.py by more than 1 point; not yet measured.
-           With names that are only centred, not whitened: mIoU 34.3 (seed 0, 2026-11-21)
+           With names only centred, at commit 6238da9: mIoU 34.3 (seed 0, 2026-11-21)
 """
 
 _base_ = ["../_base_/seg_camvid.py"]

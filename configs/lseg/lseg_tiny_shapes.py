@@ -2,7 +2,7 @@
 
 Command:   clipkit train lseg/lseg_tiny_shapes.py
 Hardware:  2 CPU cores (a processor with bf16 instructions; without, about twice the time)
-Time:      6 minutes, all included (Intel Xeon with AMX, 2026-11-21)
+Time:      6 to 7 minutes, all included (Intel Xeon with AMX, shared with other work, 2026-11-21)
 Expected:  mIoU seen >= 85, unseen >= 75; measured on seeds 0 to 2: seen 89.7, unseen 87.1, harmonic mean 88.4
            table and picture in work_dirs/lseg_tiny_shapes
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import open_clip
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
-from clipkit.backbone._build import hub_reachable
+from clipkit.backbone._build import build, hub_reachable
 from clipkit.backbone._choose_tower import choose_tower
 from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
@@ -21,6 +21,7 @@ from clipkit.backbone._text import TextTower
 from clipkit.backbone._tokenize import tokenize
 
 Tokenizer = Callable[..., Tensor]
+Model = TypeVar("Model", bound="ClipModel")
 
 
 class ClipModel(nn.Module):
@@ -71,6 +72,33 @@ class ClipModel(nn.Module):
             known = ", ".join(self._tower.variants)
             raise ValueError(f"dense={dense!r}: the image tower of {name!r} can give only: {known}")
         self._set_normalisation(next(model.visual.parameters()).device, torch.float32)
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model],
+        name: str,
+        pretrained: str | None = None,
+        *,
+        precision: str = "fp32",
+        dense: str = "maskclip",
+        tokenizer: Tokenizer | None = None,
+        device: str | torch.device | None = None,
+    ) -> Model:
+        """Builds a model through open_clip's factory. Nothing in it asks for a gradient: `TunableCLIP.unfreeze` does.
+
+        Args:
+            name: open_clip's model name, `local-dir:/folder`, or `hf-hub:owner/name`.
+            pretrained: open_clip's tag, the path of a local weight file, or None for random weights.
+            precision: 'fp32', 'bf16' or 'fp16'. Outputs come in this precision.
+            dense: the dense variant of `features`.
+            tokenizer: `list[str] -> (N, L) int64`, instead of the model's own.
+            device: where to put it; default CPU.
+
+        Raises:
+            ValueError: unknown name, tag, precision or variant; weights of another activation (QuickGELU or GELU).
+            FileNotFoundError: no such file or folder.
+        """
+        return cls(**build(name, pretrained, precision, device), dense=dense, tokenizer=tokenizer)
 
     # What it is ------------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clipkit.backbone._build import build
-from clipkit.backbone.clip import ClipModel, Tokenizer
+from clipkit.backbone.clip import ClipModel
 
 
 class FrozenCLIP(ClipModel):
@@ -25,33 +24,6 @@ class FrozenCLIP(ClipModel):
         super().__init__(model, **kwargs)
         self.requires_grad_(False)
         self.eval()
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str,
-        pretrained: str | None = None,
-        *,
-        precision: str = "fp32",
-        dense: str = "maskclip",
-        tokenizer: Tokenizer | None = None,
-        device: str | torch.device | None = None,
-    ) -> FrozenCLIP:
-        """Builds a model through open_clip's factory and freezes it.
-
-        Args:
-            name: open_clip's model name, `local-dir:/folder`, or `hf-hub:owner/name`.
-            pretrained: open_clip's tag, the path of a local weight file, or None for random weights.
-            precision: 'fp32', 'bf16' or 'fp16'. Outputs come in this precision.
-            dense: the dense variant of `features`.
-            tokenizer: `list[str] -> (N, L) int64`, instead of the model's own.
-            device: where to put it; default CPU.
-
-        Raises:
-            ValueError: unknown name, tag, precision or variant; weights of another activation (QuickGELU or GELU).
-            FileNotFoundError: no such file or folder.
-        """
-        return cls(**build(name, pretrained, precision, device), dense=dense, tokenizer=tokenizer)
 
     def train(self, mode: bool = True) -> FrozenCLIP:
         """Stays in eval mode whatever is asked."""

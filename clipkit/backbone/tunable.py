@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clipkit.backbone._build import build
-from clipkit.backbone.clip import ClipModel, Tokenizer
+from clipkit.backbone.clip import ClipModel
 
 
 class BottleneckAdapter(nn.Module):
@@ -41,20 +40,6 @@ class TunableCLIP(ClipModel):
         self._tower.adapters = self._text.adapters = self.adapters  # type: ignore[assignment]
         self.model.requires_grad_(False)
         self.train(True)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name: str,
-        pretrained: str | None = None,
-        *,
-        precision: str = "fp32",
-        dense: str = "maskclip",
-        tokenizer: Tokenizer | None = None,
-        device: str | torch.device | None = None,
-    ) -> TunableCLIP:
-        """As `FrozenCLIP.from_pretrained`; everything is frozen at first."""
-        return cls(**build(name, pretrained, precision, device), dense=dense, tokenizer=tokenizer)
 
     @property
     def logit_scale_log(self) -> nn.Parameter:

@@ -5,9 +5,9 @@ import clipkit.engine.seg_datasets
 import clipkit.engine.seg_metrics
 import clipkit.engine.seg_picture
 import clipkit.engine.shapes_dataset  # noqa: F401
+from clipkit.engine.class_text import ClipText, PrecomputedText
 
 from .model import LSeg
-from .text import ClipText, PrecomputedText
 from .towers import FrozenTower
 
 __all__ = ["ClipText", "FrozenTower", "LSeg", "PrecomputedText"]

@@ -1,0 +1,141 @@
+"""What every segmentor whose classes are words shares: labels that can be replaced, cosine logits, prediction."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.segmentors import BaseSegmentor
+from torch import Tensor
+
+from clipkit.errors import ClipkitError
+from clipkit.inference import sliding_window
+from clipkit.text import TextEmbeddings, Vocabulary
+
+from .class_names import read_classes
+from .class_text import as_vocabulary, build_text
+from .precision import autocast_dtype
+
+
+class TextSegmentor(BaseSegmentor):
+    """Base of LSeg and of training-free dense CLIP: logits[p, k] = scale * cos(pixel embedding p, text embedding k).
+
+    A subclass gives `extract_feat` and `scale`, and builds its image side from `self.text.clip` or from a config.
+
+    Args:
+        classes: names that the ids of the masks stand for, in order; see `read_classes` for what may be written.
+        text: `dict(clip=..., pretrained=..., templates=...)` or `dict(path=..., stand_ins=...)`, see `class_text.py`.
+        test_cfg: `dict(mode='whole')` or `dict(mode='slide', window=..., stride=..., batch_size=...)`.
+        precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the device computes it fast.
+        data_preprocessor: mmseg's `SegDataPreProcessor`; images must leave it as RGB.
+
+    Attributes:
+        text: where rows of the classifier come from.
+        classes: all names of the data set, in order.
+        unnamed: those that have no embedding; their pixels are ignored in loss and score.
+        labels: what is predicted now, see `set_labels`.
+    """
+
+    label_text: Tensor
+
+    def __init__(
+        self,
+        classes: str | Sequence[str],
+        text: dict,
+        test_cfg: dict | None = None,
+        precision: str = "auto",
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.classes = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
+        self.text = build_text(text)
+        self.test_cfg = dict(test_cfg or {"mode": "whole"})
+        self.precision = precision
+        self.align_corners = False  # read by mmseg's postprocess_result
+        self.unnamed = self.text.lacks(self.classes)
+        without = set(self.unnamed)
+        self.named = [i for i, name in enumerate(self.classes) if name not in without]
+        if not self.named:
+            raise ClipkitError("no class has a text embedding; check classes= and text=")
+        self.register_buffer("label_text", torch.empty(0), persistent=False)
+        self.set_labels([self.classes[i] for i in self.named])
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What a prediction can say: index i of a label map is `label_names[i]`."""
+        return self.labels.class_names
+
+    def set_labels(self, labels: str | Sequence[str] | Vocabulary) -> tuple[str, ...]:
+        """Replaces the labels of `predict`, in the caller's order; training is not touched.
+
+        Args:
+            labels: a Vocabulary (templates, synonyms, background policy), a list of names, or `'a, b; synonym'`.
+
+        Returns:
+            `label_names`.
+        """
+        encoded = self.text.encode(as_vocabulary(labels, self.text.templates))
+        if encoded.background.kind == "learned":
+            name = type(self).__name__
+            raise ClipkitError(f"{name} has no learned background; use none, others, a list of words or a threshold")
+        self.label_text = encoded.matrix.to(self.label_text.device)
+        self.labels: TextEmbeddings = encoded
+        return self.label_names
+
+    # ---- forward --------------------------------------------------------------------------------------------------
+
+    def scale(self) -> Tensor | float:
+        """Factor of the cosines."""
+        raise NotImplementedError
+
+    def _autocast(self, device: torch.device):
+        dtype = autocast_dtype(self.precision, device)
+        return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+    def _unit_range(self, inputs: Tensor) -> Tensor:
+        """Undoes the preprocessor: images in [0, 1], as CLIP takes them."""
+        prep = self.data_preprocessor
+        if getattr(prep, "_enable_normalize", False):
+            inputs = inputs * prep.std + prep.mean
+        return (inputs / 255).clamp(0, 1)
+
+    def cosine_logits(self, embedding: Tensor, text: Tensor) -> Tensor:
+        """Pixel embeddings (B, D, h, w), unit rows (K, D) -> scaled cosines (B, K, h, w), float32."""
+        # Cosines in bf16 would round logits of 100 to 0.5: leave whatever autocast the caller is in.
+        with torch.autocast(embedding.device.type, enabled=False):
+            return self.scale() * F.conv2d(F.normalize(embedding.float(), dim=1), text[:, :, None, None])
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
+        """`inputs` (B, 3, H, W) -> logits of the current labels (B, K, H, W)."""
+        logits = self.labels.class_scores(self.cosine_logits(self.extract_feat(inputs), self.label_text), dim=1)
+        return F.interpolate(logits, size=inputs.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+
+    def _forward(self, inputs: Tensor, data_samples=None) -> Tensor:
+        return self.encode_decode(inputs)
+
+    # ---- prediction -----------------------------------------------------------------------------------------------
+
+    def predict(self, inputs: Tensor, data_samples=None) -> list:
+        """Label maps at the images' original size: `pred_sem_seg` (indices into `label_names`) and `seg_logits`."""
+        mode = self.test_cfg.get("mode", "whole")
+        if mode == "slide":
+            options = {key: self.test_cfg[key] for key in ("window", "stride", "batch_size") if key in self.test_cfg}
+            logits = sliding_window(self.encode_decode, inputs, **options)
+        elif mode == "whole":
+            logits = self.encode_decode(inputs)
+        else:
+            raise ClipkitError(f"test_cfg mode '{mode}' is unknown; known: whole, slide")
+        single = logits.shape[1] == 1
+        if single:  # mmseg reads one channel as a binary probability; here a single label simply wins everywhere
+            logits = torch.cat([logits, torch.full_like(logits, -1e4)], dim=1)
+        samples = self.postprocess_result(logits, data_samples)
+        background = self.labels.background
+        for sample in samples:
+            if single:
+                sample.seg_logits.data = sample.seg_logits.data[:1]
+            if background.kind == "threshold":
+                unsure = sample.seg_logits.data.softmax(0).amax(0, keepdim=True) < background.threshold
+                sample.pred_sem_seg.data = sample.pred_sem_seg.data.masked_fill(unsure, len(self.label_names) - 1)
+            sample.set_metainfo({"label_names": self.label_names})
+        return samples

@@ -1,4 +1,4 @@
-"""Where the rows of a classifier of words come from: a frozen CLIP's text tower, or a file of embeddings made elsewhere."""
+"""Where a classifier of words gets its rows: a frozen CLIP's text tower, or a file of embeddings made elsewhere."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -34,6 +34,8 @@ class TextSegmentor(BaseSegmentor):
         classes: all names of the data set, in order.
         unnamed: those that have no embedding; their pixels are ignored in loss and score.
         labels: what is predicted now, see `set_labels`.
+        label_head: LSeg's spatial regularisation of the logits (`SpatialRegularisation`), or None. To it every row of
+            `label_text` is a label; synonyms are joined after it.
     """
 
     label_text: Tensor
@@ -53,6 +55,7 @@ class TextSegmentor(BaseSegmentor):
         self.test_cfg = dict(test_cfg or {"mode": "whole"})
         self.precision = precision
         self.align_corners = False  # read by mmseg's postprocess_result
+        self.label_head: torch.nn.Module | None = None
         self.unnamed = self.text.lacks(self.classes)
         without = set(self.unnamed)
         self.named = [i for i, name in enumerate(self.classes) if name not in without]
@@ -106,9 +109,14 @@ class TextSegmentor(BaseSegmentor):
         with torch.autocast(embedding.device.type, enabled=False):
             return self.scale() * F.conv2d(F.normalize(embedding.float(), dim=1), text[:, :, None, None])
 
+    def label_logits(self, embedding: Tensor, text: Tensor) -> Tensor:
+        """`cosine_logits`, then `label_head` where there is one."""
+        logits = self.cosine_logits(embedding, text)
+        return logits if self.label_head is None else self.label_head(logits)
+
     def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
         """`inputs` (B, 3, H, W) -> logits of the current labels (B, K, H, W)."""
-        logits = self.labels.class_scores(self.cosine_logits(self.extract_feat(inputs), self.label_text), dim=1)
+        logits = self.labels.class_scores(self.label_logits(self.extract_feat(inputs), self.label_text), dim=1)
         return F.interpolate(logits, size=inputs.shape[-2:], mode="bilinear", align_corners=self.align_corners)
 
     def _forward(self, inputs: Tensor, data_samples=None) -> Tensor:

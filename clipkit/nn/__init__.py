@@ -4,6 +4,7 @@ from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
 from ._fpn import FPNDecoder
 from ._points import draw_points
+from ._regularisation import SpatialRegularisation
 
 __all__ = [
     "BasicBlock",
@@ -14,5 +15,6 @@ __all__ = [
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
+    "SpatialRegularisation",
     "draw_points",
 ]

@@ -24,7 +24,9 @@ class Fusion(nn.Module):
       own resolution, of all layers.
 
     So every mode is exactly the identity at the start, bit for bit, and the host's training begins where it would
-    have begun. `zero_init=False` gives all projections torch's usual initialisation instead (and `a = 1`).
+    have begun. ('concatenate' passes `h` through a convolution: there the identity is as exact as its arithmetic, so
+    in bf16 or TF32 `h` is rounded.) `zero_init=False` gives all projections torch's usual initialisation instead (and
+    `a = 1`).
 
     Args:
         host_channels: C.

@@ -67,7 +67,7 @@ class ClipModel(nn.Module):
         self._tokenizer_name = tokenizer_name or ("" if name == "custom" else name)
         self._tower = choose_tower(model.visual)
         self._text = TextTower(model)
-        self._hash: str | None = None
+        self._hash: tuple[int, str] | None = None
         if dense != "maskclip" and not self._tower.no_dense and dense not in self._tower.variants:
             known = ", ".join(self._tower.variants)
             raise ValueError(f"dense={dense!r}: the image tower of {name!r} can give only: {known}")
@@ -168,16 +168,16 @@ class ClipModel(nn.Module):
     @property
     def weights_hash(self) -> str:
         """sha256 over all tensors of the state dict in order of name: name, dtype, shape, bytes."""
-        if self._hash is None:
+        tensors = self._hashed_tensors()
+        writes = self._count_writes(tensors)
+        if self._hash is None or self._hash[0] != writes or writes < 0:
             digest = hashlib.sha256()
-            for key, value in sorted(self._hashed_tensors().items()):
+            for key, value in sorted(tensors.items()):
                 flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
                 digest.update(flat.numpy().data)
-            if not self._hash_is_stable():
-                return digest.hexdigest()
-            self._hash = digest.hexdigest()
-        return self._hash
+            self._hash = writes, digest.hexdigest()
+        return self._hash[1]
 
     # Images ----------------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,8 @@ class ClipModel(nn.Module):
         """Under which autograd mode a pass over these inputs runs."""
         raise NotImplementedError
 
-    def _hash_is_stable(self) -> bool:
+    def _count_writes(self, tensors: Mapping[str, Tensor]) -> int:
+        """A number that changes when a tensor is written to, so that the hash can be kept; -1: never keep it."""
         raise NotImplementedError
 
     def _hashed_tensors(self) -> dict[str, Tensor]:

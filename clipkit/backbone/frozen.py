@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -36,10 +37,6 @@ class FrozenCLIP(ClipModel):
             self.requires_grad_(False)  # a parent's requires_grad_(True) reaches the weights; undo it
         return torch.set_grad_enabled(wanted)
 
-    def _hash_is_stable(self) -> bool:
-        return True
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # Here and not in `load_state_dict`, which a parent that loads does not call on its children.
-        self._hash = None
-        super()._load_from_state_dict(*args, **kwargs)
+    def _count_writes(self, tensors: Mapping[str, Tensor]) -> int:
+        # torch counts writes in place, whoever does them: a parent that loads a checkpoint, or `clip.model` itself.
+        return sum(tensor._version for tensor in tensors.values())

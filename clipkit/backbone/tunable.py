@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
 from typing import Any
@@ -123,8 +123,8 @@ class TunableCLIP(ClipModel):
     def _graph(self, *inputs: Tensor) -> AbstractContextManager:
         return nullcontext()
 
-    def _hash_is_stable(self) -> bool:
-        return False
+    def _count_writes(self, tensors: Mapping[str, Tensor]) -> int:
+        return -1  # an optimiser may write through `.data`, which is not counted
 
     def _hashed_tensors(self) -> dict[str, Tensor]:
         # Without adapters the hash is that of the same weights in a `FrozenCLIP`.

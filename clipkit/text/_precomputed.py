@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,12 @@ def load_embeddings(path: str | Path, names_path: str | Path | None = None) -> T
 def save_embeddings(embeddings: TextEmbeddings, path: str | Path) -> None:
     """Writes one row a class as `.safetensors` (float32, names in the metadata), for `load_embeddings`.
 
+    The file is whole or absent. It holds rows and names, no background policy: give that to whoever loads it.
+
     Raises:
-        ValueError: if a class has several rows, or the ending is another.
+        ValueError: if a class has several rows, background has any, or the ending is another.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -75,7 +78,9 @@ def save_embeddings(embeddings: TextEmbeddings, path: str | Path) -> None:
     if len(embeddings.matrix) != len(embeddings.names):
         raise ValueError(f"{path}: {len(embeddings.matrix)} rows for {len(embeddings.names)} names; use reduce='mean'")
     names = json.dumps(list(embeddings.names), ensure_ascii=False)
-    save_file({"embeddings": embeddings.matrix.contiguous().cpu()}, path, metadata={"names": names})
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(save({"embeddings": embeddings.matrix.contiguous().cpu()}, metadata={"names": names}))
+    os.replace(partial, path)
 
 
 def _unreadable(path: Path, error: BaseException) -> str:

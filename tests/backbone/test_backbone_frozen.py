@@ -106,6 +106,8 @@ def test_hash_follows_names_dtypes_and_bytes():
     changed[key][0, 0] = torch.nextafter(changed[key][0, 0], torch.tensor(9.0))
     other.load_state_dict(changed)
     assert clip.weights_hash != other.weights_hash
+    clip.model.load_state_dict(other.model.state_dict())  # the bare model, past FrozenCLIP's own methods
+    assert clip.weights_hash == other.weights_hash
     assert copy.deepcopy(clip).double().weights_hash != clip.weights_hash
 
 

@@ -6,6 +6,8 @@ A claim is a small Python file, `configs/claims/<id>.py`:
     arms = {
         # a training: its test scores, or those that `metric` names
         "frozen": dict(config="lseg/x.py", cfg_options={"model.depth": 0}, metric="mIoU"),
+        # nothing to train: only its test
+        "training_free": dict(config="dense_clip/x.py", train=False),
         # a function, called as `function(seed=…, work_dir=…, **kwargs)`; returns a number or a dict of numbers
         "probe": dict(function="package.module.function", kwargs=dict(shots=2)),
         # one run that measures several arms: the function returns {arm: number or dict}

@@ -32,7 +32,7 @@ def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
     for arm, run in arms.items():
         if not isinstance(run, dict) or ("config" in run) == ("function" in run):
             raise ClipkitError(f'{path}: arm "{arm}" needs either `config` or `function`')
-        unknown = set(run) - {"config", "cfg_options", "metric", "function", "kwargs", "arms", "amp"}
+        unknown = set(run) - {"config", "cfg_options", "metric", "function", "kwargs", "arms", "amp", "train"}
         if unknown:
             raise ClipkitError(f'{path}: arm "{arm}" has no "{min(unknown)}"')
     return path, definition
@@ -84,7 +84,8 @@ def _train_and_test(run: Mapping[str, Any], seed: int, work_dir: Path) -> Any:
         amp=run.get("amp", False),
         cfg_options=run.get("cfg_options"),
     )
-    runner.train()
+    if run.get("train", True):  # False: a training-free arm is only tested
+        runner.train()
     scores = runner.test() if runner._test_loop is not None else runner.val()
     scores = {key: value for key, value in scores.items() if hasattr(value, "__float__")}
     wanted = run.get("metric")

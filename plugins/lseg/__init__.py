@@ -1,6 +1,7 @@
 """LSeg: language-driven semantic segmentation (Li et al., ICLR 2022, arXiv:2201.03546)."""
 
 import clipkit.engine.nn_parts
+import clipkit.engine.point_head
 import clipkit.engine.seg_datasets
 import clipkit.engine.seg_metrics
 import clipkit.engine.seg_picture

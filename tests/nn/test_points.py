@@ -9,13 +9,17 @@ from clipkit.nn import draw_points
 
 @pytest.mark.parametrize("size", [(4, 6), (8, 12), (7, 11), (1, 1)])
 @pytest.mark.parametrize("balance", [0.0, 1.0])
-def test_rows_equal_interpolated_unit_embeddings(size, balance):
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_rows_equal_interpolated_unit_embeddings(size, balance, normalize, align_corners):
     generator = torch.Generator().manual_seed(0)
     embedding = torch.randn(2, 5, *size, generator=generator)
     height, width = 8, 12
     target = torch.arange(2 * height * width).reshape(2, height, width)  # the id tells which pixel was drawn
-    rows, ids = draw_points(embedding, target, points=60, balance=balance, ignore_index=-1)
-    full = F.interpolate(F.normalize(embedding, dim=1), (height, width), mode="bilinear", align_corners=False)
+    options = dict(ignore_index=-1, normalize=normalize, align_corners=align_corners)
+    rows, ids = draw_points(embedding, target, points=60, balance=balance, **options)
+    cells = F.normalize(embedding, dim=1) if normalize else embedding
+    full = F.interpolate(cells, (height, width), mode="bilinear", align_corners=align_corners)
     flat = full.permute(0, 2, 3, 1).reshape(-1, 5)
     torch.testing.assert_close(rows, flat[ids], atol=1e-6, rtol=1e-6)
     assert (ids.view(2, 60) // (height * width) == torch.tensor([[0], [1]])).all()

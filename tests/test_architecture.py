@@ -14,7 +14,7 @@ ALLOWED = {
     "text": {"errors", "safe", "store", "backbone"},
     "store": {"errors", "safe"},
     "adapters": {"errors", "backbone", "text"},
-    "nn": {"errors", "adapters"},
+    "nn": {"errors", "safe", "adapters"},
     "data": {"errors", "safe", "text"},
     "evaluation": {"errors", "text", "data"},
     "inference": {"errors", "text", "nn", "adapters", "backbone"},

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from clipkit.nn import ConvTower, DPTDecoder, FPNDecoder
+from clipkit.nn import ConvTower, DPTDecoder, FPNDecoder, TimmPyramid, TimmTower
 
 from .registry import MODELS
 
-for part in (ConvTower, DPTDecoder, FPNDecoder):
+for part in (ConvTower, DPTDecoder, FPNDecoder, TimmPyramid, TimmTower):
     MODELS.register_module(module=part)
 
 

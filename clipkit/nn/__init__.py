@@ -5,6 +5,7 @@ from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
 from ._fpn import FPNDecoder
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
+from ._timm_tower import TimmPyramid, TimmTower
 
 __all__ = [
     "BasicBlock",
@@ -16,5 +17,7 @@ __all__ = [
     "Reassemble",
     "ResidualConvUnit",
     "SpatialRegularisation",
+    "TimmPyramid",
+    "TimmTower",
     "draw_points",
 ]

@@ -53,7 +53,8 @@ class SpatialRegularisation(nn.Module):
         Returns:
             (B, K, h, w).
         """
-        out = self.conv(x.reshape(-1, 1, *x.shape[-2:])).reshape(x.shape)
+        with torch.autocast(x.device.type, enabled=False):  # logits of 14 in bf16 would be rounded to 0.06
+            out = self.conv(x.reshape(-1, 1, *x.shape[-2:])).reshape(x.shape)
         if self.kind == "bottleneck":
             if top is None:
                 raise ValueError("a bottleneck block needs the maximum over all labels: give top=")

@@ -24,7 +24,7 @@ def build(kind, depth=2, activation="lrelu"):
 
 
 def loops(block, x, kind, depth, activation):
-    weight, bias = block.conv.weight.tolist()[0][0], float(block.conv.bias)
+    weight, bias = block.conv.weight.tolist()[0][0], block.conv.bias.item()
     labels, height, width = x.shape
     now = x.tolist()
     for step in range(depth):

@@ -1,10 +1,15 @@
 """The bridge to mmengine: registries, plugins, the runner that survives kills, and models as Python objects.
 
-Names load when they are first used: `clipkit.engine` alone costs nothing.
+Names load when they are first used: `clipkit.engine` alone costs nothing. It also lets mmdet, where that is imported
+later, do without mmcv's compiled operators (`clipkit.engine.mmcv_ops`).
 """
 
 from importlib import import_module
 from typing import Any
+
+from clipkit.engine.mmcv_ops import install as _install_mmcv_ops
+
+_install_mmcv_ops()
 
 _HOME = {
     "AmpOptimWrapper": "amp",

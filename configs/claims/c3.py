@@ -3,6 +3,7 @@
 command:  python tools/claim.py C3 --seeds 10-14
 hardware: 2 CPU cores with bfloat16 units, or one GPU
 time:     not yet measured
+schedule: 700 iterations, about half of clip/tiny_shapes.py, so that a CPU can run it
 expect:   bare < prompt <= ensemble, most of all on ambiguous names (dot, bar, brick)
 """
 
@@ -10,7 +11,7 @@ claim = "C3"
 arms = {
     "styles": dict(
         function="clipkit.engine.claim_c3.run",
-        kwargs=dict(iterations=1200),
+        kwargs=dict(iterations=700),
         arms=("bare", "prompt", "ensemble"),
     ),
 }

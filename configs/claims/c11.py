@@ -1,5 +1,5 @@
-"""Claim C11: a text classifier costs nothing on closed labels. LSeg beside mmseg's linear classifier: same tower, decoder,
-pixels and schedule; mIoU over the seen classes, all 102 labels competing.
+"""Claim C11: a text classifier costs nothing on closed labels. LSeg beside mmseg's linear classifier: same tower,
+decoder, pixels and schedule; mIoU over the seen classes, all 102 labels competing.
 
 The arm `linear` also gives C12 its closed classifier.
 """

@@ -1,5 +1,5 @@
-"""Claim C13: one or two regularisation blocks help, many collapse. LSeg with bottleneck blocks of depth 0, 1, 2 and 4, half
-of README's schedule."""
+"""Claim C13: one or two regularisation blocks help, many collapse. LSeg with bottleneck blocks of depth 0, 1, 2 and 4,
+half of README's schedule."""
 
 claim = "C13"
 METRICS = ("seen", "unseen", "harmonic_mean")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._crops import INTERPOLATIONS, RESIZE_MODES, crop_groups, scale_boxes
 from ._grid import to_whole_patches
 from .pooling import pool_boxes
 
@@ -27,6 +28,8 @@ class CLIPTeacher:
         order: `'sum-normalize'` adds the raw embeddings of the crops and normalises the sum (both public PyTorch
             versions of ViLD); `'normalize-sum'` normalises each crop first.
         crop_batch: crops per pass.
+        resize_mode: how a crop becomes CLIP's square, see `crop_boxes`: 'squash' shows all of the region, 'shortest' is
+            CLIP's own preprocessing, which cuts long ones.
     """
 
     def __init__(
@@ -35,12 +38,19 @@ class CLIPTeacher:
         crop_scales: Sequence[float] = (1.0, 1.5),
         order: str = "sum-normalize",
         crop_batch: int = 64,
+        resize_mode: str = "squash",
     ) -> None:
         if order not in ORDERS:
             raise ValueError(f"order is one of {ORDERS}, got {order!r}")
         if not crop_scales or min(crop_scales) <= 0:
             raise ValueError(f"crop_scales needs at least one positive number, got {tuple(crop_scales)}")
+        if resize_mode not in RESIZE_MODES:
+            raise ValueError(f"resize_mode is one of {', '.join(RESIZE_MODES)}, got {resize_mode!r}")
         self.clip = clip
+        self.resize_mode = resize_mode
+        # The filter that the model's own preprocessing resizes with; 'random' and others are of training alone.
+        own = getattr(clip, "preprocess_cfg", {}).get("interpolation", "bicubic")
+        self.interpolation = own if own in INTERPOLATIONS else "bicubic"
         self.crop_scales = tuple(crop_scales)
         self.order = order
         self.crop_batch = crop_batch
@@ -61,39 +71,51 @@ class CLIPTeacher:
         return F.normalize(dense, dim=1)
 
     @torch.no_grad()
-    def regions(self, images: Tensor, boxes: Sequence[Tensor], source: str = "crops") -> Tensor:
-        """One embedding a box, `(sum n_b, D)` in the order of the images.
+    def regions(self, images: Tensor | Sequence[Tensor], boxes: Sequence[Tensor], source: str = "crops") -> Tensor:
+        """One embedding a box, `(sum n_b, D)` in the order of the images, never less precise than float32.
 
         Args:
-            images: `(B, 3, H, W)`, RGB in [0, 1].
+            images: `(B, 3, H, W)`, RGB in [0, 1]; for crops also B pictures `(3, H, W)` of any sizes.
             boxes: B tensors `(n_b, 4)`, x1 y1 x2 y2 in pixels.
             source: `'crops'` encodes each crop as an image (ViLD); `'dense'` pools the dense map of the whole image:
                 one pass an image however many boxes, less exact.
+
+        Raises:
+            ValueError: another number of box tensors than of images, or an unknown source.
         """
         if len(boxes) != len(images):
             raise ValueError(f"{len(images)} images need as many box tensors, got {len(boxes)}")
         if source not in ("crops", "dense"):
             raise ValueError(f"source is 'crops' or 'dense', got {source!r}")
-        self._follow(images)
+        if len(images):
+            self._follow(images[0])
         if source == "dense":
-            height, width = images.shape[-2:]
-            return F.normalize(pool_boxes(self._dense(images), boxes, (height, width)), dim=-1)
-        pooled: Tensor | None = None
-        for scale in self.crop_scales:
-            crops = [crop_boxes(image, scale_boxes(b, scale), self.clip.image_size) for image, b in zip(images, boxes)]
-            embedded = self._encode(torch.cat(crops))
-            pooled = embedded if pooled is None else pooled + embedded
-        assert pooled is not None
-        return F.normalize(pooled, dim=-1)
+            batch = images if isinstance(images, Tensor) else torch.stack(list(images))
+            height, width = batch.shape[-2:]
+            return F.normalize(pool_boxes(self._dense(batch), boxes, (height, width)), dim=-1)
+        like = images[0] if len(images) else torch.zeros(0)
+        total, shape = sum(map(len, boxes)), (len(self.crop_scales), -1, self.clip.embed_dim)
+        embedded = like.new_zeros(shape[0] * total, shape[2], dtype=torch.promote_types(like.dtype, torch.float32))
+        for rows, crops in _rebatched(self._crops(images, boxes, total), self.crop_batch):
+            embedded[rows] = self.clip.encode_image(crops, normalize=self.order == "normalize-sum").to(embedded)
+        return F.normalize(embedded.view(shape).sum(0), dim=-1)
+
+    def _crops(
+        self, images: Tensor | Sequence[Tensor], boxes: Sequence[Tensor], total: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(rows, crops `(n, 3, h, w)`) of all boxes: row `s * total + b` is box b at scale s. The crops come in CLIP's
+        own precision: half of it rounds no more than the 8 bits of a picture file do."""
+        start = 0
+        for image, own in zip(images, boxes):
+            picture = image.to(getattr(self.clip, "dtype", image.dtype))
+            scaled = torch.cat([scale_boxes(own, scale) for scale in self.crop_scales])
+            mode = (self.clip.image_size, self.resize_mode, self.interpolation)
+            for index, crops in crop_groups(picture, scaled, *mode, most=self.crop_batch):
+                yield index // len(own) * total + start + index % len(own), crops
+            start += len(own)
 
     def _dense(self, images: Tensor) -> Tensor:
         return self.clip.features(to_whole_patches(images, self.clip.patch_size)).dense
-
-    def _encode(self, crops: Tensor) -> Tensor:
-        normalize = self.order == "normalize-sum"
-        if len(crops) == 0:
-            return crops.new_zeros(0, self.clip.embed_dim)
-        return torch.cat([self.clip.encode_image(part, normalize=normalize) for part in crops.split(self.crop_batch)])
 
     def _follow(self, images: Tensor) -> None:
         parameter = next(iter(self.clip.parameters()), None)
@@ -101,28 +123,15 @@ class CLIPTeacher:
             self.clip.to(images.device)
 
 
-def scale_boxes(boxes: Tensor, scale: float) -> Tensor:
-    """`(n, 4)` boxes enlarged by `scale` about their centres, not clamped."""
-    boxes = boxes.reshape(-1, 4)
-    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    return torch.cat([centre - scale * half, centre + scale * half], 1)
-
-
-def crop_boxes(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Crops of one image, clamped to it, whole pixels (the outer ones), stretched to `size`.
-
-    Args:
-        image: `(3, H, W)` in [0, 1].
-        boxes: `(n, 4)`, x1 y1 x2 y2 in pixels. A box of no area or outside becomes the nearest pixel.
-        size: (height, width) of the result.
-
-    Returns: `(n, 3, height, width)`, bicubic with antialiasing, clamped to [0, 1].
-    """
-    height, width = image.shape[-2:]
-    crops = []
-    for x1, y1, x2, y2 in boxes.tolist():
-        left, top = min(max(int(x1 // 1), 0), width - 1), min(max(int(y1 // 1), 0), height - 1)
-        right, bottom = max(min(int(-(-x2 // 1)), width), left + 1), max(min(int(-(-y2 // 1)), height), top + 1)
-        crop = image[None, :, top:bottom, left:right]
-        crops.append(F.interpolate(crop, size=size, mode="bicubic", align_corners=False, antialias=True))
-    return torch.cat(crops).clamp_(0, 1) if crops else image.new_zeros(0, image.shape[0], *size)
+def _rebatched(parts: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same rows in batches of `size`, the last one shorter: an encoder wants them full."""
+    held: list[tuple[Tensor, Tensor]] = []
+    for part in parts:
+        held.append(part)
+        while sum(len(rows) for rows, _ in held) >= size:
+            rows, crops = (torch.cat(column) for column in zip(*held))
+            yield rows[:size], crops[:size]
+            held = [(rows[size:], crops[size:])]
+    if sum(len(rows) for rows, _ in held):
+        rows, crops = (torch.cat(column) for column in zip(*held))
+        yield rows, crops

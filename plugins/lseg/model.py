@@ -12,27 +12,32 @@ from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
 from clipkit.engine.text_segmentor import TextSegmentor
 from clipkit.errors import ClipkitError
-from clipkit.nn import draw_points
+from clipkit.nn import SpatialRegularisation, draw_points
 
 from .towers import FrozenTower
 
 
 @MODELS.register_module()
 class LSeg(TextSegmentor):
-    """logits[p, k] = exp(s) * cos(pixel embedding p, text embedding k), upsampled bilinearly to the image's size.
+    """logits[p, k] = exp(s) * cos(pixel embedding p, text embedding k), then an optional block over the labels' maps,
+    then bilinear upsampling from the decoder's size to the image's.
 
     Args:
         classes, text, test_cfg, precision, data_preprocessor: see `TextSegmentor`.
-        tower: config of a trainable image tower (a module that gives a list of maps, finest first), or
-            `dict(type='FrozenTower', layers=...)` for the frozen CLIP's own maps.
+        tower: config of a trainable image tower (a module that gives a list of maps, finest first), such as
+            `dict(type='TimmTower')`, or `dict(type='FrozenTower', layers=...)` for the frozen CLIP's own.
         decoder: config of a module with `out_channels`, such as `DPTDecoder` or `FPNDecoder`; `in_channels` is taken
             from the tower where it says so.
+        block: arguments of `SpatialRegularisation` (section 3.3), such as
+            `dict(kind='bottleneck', depth=2)`; None for none.
         train_classes: the names that compete in training; default all. Pixels of the others are ignored. A class
             that is to be recognised unseen must not be here: as a negative it would be pushed away.
         points: number of pixels an image on which the loss is computed, drawn anew each step; None takes all.
             With 100 classes the full-size logits cost more than the network.
         points_balance: see `clipkit.nn.draw_points`; 0 keeps the expected gradient of all pixels.
-        logit_scale: initial scale; CLIP's and LSeg's 1/0.07. It is learned (LSeg's is constant).
+        logit_scale: initial scale; CLIP's and LSeg's 1/0.07.
+        learn_scale: False keeps it fixed, as it is in the original (which means to learn it, and cannot).
+        align_corners: how logits are upsampled, in training and prediction; the original's: True.
         ignore_index: id of the masks that counts nowhere.
 
     Raises:
@@ -48,10 +53,13 @@ class LSeg(TextSegmentor):
         text: dict,
         tower: dict,
         decoder: dict,
+        block: dict | None = None,
         train_classes: str | Sequence[str] | None = None,
         points: int | None = None,
         points_balance: float = 0.0,
         logit_scale: float = 1 / 0.07,
+        learn_scale: bool = True,
+        align_corners: bool = False,
         ignore_index: int = 255,
         test_cfg: dict | None = None,
         precision: str = "auto",
@@ -61,7 +69,9 @@ class LSeg(TextSegmentor):
         super().__init__(classes, text, test_cfg, precision, data_preprocessor, init_cfg)
         self.tower, self.decoder = self._build_image_side(dict(tower), dict(decoder))
         self.head = nn.Conv2d(self.decoder.out_channels, self.text.embed_dim, 1)
-        self.logit_scale = LogitScale(logit_scale)
+        self.logit_scale = LogitScale(logit_scale, learned=learn_scale)
+        self.label_head = None if block is None else SpatialRegularisation(**block)
+        self.align_corners = align_corners
         self.points, self.points_balance = points, points_balance
         self.ignore_index = ignore_index
         self._set_training_classes(self.classes if train_classes is None else read_classes(train_classes))
@@ -104,13 +114,14 @@ class LSeg(TextSegmentor):
     # ---- forward --------------------------------------------------------------------------------------------------
 
     def scale(self) -> Tensor:
-        """The learned factor of the cosines."""
+        """The factor of the cosines, learned unless `learn_scale` is False."""
         return self.logit_scale()
 
     def _maps(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor] | None]:
         if isinstance(self.tower, FrozenTower):  # CLIP normalises by its own mean and std
             return self.tower(self._unit_range(inputs), self.text.clip)
-        return list(self.tower(inputs)), None
+        maps = self.tower(inputs)
+        return maps if getattr(self.tower, "gives_class_tokens", False) else (list(maps), None)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """`inputs` (B, 3, H, W) normalised -> pixel embeddings (B, D, h, w) at the decoder's size, not normalised."""
@@ -122,18 +133,31 @@ class LSeg(TextSegmentor):
         """loss = mean over pixels of -log softmax_k(logits)[target], over the training classes; and `acc_pixel`, %."""
         embedding = self.extract_feat(inputs)
         target = self._training_ids(torch.stack([sample.gt_sem_seg.data for sample in data_samples])[:, 0])
-        if self.points is not None:
-            rows, target = draw_points(embedding, target, self.points, self.points_balance, self.ignore_index)
+        if self.points is None:
+            logits = self.label_logits(embedding, self.train_text)
+            logits = F.interpolate(logits, target.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+        elif self.label_head is None:  # cosines of interpolated embeddings are interpolated cosines, for a few pixels
+            rows, target = self._draw(embedding, target)
             with torch.autocast(rows.device.type, enabled=False):
                 logits = self.scale() * rows @ self.train_text.T
-        else:
-            logits = self.cosine_logits(embedding, self.train_text)
-            logits = F.interpolate(logits, target.shape[-2:], mode="bilinear", align_corners=self.align_corners)
+        else:  # a block needs its neighbours: the whole map at the decoder's size, then a few pixels of it
+            logits, target = self._draw(self.label_logits(embedding, self.train_text), target, normalize=False)
         # The mean over valid pixels, 0 (not NaN) when all are ignored.
         valid = (target != self.ignore_index).sum().clamp(min=1)
         loss = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="sum") / valid
         correct = (logits.detach().argmax(1) == target).sum() / valid
         return {"loss": loss, "acc_pixel": 100 * correct, "scale": self.scale().detach()}
+
+    def _draw(self, cells: Tensor, target: Tensor, normalize: bool = True) -> tuple[Tensor, Tensor]:
+        return draw_points(
+            cells,
+            target,
+            self.points,
+            self.points_balance,
+            self.ignore_index,
+            normalize=normalize,
+            align_corners=self.align_corners,
+        )
 
     def _training_ids(self, target: Tensor) -> Tensor:
         """Ids of `classes` -> ids among the training classes, `ignore_index` for the rest."""

@@ -4,6 +4,7 @@ mmcv has its own plain version for the CPU; this one is called on a GPU. It hand
 backward, and so needs a quarter of the memory.
 """
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -33,13 +34,13 @@ def ms_deform_attn_forward(
         attention_weights: (B, Q, M, L, P).
         im2col_step: images at once in the compiled operator; has no effect here.
     """
-    total = 0
-    for level, shape, part in _levels(value_spatial_shapes, value_level_start_index):
-        pixels, places, weights = wide(
-            value[:, part], sampling_locations[:, :, :, level], attention_weights[..., level, :]
+    sums = (
+        _attend(
+            *wide(value[:, part], sampling_locations[:, :, :, level], attention_weights[..., level, :]), shape=shape
         )
-        total = total + _attend(pixels, shape, places, weights)
-    return total.to(value)
+        for level, shape, part in _levels(value_spatial_shapes, value_level_start_index)
+    )
+    return functools.reduce(torch.add, sums).to(value)
 
 
 def ms_deform_attn_backward(
@@ -62,7 +63,7 @@ def ms_deform_attn_backward(
             for tensor in wide(value[:, part], sampling_locations[:, :, :, level], attention_weights[..., level, :])
         ]
         with torch.enable_grad():
-            output = _attend(*inputs, shape)
+            output = _attend(*inputs, shape=shape)
         by_value, by_place, by_weight = torch.autograd.grad(output, inputs, gradient.view_as(output))
         grad_value[:, part] = by_value.to(grad_value)
         grad_sampling_loc[:, :, :, level] = by_place.to(grad_sampling_loc)
@@ -74,7 +75,7 @@ def _levels(shapes: Tensor, starts: Tensor) -> Iterator[tuple[int, tuple[int, in
         yield level, (height, width), slice(start, start + height * width)
 
 
-def _attend(pixels: Tensor, places: Tensor, weights: Tensor, shape: tuple[int, int]) -> Tensor:
+def _attend(pixels: Tensor, places: Tensor, weights: Tensor, *, shape: tuple[int, int]) -> Tensor:
     """One level: pixels (B, h * w, M, D), places (B, Q, M, P, 2), weights (B, Q, M, P) -> (B, Q, M * D)."""
     batch, _, heads, channels = pixels.shape
     queries = places.shape[1]

@@ -211,6 +211,59 @@ def test_errors_say_what_is_wrong(embeddings):
         model.loss(batch()[0], [sample(torch.full((8, 12), 9))] * 2)
 
 
+@pytest.mark.parametrize("kind", ["bottleneck", "depthwise"])
+def test_block_regularises_the_decoder_sized_logits(embeddings, kind):
+    plain = build(embeddings, align_corners=True).eval()
+    model = build(embeddings, align_corners=True, block=dict(kind=kind, depth=2, activation="tanh")).eval()
+    images, targets = batch()
+    with torch.no_grad():
+        logits = model.label_head(plain.cosine_logits(plain.extract_feat(images), plain.label_text))
+        wanted = F.interpolate(logits, (8, 12), mode="bilinear", align_corners=True)
+        torch.testing.assert_close(model.encode_decode(images), wanted)
+        loss = model.loss(images, [sample(t) for t in targets])["loss"]
+    torch.testing.assert_close(loss, F.cross_entropy(wanted, targets, ignore_index=255), atol=1e-5, rtol=1e-5)
+    model.set_labels(["grass", "person", "red circle", "blue star"])
+    first = model.encode_decode(images)
+    model.set_labels(["person", "blue star", "grass", "red circle"])
+    torch.testing.assert_close(model.encode_decode(images), first[:, [1, 3, 0, 2]])
+
+
+@pytest.mark.parametrize("block", [None, dict(kind="bottleneck", depth=2)])
+def test_points_have_the_same_gradient_with_block_and_corners(embeddings, block):
+    images, targets = batch()
+    samples = [sample(t) for t in targets]
+    gradients = []
+    for points in (None, 20000):
+        model = build(embeddings, align_corners=True, block=block, points=points).eval()
+        torch.manual_seed(0)
+        model.loss(images, samples)["loss"].backward()
+        parts = [model.head.bias, *(() if block is None else (model.label_head.conv.weight,))]
+        gradients.append(torch.cat([p.grad.flatten() for p in parts]))
+    torch.testing.assert_close(gradients[1], gradients[0], atol=0.05 * float(gradients[0].abs().max()), rtol=0)
+
+
+def test_block_is_computed_in_float32_under_autocast(embeddings):
+    model = build(embeddings, block=dict(depth=2)).eval()
+    embedding = model.extract_feat(batch()[0])
+    wanted = model.label_logits(embedding, model.label_text)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(model.label_logits(embedding, model.label_text), wanted, atol=0, rtol=0)
+
+
+def test_scale_is_learned_or_fixed(embeddings):
+    """The original keeps its scale as a tensor outside the optimiser: constant, and in no checkpoint."""
+    images, targets = batch()
+    for learned in (True, False):
+        model = build(embeddings, learn_scale=learned, logit_scale=5.0)
+        optimiser = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(2):  # a second backward needs a graph of its own
+            optimiser.zero_grad()
+            model.loss(images, [sample(t) for t in targets])["loss"].backward()
+            optimiser.step()
+        assert (abs(float(model.scale()) - 5) > 1e-3) == learned
+        assert "logit_scale.log_scale" in model.state_dict()
+
+
 @pytest.fixture(scope="module")
 def frozen():
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """Prompts, vocabularies and cached class embeddings."""
 
 from clipkit.text._background import Background, LearnedBackground
+from clipkit.text._class_file import read_class_file
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._match import LabelMatch
 from clipkit.text._precomputed import load_embeddings, save_embeddings
@@ -18,5 +19,6 @@ __all__ = [
     "Vocabulary",
     "get_templates",
     "load_embeddings",
+    "read_class_file",
     "save_embeddings",
 ]

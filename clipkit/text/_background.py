@@ -19,7 +19,8 @@ class Background:
     Kinds:
         'none': the classes share everything between them.
         'threshold': background where the largest softmax probability is below `threshold` (SCLIP's `prob_thd`).
-        'words': a list of words that compete with the classes; the best of them is background's score.
+        'words': a list of words that compete with the classes; the best of them is background's score. With a
+            `threshold` too, uncertain places go to background as well (SCLIP's VOC21: stuff words and `prob_thd`).
         'learned': one trained vector competes, see `LearnedBackground`.
         'others': the single word "others" competes (LSeg, PASCAL-5i).
     """
@@ -31,9 +32,10 @@ class Background:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"background={self.kind!r} is unknown; known: {', '.join(KINDS)}")
-        if self.kind == "threshold" and not (self.threshold is not None and 0.0 < self.threshold < 1.0):
+        missing = self.kind == "threshold" and self.threshold is None
+        if missing or (self.threshold is not None and not 0.0 < self.threshold < 1.0):
             raise ValueError(f"background threshold must lie between 0 and 1, got {self.threshold}")
-        if self.kind != "threshold" and self.threshold is not None:
+        if self.kind not in ("threshold", "words", "others") and self.threshold is not None:
             raise ValueError(f"background={self.kind!r} takes no threshold")
         if self.kind == "words" and not self.words:
             raise ValueError("background='words' needs a list of words")
@@ -62,18 +64,22 @@ class Background:
 
 
 class LearnedBackground(nn.Module):
-    """One trained row for "none of these": `forward` appends it, normalised, to the class matrix.
+    """One trained row for "none of these": `forward` appends it to the class matrix.
 
     Starts at N(0, D^-0.5), as SAN's learnable background does (Xu et al., arXiv 2302.12242).
 
     Args:
         dim: `D`, the width of the text embedding.
+        std: another standard deviation to start with, ViLD's 0.01.
+        normalize: bring the row to unit length at use; the cosine of what is not normalised is not bounded.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, std: float | None = None, normalize: bool = True) -> None:
         super().__init__()
-        self.vector = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.normalize = normalize
+        self.vector = nn.Parameter(torch.randn(dim) * (dim**-0.5 if std is None else std))
 
     def forward(self, matrix: Tensor) -> Tensor:
         """`(R, D)` rows -> `(R + 1, D)`, the last one background."""
-        return torch.cat([matrix, F.normalize(self.vector, dim=0).to(matrix)[None]])
+        row = F.normalize(self.vector, dim=0) if self.normalize else self.vector
+        return torch.cat([matrix, row.to(matrix)[None]])

@@ -22,29 +22,9 @@ def read_label_file(path: str | Path, *, unique: bool = True) -> list[tuple[str,
         FileNotFoundError: if there is no such file.
         ValueError: for a file that is not UTF-8 text, has no class, or repeats one; the message names file and line.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder; a label file has one class a line, 'name; synonym; …'")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such label file") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}:{line}: is not UTF-8 text; save the label file as UTF-8") from None
-
     classes: list[tuple[str, ...]] = []
     seen: dict[str, int] = {}
-    # Not str.splitlines, which also breaks at form feeds: line numbers must be those of an editor.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for number, raw in enumerate(lines, start=1):
-        control = next((c for c in raw if ord(c) < 32 and c != "\t"), None)
-        if control is not None:
-            raise ValueError(f"{path}:{number}: holds the control character {ord(control):#04x}; is this a text file?")
+    for number, raw in enumerate(read_lines(path), start=1):
         content = _COMMENT.sub("", raw).strip()
         if not content:
             continue
@@ -63,3 +43,28 @@ def read_label_file(path: str | Path, *, unique: bool = True) -> list[tuple[str,
     if not classes:
         raise ValueError(f"{path}:1: holds no class; write one a line, 'name; synonym; …'")
     return classes
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """All lines of a UTF-8 text file, without their ends. Errors as in `read_label_file`."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; a label file has one class a line, 'name; synonym; …'")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such label file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}:{line}: is not UTF-8 text; save the label file as UTF-8") from None
+    # Not str.splitlines, which also breaks at form feeds: line numbers must be those of an editor.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        control = next((c for c in line if ord(c) < 32 and c != "\t"), None)
+        if control is not None:
+            raise ValueError(f"{path}:{number}: holds the control character {ord(control):#04x}; is this a text file?")
+    return lines

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from clipkit.store import Store
 from clipkit.text._embeddings import TextEmbeddings
+from clipkit.text.templates import fill, get_templates
 from clipkit.text.vocabulary import Vocabulary
 
 
@@ -71,7 +72,7 @@ class TextBank:
             vocabulary = Vocabulary(vocabulary)
         groups = vocabulary.words
         flat = [word for group in groups for word in group] + list(vocabulary.background.words)
-        vectors = self._encode_words(flat, vocabulary)
+        vectors = self._encode_words(flat, vocabulary.templates)
 
         rows: list[Tensor] = []
         owner: list[int] = []
@@ -93,13 +94,22 @@ class TextBank:
             info={"weights": self.clip.weights_hash},
         )
 
-    def _encode_words(self, words: list[str], vocabulary: Vocabulary) -> dict[str, Tensor]:
-        templates, weights = vocabulary.templates, self.clip.weights_hash
+    @torch.no_grad()
+    def encode_words(
+        self, words: Sequence[str], templates: str | Sequence[str | Callable[[str], str]] = ("{}",)
+    ) -> Tensor:
+        """Single words in a prompt ensemble, repeats and other spellings allowed -> `(len(words), D)` unit rows on the
+        CPU, in the caller's order."""
+        vectors = self._encode_words(list(words), get_templates(templates))
+        return torch.stack([vectors[word] for word in words])
+
+    def _encode_words(self, words: list[str], templates: tuple[str, ...]) -> dict[str, Tensor]:
+        weights = self.clip.weights_hash
         missing = [word for word in dict.fromkeys(words) if (word, templates, weights) not in self._words]
         # In blocks, since 10,000 names x 80 templates x 512 floats are 1.6 GB and the answer is 20 MB.
         words_a_block = max(1, 16 * self.batch_size // len(templates))
         blocks = [missing[i : i + words_a_block] for i in range(0, len(missing), words_a_block)]
-        prompts = [[text for word in block for text in vocabulary.prompts(word)] for block in blocks]
+        prompts = [[fill(template, word) for word in block for template in templates] for block in blocks]
         for block, rows in zip(blocks, self._rows(prompts)):
             for word, ensemble in zip(block, rows.split(len(templates))):
                 self._words[word, templates, weights] = F.normalize(ensemble.mean(0), dim=-1)

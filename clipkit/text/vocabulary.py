@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipkit.text._background import Background
+from clipkit.text._class_file import read_class_file
 from clipkit.text._label_file import read_label_file
 from clipkit.text._match import LabelMatch, match_key, match_labels
 from clipkit.text.templates import fill, get_templates
@@ -66,9 +67,17 @@ class Vocabulary:
         return cls._from_groups([tuple(group) for group in groups if group], **options)
 
     @classmethod
-    def from_file(cls, path: str | Path, **options) -> Vocabulary:
-        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments. Errors name file and line."""
-        return cls._from_groups(read_label_file(path), **options)
+    def from_file(cls, path: str | Path, separator: str | None = None, **options) -> Vocabulary:
+        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments. Errors name file and line.
+
+        Args:
+            path: the file.
+            separator: what stands between the words of a line in the class-name files of other projects, see
+                `read_class_file`; None for clipkit's own format.
+            **options: `templates`, `reduce`, `background`.
+        """
+        groups = read_label_file(path) if separator is None else read_class_file(path, separator)
+        return cls._from_groups(groups, **options)
 
     @classmethod
     def _from_groups(cls, groups: Sequence[tuple[str, ...]], **options) -> Vocabulary:

@@ -89,6 +89,25 @@ def resolve_checkpoint(path: str | os.PathLike) -> Path:
     return next(iter(find_checkpoints(path)), path) if path.is_dir() else path
 
 
+def given_checkpoint(text: str) -> str | None:
+    """What a command line says for a checkpoint: `none` is None."""
+    return None if text.lower() == "none" else text
+
+
+def require_nothing_to_train(model: torch.nn.Module) -> None:
+    """Refuses to go on without a checkpoint where that would mean random weights.
+
+    Raises:
+        ClipkitError: the model has weights that train.
+    """
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if count:
+        raise ClipkitError(
+            f"{type(model).__name__} has {count:,} weights to train: give a checkpoint; 'none' is for models that "
+            "train nothing"
+        )
+
+
 def guard_pretrained() -> None:
     """Makes mmengine read what a config names as pretrained (`init_cfg=dict(type='Pretrained', …)`) by `weights_only`
     alone. Its own reader falls back to full unpickling, which runs whatever the file says."""

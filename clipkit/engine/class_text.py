@@ -9,16 +9,16 @@ from torch import nn
 
 from clipkit.backbone import FrozenCLIP
 from clipkit.errors import ClipkitError
-from clipkit.text import TextBank, TextEmbeddings, Vocabulary, load_embeddings
+from clipkit.text import TextBank, TextEmbeddings, Vocabulary, get_templates, load_embeddings
 
 
-def as_vocabulary(labels, templates: Sequence[str] = ("{}",)) -> Vocabulary:
-    """A Vocabulary as it is; 'a, b; synonym' parsed; a list of names with `templates`."""
+def as_vocabulary(labels, templates: Sequence[str] = ("{}",), reduce: str = "mean") -> Vocabulary:
+    """A Vocabulary as it is; 'a, b; synonym' parsed, a list of names, with `templates` and `reduce`."""
     if isinstance(labels, Vocabulary):
         return labels
     if isinstance(labels, str):
-        return Vocabulary.parse(labels, templates=templates)
-    return Vocabulary(list(labels), templates=templates)
+        return Vocabulary.parse(labels, templates=templates, reduce=reduce)
+    return Vocabulary(list(labels), templates=templates, reduce=reduce)
 
 
 class ClipText(nn.Module):
@@ -28,8 +28,9 @@ class ClipText(nn.Module):
         clip: name for `FrozenCLIP.from_pretrained`, or `tiny_shapes` (also `tiny_clip`) for the CLIP that clipkit
             ships.
         pretrained: tag, path or None (random weights).
-        templates: prompts for names; LSeg uses the bare label.
-        cache_dir: folder where rows are kept between runs; None keeps nothing.
+        templates: prompts for names; LSeg uses the bare label. A set's name or a list, see `get_templates`.
+        cache_dir: folder where rows are kept between runs; None keeps them in memory only.
+        dense: variant of the CLIP's dense map, see `FrozenCLIP.from_pretrained`.
         whiten: names that are to lie in equally different directions: their mean is subtracted from every row and their
             covariance is made the identity. For a text tower that was not trained on such names: it gives them almost
             one direction (cosines of 0.999), which no bounded temperature can tell apart. A row depends on these
@@ -40,19 +41,20 @@ class ClipText(nn.Module):
         self,
         clip: str = "tiny_shapes",
         pretrained: str | None = None,
-        templates: Sequence[str] = ("{}",),
+        templates: str | Sequence[str] = ("{}",),
         cache_dir: str | None = None,
+        dense: str = "maskclip",
         whiten: Sequence[str] | None = None,
     ):
         super().__init__()
         if clip in ("tiny_shapes", "tiny_clip"):  # an open_clip name close to these has random weights
             from clipkit.shapes import tiny_clip
 
-            self.clip = tiny_clip()
+            self.clip = tiny_clip(dense)
         else:
-            self.clip = FrozenCLIP.from_pretrained(clip, pretrained)
-        self.templates = tuple(templates)
-        self.cache_dir = cache_dir
+            self.clip = FrozenCLIP.from_pretrained(clip, pretrained, dense=dense)
+        self.templates = get_templates(templates)
+        self.bank = TextBank(self.clip, cache_dir=cache_dir)
         self.embed_dim = self.clip.embed_dim
         self.whitening: tuple[torch.Tensor, torch.Tensor] | None = None
         if whiten is not None:
@@ -62,11 +64,19 @@ class ClipText(nn.Module):
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
         """Rows of length 1 for every class of the vocabulary."""
-        found = TextBank(self.clip, cache_dir=self.cache_dir).encode(vocabulary)
-        if self.whitening is not None:
-            mean, matrix = self.whitening
-            found.matrix = F.normalize((found.matrix.double() - mean) @ matrix, dim=-1).float()
+        found = self.bank.encode(vocabulary)
+        found.matrix = self._whitened(found.matrix)
         return found
+
+    def encode_words(self, words: Sequence[str]) -> torch.Tensor:
+        """Rows of length 1 for single words in this text's templates, (len(words), D); repeats are allowed."""
+        return self._whitened(self.bank.encode_words(words, self.templates))
+
+    def _whitened(self, rows: torch.Tensor) -> torch.Tensor:
+        if self.whitening is None:
+            return rows
+        mean, matrix = self.whitening
+        return F.normalize((rows.double() - mean) @ matrix, dim=-1).float()
 
     def lacks(self, names: Sequence[str]) -> list[str]:
         """Names that have no row: none, a text tower encodes anything."""

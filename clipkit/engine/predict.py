@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clipkit.engine.test import CHECKPOINT_HELP, add_labels, in_own_prompts, read_labels
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit predict`."""
@@ -17,13 +19,9 @@ def parser() -> argparse.ArgumentParser:
         description="Segment images with any labels: an overlay with legend, an indexed PNG and a JSON for each.",
     )
     parser.add_argument("config", help="a config file, or the name of an installed one")
-    parser.add_argument("checkpoint", help="what `clipkit train` wrote: its folder (the newest in it) or a file in it")
+    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument(
-        "--labels", help='what to look for: "red star, blue ring; blue donut, grass" (default: trained)'
-    )
-    labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
+    add_labels(parser, "what to look for, instead of what was trained")
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
@@ -34,14 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Predicts; returns 0, or 1 when some images could not be used."""
     args = parser().parse_args(argv)
     from clipkit.data import list_images
+    from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.engine.config import parse_options
     from clipkit.engine.segmenter import Segmenter
-    from clipkit.engine.test import read_labels
     from clipkit.errors import ClipkitError, one_line
 
     files = list_images(args.inputs)
-    labels = read_labels(args.labels, args.labels_file)
-    segmenter = Segmenter.load(args.config, args.checkpoint, args.device, parse_options(args.cfg_options))
+    labels = read_labels(args)
+    checkpoint = given_checkpoint(args.checkpoint)
+    segmenter = Segmenter.load(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    if labels is not None:
+        labels = in_own_prompts(segmenter.model, labels)
     names = segmenter.set_labels(labels)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -82,6 +82,8 @@ class ClipkitRunner(Runner):
         on_gpu = torch.cuda.is_available()
         if on_gpu:
             model = model.cuda()
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            return model  # nothing to average over ranks, and DDP refuses it
         wrapper = dict(model_wrapper_cfg or {})
         wrapper.setdefault("type", MMDistributedDataParallel)
         wrapper.setdefault("broadcast_buffers", False)

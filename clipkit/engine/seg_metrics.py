@@ -61,10 +61,11 @@ class SeenUnseenIoU(IoUMetric):
             return None
         if self._to_class is None or self._matched_for != (names, self._vocabulary):
             vocabulary = self._vocabulary or Vocabulary(list(names or ()))
+            if names is not None and len(names) > len(vocabulary):
+                # A background policy adds a last label: the data set's background if it has one, else no class.
+                vocabulary = Vocabulary([*vocabulary.names, names[-1]], [*vocabulary.synonyms, ()])
             match = vocabulary.match(list(self.dataset_meta["classes"]))
-            # A background policy adds a last label that stands for no class.
-            extra = max(len(names or ()) - len(vocabulary), 0)
-            self._to_class, self._matched_for = (*match.label_to_class, *[-1] * extra), (names, self._vocabulary)
+            self._to_class, self._matched_for = match.label_to_class, (names, self._vocabulary)
             if match.distractors or match.ignored:
                 print_log(match.summary(), MMLogger.get_current_instance())
         return self._to_class

@@ -49,14 +49,13 @@ class Segmenter:
     def __init__(self, model: torch.nn.Module, resize: Any = None):
         self.model: Any = model.eval()
         self.resize = resize
-        self._trained_labels = tuple(getattr(model, "label_names", ()))
         self._current: Any = None
 
     @classmethod
     def load(
         cls,
         config: Any,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None,
         device: str | torch.device | None = None,
         cfg_options: dict | None = None,
     ) -> Segmenter:
@@ -64,7 +63,8 @@ class Segmenter:
 
         Args:
             config: path, name of an installed config, or a mmengine `Config`.
-            checkpoint: what training wrote; a work folder stands for its newest checkpoint.
+            checkpoint: what training wrote; a work folder stands for its newest checkpoint; None for a model that
+                trains nothing.
             device: default: a GPU if there is one.
             cfg_options: dotted key -> value.
 
@@ -74,22 +74,27 @@ class Segmenter:
         from mmengine.registry import DefaultScope
 
         from .build import prepare_config
-        from .checkpoint import load_checkpoint, resolve_checkpoint
+        from .checkpoint import load_checkpoint, require_nothing_to_train, resolve_checkpoint
         from .friendly import friendly_build
         from .frozen import check_frozen
         from .registry import MODELS, TRANSFORMS
         from .runner import load_weights
 
-        checkpoint = resolve_checkpoint(checkpoint)
-        state = load_checkpoint(checkpoint)  # before the model is built: a wrong path should not cost half a minute
+        state: dict = {"state_dict": {}}
+        if checkpoint is not None:  # before the model is built: a wrong path should not cost half a minute
+            checkpoint = resolve_checkpoint(checkpoint)
+            state = load_checkpoint(checkpoint)
         cfg = prepare_config(config, cfg_options=cfg_options, for_training=False)
         if cfg.get("model") is None:
             raise ClipkitError(f"{cfg.filename} has no `model`")
         with friendly_build(), DefaultScope.overwrite_default_scope(cfg.default_scope):
             model = MODELS.build(cfg.model)
-            check_frozen(model, state.get("meta", {}).get("frozen", []), str(checkpoint))
-            weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
-            load_weights(model, weights, str(checkpoint), strict=True)
+            if checkpoint is None:
+                require_nothing_to_train(model)
+            else:
+                check_frozen(model, state.get("meta", {}).get("frozen", []), str(checkpoint))
+                weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+                load_weights(model, weights, str(checkpoint), strict=True)
             resize = _find_resize(cfg)
             resize = TRANSFORMS.build(resize) if resize else None
         if not hasattr(model, "label_names"):  # a closed-set model says its classes in the checkpoint
@@ -102,17 +107,16 @@ class Segmenter:
         return next(self.model.parameters()).device
 
     def set_labels(self, labels: Any = None) -> tuple[str, ...]:
-        """Labels for the next calls: a `Vocabulary`, a list of names or 'a, b; synonym'; None: the trained ones."""
+        """Labels for the next calls: a `Vocabulary`, a list of names or 'a, b; synonym'; None: the config's own."""
         key = (
             labels
             if isinstance(labels, (str, type(None)))
             else (tuple(labels) if isinstance(labels, (list, tuple)) else labels)
         )
         if key != self._current:
-            wanted = self._trained_labels if labels is None else labels
             if not hasattr(self.model, "set_labels"):
                 raise ClipkitError(f"{type(self.model).__name__} has fixed classes: leave the labels out")
-            self.model.set_labels(wanted)
+            self.model.set_labels(labels)
             self._current = key
         return tuple(self.model.label_names)
 

@@ -34,11 +34,14 @@ class TextSegmentor(BaseSegmentor):
         classes: all names of the data set, in order.
         unnamed: those that have no embedding; their pixels are ignored in loss and score.
         labels: what is predicted now, see `set_labels`.
+        own_labels: the data set's classes, encoded.
+        reduce: how synonyms become one score where a label says no other way, see `Vocabulary`.
         label_head: LSeg's spatial regularisation of the logits (`SpatialRegularisation`), or None. To it every row of
             `label_text` is a label; synonyms are joined after it.
     """
 
     label_text: Tensor
+    reduce = "mean"
 
     def __init__(
         self,
@@ -62,23 +65,34 @@ class TextSegmentor(BaseSegmentor):
         if not self.named:
             raise ClipkitError("no class has a text embedding; check classes= and text=")
         self.register_buffer("label_text", torch.empty(0), persistent=False)
-        self.set_labels([self.classes[i] for i in self.named])
+        self.own_labels = self.encode_labels([self.classes[i] for i in self.named])
+        self.set_labels()
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """What a prediction can say: index i of a label map is `label_names[i]`."""
         return self.labels.class_names
 
-    def set_labels(self, labels: str | Sequence[str] | Vocabulary) -> tuple[str, ...]:
+    def own_prompts(self, vocabulary: Vocabulary) -> Vocabulary:
+        """The words of a vocabulary in this model's prompts: for labels that come without prompts, from a command."""
+        words = vocabulary.names, vocabulary.synonyms
+        return Vocabulary(*words, self.text.templates, self.reduce, vocabulary.background)
+
+    def encode_labels(self, labels: str | Sequence[str] | Vocabulary) -> TextEmbeddings:
+        """Names, or `'a, b; synonym'`, in this model's prompts; a Vocabulary in its own."""
+        return self.text.encode(as_vocabulary(labels, self.text.templates, self.reduce))
+
+    def set_labels(self, labels: str | Sequence[str] | Vocabulary | None = None) -> tuple[str, ...]:
         """Replaces the labels of `predict`, in the caller's order; training is not touched.
 
         Args:
-            labels: a Vocabulary (templates, synonyms, background policy), a list of names, or `'a, b; synonym'`.
+            labels: a Vocabulary (templates, synonyms, background policy), a list of names, or `'a, b; synonym'`;
+                None for the data set's own classes.
 
         Returns:
             `label_names`.
         """
-        encoded = self.text.encode(as_vocabulary(labels, self.text.templates))
+        encoded = self.own_labels if labels is None else self.encode_labels(labels)
         if encoded.background.kind == "learned":
             name = type(self).__name__
             raise ClipkitError(f"{name} has no learned background; use none, others, a list of words or a threshold")
@@ -138,12 +152,16 @@ class TextSegmentor(BaseSegmentor):
         if single:  # mmseg reads one channel as a binary probability; here a single label simply wins everywhere
             logits = torch.cat([logits, torch.full_like(logits, -1e4)], dim=1)
         samples = self.postprocess_result(logits, data_samples)
-        background = self.labels.background
         for sample in samples:
-            if single:
-                sample.seg_logits.data = sample.seg_logits.data[:1]
-            if background.kind == "threshold":
-                unsure = sample.seg_logits.data.softmax(0).amax(0, keepdim=True) < background.threshold
-                sample.pred_sem_seg.data = sample.pred_sem_seg.data.masked_fill(unsure, len(self.label_names) - 1)
+            scores = sample.seg_logits.data[:1] if single else sample.seg_logits.data
+            sample.pred_sem_seg.data, sample.seg_logits.data = self.decide(scores)
             sample.set_metainfo({"label_names": self.label_names})
         return samples
+
+    def decide(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of one image (K, H, W) -> its label map (1, H, W), and the scores (K, H, W) that its result keeps."""
+        labels, threshold = logits.argmax(0, keepdim=True), self.labels.background.threshold
+        if threshold is not None:
+            unsure = logits.softmax(0).amax(0, keepdim=True) < threshold
+            labels = labels.masked_fill(unsure, len(self.label_names) - 1)
+        return labels, logits

@@ -10,8 +10,10 @@ import clipkit.engine.seg_picture
 import clipkit.engine.shapes_dataset  # noqa: F401
 from clipkit.engine.class_text import ClipText, PrecomputedText
 
+from .convert import convert
 from .fewshot import EpisodicLSeg
 from .model import LSeg
 from .towers import FrozenTower
+from .tuned import TunedTextLSeg
 
-__all__ = ["ClipText", "EpisodicLSeg", "FrozenTower", "LSeg", "PrecomputedText"]
+__all__ = ["ClipText", "EpisodicLSeg", "FrozenTower", "LSeg", "PrecomputedText", "TunedTextLSeg", "convert"]

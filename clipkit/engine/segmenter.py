@@ -144,7 +144,10 @@ class Segmenter:
         tensor = torch.from_numpy(np.ascontiguousarray(bgr.transpose(2, 0, 1)))
         result = self.model.test_step({"inputs": [tensor], "data_samples": [sample]})[0]
         index = result.pred_sem_seg.data[0].long()
-        scores = result.seg_logits.data.float().softmax(0).amax(0)
+        if "pred_scores" in result:  # so many labels that no logits were kept
+            scores = result.pred_scores.data[0].float()
+        else:
+            scores = result.seg_logits.data.float().softmax(0).amax(0)
         return Segmentation(index.cpu(), scores.cpu(), names)
 
 

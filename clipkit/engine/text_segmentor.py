@@ -9,12 +9,13 @@ from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor
 
 from clipkit.errors import ClipkitError
-from clipkit.inference import sliding_window
+from clipkit.nn import SpatialRegularisation
 from clipkit.text import TextEmbeddings, Vocabulary
 
 from .class_names import read_classes
 from .class_text import as_vocabulary, build_text
 from .precision import autocast_dtype
+from .text_predict import check_test_cfg, image_logits, predict_streamed, too_many_logits
 
 
 class TextSegmentor(BaseSegmentor):
@@ -25,7 +26,10 @@ class TextSegmentor(BaseSegmentor):
     Args:
         classes: names that the ids of the masks stand for, in order; see `read_classes` for what may be written.
         text: `dict(clip=..., pretrained=..., templates=...)` or `dict(path=..., stand_ins=...)`, see `class_text.py`.
-        test_cfg: `dict(mode='whole')` or `dict(mode='slide', window=..., stride=..., batch_size=...)`.
+        test_cfg: `dict(mode='whole')` or `dict(mode='slide', window=..., stride=..., batch_size=...)`, windows as
+            mmsegmentation has them. With `scales`, `flip` or `base_size` windows are padded as LSeg does, see
+            `clipkit.inference.multi_scale`. `max_logits`: when the logits of a batch need more bytes (default 1 GiB),
+            labels are taken in chunks: equal, slower, and results hold no `seg_logits`; 0 does so always.
         precision: 'fp32', 'bf16', 'fp16', or 'auto': bf16 where the device computes it fast.
         data_preprocessor: mmseg's `SegDataPreProcessor`; images must leave it as RGB.
 
@@ -55,10 +59,10 @@ class TextSegmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.classes = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
         self.text = build_text(text)
-        self.test_cfg = dict(test_cfg or {"mode": "whole"})
+        self.test_cfg = check_test_cfg(test_cfg)
         self.precision = precision
         self.align_corners = False  # read by mmseg's postprocess_result
-        self.label_head: torch.nn.Module | None = None
+        self.label_head: SpatialRegularisation | None = None
         self.unnamed = self.text.lacks(self.classes)
         without = set(self.unnamed)
         self.named = [i for i, name in enumerate(self.classes) if name not in without]
@@ -139,15 +143,11 @@ class TextSegmentor(BaseSegmentor):
     # ---- prediction -----------------------------------------------------------------------------------------------
 
     def predict(self, inputs: Tensor, data_samples=None) -> list:
-        """Label maps at the images' original size: `pred_sem_seg` (indices into `label_names`) and `seg_logits`."""
-        mode = self.test_cfg.get("mode", "whole")
-        if mode == "slide":
-            options = {key: self.test_cfg[key] for key in ("window", "stride", "batch_size") if key in self.test_cfg}
-            logits = sliding_window(self.encode_decode, inputs, **options)
-        elif mode == "whole":
-            logits = self.encode_decode(inputs)
-        else:
-            raise ClipkitError(f"test_cfg mode '{mode}' is unknown; known: whole, slide")
+        """Label maps at the images' original size: `pred_sem_seg` (indices into `label_names`), and `seg_logits`, or
+        `pred_scores` (the probability of the label) where logits would exceed `test_cfg['max_logits']`."""
+        if too_many_logits(self, inputs, data_samples):
+            return predict_streamed(self, inputs, data_samples)
+        logits = image_logits(self, inputs)
         single = logits.shape[1] == 1
         if single:  # mmseg reads one channel as a binary probability; here a single label simply wins everywhere
             logits = torch.cat([logits, torch.full_like(logits, -1e4)], dim=1)
@@ -165,3 +165,8 @@ class TextSegmentor(BaseSegmentor):
             unsure = logits.softmax(0).amax(0, keepdim=True) < threshold
             labels = labels.masked_fill(unsure, len(self.label_names) - 1)
         return labels, logits
+
+    def own_formula(self) -> str | None:
+        """The step between embedding and label map that a subclass has replaced: its labels cannot be streamed."""
+        steps = ("cosine_logits", "label_logits", "encode_decode", "decide")
+        return next((step for step in steps if getattr(type(self), step) is not getattr(TextSegmentor, step)), None)

@@ -156,6 +156,8 @@ class Store:
         progress: bool = True,
         desc: str = "computing",
         unit: str = "record",
+        ahead: Callable[[list[str]], Any] | None = None,
+        note: Callable[[], str] | None = None,
     ) -> int:
         """Computes what is missing of `ids` and returns when all of it is there.
 
@@ -169,7 +171,9 @@ class Store:
                 `(M, D)`, which is stored as 'data'. It must depend on the ids and the key alone.
             rank, world_size: default: those of torchrun's environment, else 0 and 1.
             progress: a progress bar on rank 0 for work of more than one batch that takes longer than a second.
-            desc, unit: what the bar says.
+            desc, unit: what the bar says; `note` is asked for more of it after each batch.
+            ahead: told before each batch which ids it and the next one hold, so that their files can be read while
+                this one is computed. Another process may take the next one.
 
         Returns:
             The number of records computed by this process.
@@ -197,9 +201,10 @@ class Store:
         total = sum(len(self._ids_of(number)) for number in shards)
         done = total - sum(len(self._ids_of(number)) for number in queue)
         shown = progress and rank == 0 and total - done > self.batch_size
-        with _bar(shown, total=total, initial=done, desc=desc, unit=unit) as tick:
+        with _bar(shown, note, total=total, initial=done, desc=desc, unit=unit) as tick:
             while queue:
-                if self._compute_shard(queue[0], compute, tick):
+                following = self._batches(queue[1])[0] if len(queue) > 1 else []
+                if self._compute_shard(queue[0], compute, tick, ahead, following):
                     count += len(self._ids_of(queue.popleft()))
                     stalled = 0
                 else:
@@ -216,16 +221,25 @@ class Store:
         sweep(self.folder)
         return count
 
-    def _compute_shard(self, number: int, compute: Compute, tick: Callable[[int], Any]) -> bool:
-        """False if it is there already, or another process is at it."""
+    def _compute_shard(
+        self,
+        number: int,
+        compute: Compute,
+        tick: Callable[[int], Any],
+        ahead: Callable[[list[str]], Any] | None,
+        following: list[str],
+    ) -> bool:
+        """False if it is there already, or another process is at it. `following` is the batch after this shard's."""
         path = self._shard_path(number)
         ids = self._ids_of(number)
         with claim(path) as fd:
             if fd is None:
                 return False
             records: list[Any] = []
-            for start in range(0, len(ids), self.batch_size):
-                batch = ids[start : start + self.batch_size]
+            batches = self._batches(number)
+            for batch, after in zip(batches, [*batches[1:], following]):
+                if ahead is not None:
+                    ahead(batch + after)
                 found = list(compute(batch))
                 if len(found) != len(batch):
                     raise ValueError(f"compute returned {len(found)} records for {len(batch)} ids")
@@ -280,6 +294,10 @@ class Store:
         end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._ids)
         return self._ids[self._starts[number] : end]
 
+    def _batches(self, number: int) -> list[list[str]]:
+        ids = self._ids_of(number)
+        return [ids[start : start + self.batch_size] for start in range(0, len(ids), self.batch_size)]
+
     def _part_path(self, number: int) -> Path:
         return self.folder / f"part-{number:04d}.json"
 
@@ -320,14 +338,20 @@ class Store:
 
 
 @contextmanager
-def _bar(shown: bool, **options: Any) -> Iterator[Callable[[int], Any]]:
+def _bar(shown: bool, note: Callable[[], str] | None, **options: Any) -> Iterator[Callable[[int], Any]]:
     if not shown:
         yield lambda count: None
         return
     from tqdm import tqdm  # only here: it starts multiprocessing's locks
 
     with tqdm(delay=1, **options) as bar:
-        yield bar.update
+
+        def tick(count: int) -> None:
+            if note is not None:
+                bar.set_postfix_str(note(), refresh=False)
+            bar.update(count)
+
+        yield tick
 
 
 def _write(fd: int, path: Path, chunks: list[bytes | memoryview], kept: Callable[[], str]) -> None:

@@ -96,6 +96,15 @@ def test_batches_are_bounded_and_never_cross_a_shard(tmp_path):
     assert store.build(names(10), spy, progress=False) == 0 and len(calls) == 5
 
 
+def test_the_next_batch_is_announced_also_across_shards(tmp_path):
+    told, computed = [], []
+    Store(tmp_path, KEY, shard_size=4, batch_size=3).build(
+        names(10), lambda ids: computed.append(ids) or compute(ids), ahead=told.append, progress=False
+    )
+    assert [len(c) for c in computed] == [3, 1, 3, 1, 2]
+    assert told == [[*batch, *after] for batch, after in zip(computed, [*computed[1:], []])]
+
+
 def test_append_keeps_what_is_there(tmp_path):
     store = fill(tmp_path, 6)
     before = tree(tmp_path)

@@ -87,7 +87,7 @@ def test_pascal_episodes_cycle_and_cocos_are_the_draws_of_numpys_seed_0(pascal, 
 
 
 def test_image_and_mask_equal_the_published_preprocessing(pascal):
-    """The image antialiased, against torch's own resampling; the mask by the floor of the scaled index, in plain loops."""
+    """The image antialiased, against torch's; the mask by the floor of the scaled index, in plain loops."""
     example = next(e for e in fold_examples("pascal5i", pascal, 0, "test") if e.class_id == 2)
     image, mask = read_example(example, 20, size=48)
     full = torch.from_numpy(np.array(Image.open(example.image).convert("RGB"))).permute(2, 0, 1)[None].double()

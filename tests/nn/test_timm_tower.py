@@ -7,6 +7,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from conftest import closed_form_
+from test_decoders import copy_into, wake_norms_
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from clipkit.nn import DPTDecoder, TimmPyramid, TimmTower
@@ -116,12 +117,60 @@ def test_two_towers_in_two_threads_do_not_see_each_other():
         torch.testing.assert_close(found[name][0], maps, atol=0, rtol=0)
 
 
-def test_the_tower_and_dpt_in_every_format():
-    ours = tower(layers=(0, 1, 2, 3))
-    decoder = closed_form_(
-        DPTDecoder(ours.out_channels, features=4, channels=(4, 4, 6, 6), factors=(8, 4, 2, 1))
-    ).eval()
-    assert decoder(*ours(images(1, 3, 64, 96))).shape == (1, 4, 64, 96)
+@pytest.mark.parametrize(("patch", "factors"), [(16, (4, 2, 1, 0.5)), (32, (8, 4, 2, 1))])
+def test_the_tower_and_dpt_equal_transformers(patch, factors):
+    dpt = pytest.importorskip("transformers.models.dpt.modeling_dpt")
+    ours = tower(layers=(0, 1, 2, 3), patch_size=patch, img_size=4 * patch)
+    decoder = DPTDecoder(ours.out_channels, features=8, channels=(8, 12, 16, 16), factors=factors)
+    config = dpt.DPTConfig(
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=96,
+        image_size=4 * patch,
+        patch_size=patch,
+        layer_norm_eps=1e-6,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 12, 16, 16],
+        reassemble_factors=list(factors),
+        fusion_hidden_size=8,
+        use_batch_norm_in_fusion_residual=True,
+        use_bias_in_fusion_residual=False,
+        readout_type="project",
+        is_hybrid=False,
+    )
+    theirs = dpt.DPTModel(config, add_pooling_layer=False).eval()
+    neck = wake_norms_(closed_form_(dpt.DPTNeck(config)))
+    copy_into(decoder, neck)
+    vit = ours.vit
+    theirs.embeddings.cls_token.data = vit.cls_token.data
+    theirs.embeddings.position_embeddings.data = vit.pos_embed.data
+    theirs.embeddings.patch_embeddings.projection.load_state_dict(vit.patch_embed.proj.state_dict())
+    for mine, other in zip(vit.blocks, theirs.encoder.layer):
+        pairs = {
+            mine.attn.proj: other.attention.output.dense,
+            mine.mlp.fc1: other.intermediate.dense,
+            mine.mlp.fc2: other.output.dense,
+            mine.norm1: other.layernorm_before,
+            mine.norm2: other.layernorm_after,
+        }
+        for a, b in pairs.items():
+            b.load_state_dict(a.state_dict())
+        for i, name in enumerate(("query", "key", "value")):
+            part = getattr(other.attention.attention, name)
+            part.weight.data = mine.attn.qkv.weight.data.chunk(3)[i]
+            part.bias.data = mine.attn.qkv.bias.data.chunk(3)[i]
+    x = images(2, 3, 2 * patch, 6 * patch)  # another grid than that of the positions
+    with torch.no_grad():
+        states = theirs(x, output_hidden_states=True).hidden_states[1:]
+        wanted = neck(list(states), 2, 6)[-1]
+        maps, tokens = ours(x)
+        got = decoder.eval()(maps, tokens)
+    for grid, token, state in zip(maps, tokens, states):
+        torch.testing.assert_close(token, state[:, 0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(grid.flatten(2).transpose(1, 2), state[:, 1:], atol=1e-5, rtol=1e-5)
+    assert got.shape == wanted.shape == (2, 8, 4 * factors[0], 12 * factors[0])
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
 
 
 def save(state, path):

@@ -1,7 +1,7 @@
 """Multi-scale deformable attention (Zhu et al., "Deformable DETR", ICLR 2021, equation 3): the CUDA operator.
 
-mmcv has its own plain version for the CPU; this one is called on a GPU. It handles one level at a time, forward and
-backward, and so needs a quarter of the memory.
+mmcv calls it on a GPU and has a plain version for the CPU, which holds the samples of all levels at once. This one
+holds those of one level, forward and backward.
 """
 
 import functools
@@ -34,11 +34,10 @@ def ms_deform_attn_forward(
         attention_weights: (B, Q, M, L, P).
         im2col_step: images at once in the compiled operator; has no effect here.
     """
+    levels = _levels(value_spatial_shapes, value_level_start_index)
     sums = (
-        _attend(
-            *wide(value[:, part], sampling_locations[:, :, :, level], attention_weights[..., level, :]), shape=shape
-        )
-        for level, shape, part in _levels(value_spatial_shapes, value_level_start_index)
+        _attend(*wide(value[:, part], sampling_locations[:, :, :, at], attention_weights[..., at, :]), shape=shape)
+        for at, shape, part in levels
     )
     return functools.reduce(torch.add, sums).to(value)
 

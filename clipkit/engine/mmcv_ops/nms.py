@@ -47,7 +47,7 @@ def softnms(
     """
     corners, points = (t.cpu().numpy().copy() for t in wide(boxes, scores))
     order = np.arange(len(corners))
-    threshold, sigma, floor = np.float32(iou_threshold), np.float32(sigma), np.float32(min_score)
+    threshold, width, floor = np.float32(iou_threshold), np.float32(sigma), np.float32(min_score)
     taken, end = 0, len(corners)
     while taken < end:
         best = taken + int(points[taken:end].argmax())
@@ -56,7 +56,7 @@ def softnms(
         rest = slice(taken + 1, end)
         iou = _iou(corners[taken], corners[rest], offset)
         if method == GAUSSIAN:
-            points[rest] *= np.exp(-(iou * iou) / sigma)
+            points[rest] *= np.exp(-(iou * iou) / width)
         else:
             points[rest] *= np.where(iou >= threshold, 1 - iou if method == LINEAR else np.float32(0), np.float32(1))
         # The compiled operator puts the last box into the place of a dropped one: equal scores come out in that order.

@@ -1,17 +1,28 @@
 """What a config may write where a list of class names is wanted."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
+
+from .registry import DATASETS
+
+_NUMBERED = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*")
 
 
 def read_classes(spec: str | Sequence[str]) -> list[str]:
     """Class names in order.
 
     Args:
-        spec: a list of names; a label file (one class a line, `name; synonym`); `shapes` for all classes of
-            clipkit.shapes; `shapes:composition` or `shapes:shape` for the seen ones of that split.
+        spec: a list of names; a label file (one class a line, `name; synonym`); a `.json` list of names;
+            PASCAL-Context's `labels.txt` (lines `1: accordion`); `shapes` for all classes of clipkit.shapes;
+            `shapes:composition` or `shapes:shape` for the seen ones of that split; `dataset:` and a type for the names
+            that a data set has by itself (`dataset:mmseg.ADE20KDataset`).
+
+    Raises:
+        ClipkitError: no such file or data set, or a file that holds no such list.
     """
     if not isinstance(spec, str):
         return [str(name) for name in spec]
@@ -22,8 +33,41 @@ def read_classes(spec: str | Sequence[str]) -> list[str]:
         if spec == "shapes":
             return names
         return [name for name, seen in zip(names, seen_mask(spec.split(":", 1)[1]).tolist()) if seen]
+    if spec.startswith("dataset:"):
+        return _of_dataset(spec.removeprefix("dataset:"))
     if not Path(spec).is_file():
         raise ClipkitError(f"label file '{spec}' does not exist; give a file with one class a line")
+    if spec.endswith(".json"):
+        return _of_json(spec)
     from clipkit.text import Vocabulary
 
-    return list(Vocabulary.from_file(spec).names)
+    names = list(Vocabulary.from_file(spec).names)
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    return _without_numbers(spec, numbered) if any(numbered) else names
+
+
+def _of_dataset(kind: str) -> list[str]:
+    found = DATASETS.get(kind)
+    names = getattr(found, "METAINFO", {}).get("classes")
+    if not names:
+        why = "has no classes by itself" if found else "is unknown (is its plugin in the config's `plugins`?)"
+        raise ClipkitError(f"classes='dataset:{kind}': the data set {why}")
+    return list(names)
+
+
+def _of_json(path: str) -> list[str]:
+    try:
+        names = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ClipkitError(f"{path}: is no JSON ({one_line(error)})") from error
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ClipkitError(f"{path}: must hold a JSON list of class names, in the order of their ids")
+    return names
+
+
+def _without_numbers(path: str, lines: Sequence[re.Match[str] | None]) -> list[str]:
+    ids = [int(line[1]) if line else -1 for line in lines]
+    if ids != list(range(1, len(ids) + 1)):
+        wrong = next(i for i, number in enumerate(ids) if number != i + 1)
+        raise ClipkitError(f"{path}: name {wrong + 1} should be numbered '{wrong + 1}: …', as in labels.txt")
+    return [line[2] for line in lines if line]

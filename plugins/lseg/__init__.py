@@ -7,6 +7,7 @@ import clipkit.engine.point_head
 import clipkit.engine.seg_datasets
 import clipkit.engine.seg_metrics
 import clipkit.engine.seg_picture
+import clipkit.engine.seg_public
 import clipkit.engine.shapes_dataset  # noqa: F401
 from clipkit.engine.class_text import ClipText, PrecomputedText
 

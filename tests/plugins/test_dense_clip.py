@@ -150,7 +150,7 @@ def test_small_classes_are_left_out():
     assert model.decide(rows)[0][0].tolist() == winner.tolist()
 
 
-def test_classes_that_no_window_shows_are_left_out(words):
+def test_classes_that_no_window_shows_are_left_out():
     plain, model = build(logit_scale=20.0), build(logit_scale=20.0, denoise=0.5)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -63,8 +63,8 @@ def read_lines(path: str | Path) -> list[str]:
         raise ValueError(f"{path}:{line}: is not UTF-8 text; save the label file as UTF-8") from None
     # Not str.splitlines, which also breaks at form feeds: line numbers must be those of an editor.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for number, line in enumerate(lines, start=1):
-        control = next((c for c in line if ord(c) < 32 and c != "\t"), None)
+    for number, content in enumerate(lines, start=1):
+        control = next((c for c in content if ord(c) < 32 and c != "\t"), None)
         if control is not None:
             raise ValueError(f"{path}:{number}: holds the control character {ord(control):#04x}; is this a text file?")
     return lines

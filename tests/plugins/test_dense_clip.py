@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit import cli
+from clipkit.engine.build import prepare_config
+from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
 from clipkit.engine.seg_metrics import SeenUnseenIoU
 from clipkit.errors import ClipkitError
@@ -267,3 +270,57 @@ def test_none_is_refused_for_a_model_that_trains(tmp_path, capsys):
     Image.fromarray(np.full((40, 48, 3), 90, np.uint8)).save(tmp_path / "x.png")
     assert cli.run("predict", [str(path), "none", str(tmp_path / "x.png")]) == 2
     assert "weights to train: give a checkpoint" in capsys.readouterr().err
+
+
+PHOTOS = {
+    # method and data set: variant, scale, window and stride (None: whole images), sizes of the long and short side,
+    # threshold, area; see the papers' code
+    "sclip_voc21": ("sclip", 65, (224, 112), (2048, 336), 0.1, 0.1),
+    "sclip_voc20": ("sclip", 40, (224, 112), (2048, 336), None, None),
+    "sclip_pc60": ("sclip", 50, (224, 112), (2048, 336), 0.1, None),
+    "sclip_pc59": ("sclip", 40, (224, 112), (2048, 336), None, None),
+    "sclip_cocoobject": ("sclip", 50, (224, 112), (2048, 336), 0.1, None),
+    "sclip_cocostuff": ("sclip", 40, (224, 112), (2048, 448), None, None),
+    "sclip_ade20k": ("sclip", 40, (224, 112), (2048, 336), None, None),
+    "sclip_cityscapes": ("sclip", 40, (224, 112), (2048, 560), None, None),
+    "clearclip_voc21": ("clearclip", 50, (448, 224), (2048, 448), 0.5, None),
+    "clearclip_voc20": ("clearclip", 50, (448, 224), (2048, 448), None, None),
+    "clearclip_cocostuff": ("clearclip", 50, (448, 224), (2048, 448), None, None),
+    "clearclip_ade20k": ("clearclip", 50, (448, 224), (2048, 448), None, None),
+    "clearclip_cityscapes": ("clearclip", 50, (224, 224), (2048, 448), None, None),
+    "maskclip_voc20": ("maskclip", 100, None, (2048, 512), None, None),
+    "maskclip_pc59": ("maskclip", 100, None, (520, 520), None, None),
+    "maskclip_cocostuff": ("maskclip", 100, None, (2048, 512), None, None),
+}
+
+
+def test_configs_of_photos():
+    folder = Path(__file__).parents[2] / "configs" / "dense_clip"
+    assert {file.stem for file in folder.glob("*.py")} == {*PHOTOS, "dense_tiny_shapes"}
+    for name, (dense, scale, window, resize, threshold, area) in PHOTOS.items():
+        cfg = prepare_config(folder / f"{name}.py", for_training=False)
+        model = cfg.model
+        assert (model.text.dense, model.logit_scale) == (dense, scale)
+        found = None if model.test_cfg.mode == "whole" else (model.test_cfg.window, model.test_cfg.stride)
+        assert (found, model.get("threshold"), model.get("area")) == (window, threshold, area)
+        assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == resize
+        assert threshold is None or "background" in read_classes(model.classes)
+
+
+def test_config_of_photos_runs(tmp_path):
+    """VOC's layout, with SCLIP's kind of class-name file, through the whole command; the CLIP is the tiny one."""
+    for path in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / path).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 64, 3), dtype=np.uint8)).save(tmp_path / "JPEGImages/a.jpg")
+    Image.fromarray(np.full((40, 64), 1, np.uint8)).save(tmp_path / "SegmentationClass/a.png")
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("a\n")
+    (tmp_path / "cls.txt").write_text("\n".join(["sky, wall", *(f"thing {i}" for i in range(20))]))
+    options = [
+        f"variables.data={tmp_path}", "variables.resize=(96,64)", "model.text.clip=tiny_shapes",
+        "model.text.templates=['{}']", f"model.words.path={tmp_path}/cls.txt", "model.words.separator=, ",
+        "model.text.dense=naclip", "test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False",
+    ]  # fmt: skip
+    out = ["--work-dir", str(tmp_path), "--out", str(tmp_path / "s.json"), "--cfg-options", *options]
+    assert cli.run("test", ["dense_clip/sclip_voc21.py", "none", *out]) == 0
+    assert set(json.loads((tmp_path / "s.json").read_text())["scores"]) == {"mIoU", "aAcc"}

@@ -1,0 +1,19 @@
+"""ClearCLIP on ADE20K-150. Nothing trains.
+
+Command:   clipkit test dense_clip/clearclip_ade20k.py none --cfg-options variables.data=PATH
+           with the paper's words (its class-name file): add model.words.path=cls_{…}.txt model.words.separator=,
+Data:      see configs/_base_/seg_ade20k.py
+Hardware:  any; a GPU for the whole data set
+Time:      not measured here
+Expected:  not measured here. The paper prints mIoU 16.7 (known from a secondary source).
+"""
+
+_base_ = ["./sclip_ade20k.py"]
+
+variables = dict(resize=(2048, 448))
+
+model = dict(
+    text=dict(dense="clearclip"),
+    logit_scale=50.0,
+    test_cfg=dict(mode="slide", window=448, stride=224),
+)

@@ -1,0 +1,23 @@
+"""SCLIP on PASCAL-Context with background; NACLIP by model.text.dense=naclip. Nothing trains.
+
+Command:   clipkit test dense_clip/sclip_pc60.py none --cfg-options variables.data=PATH
+           with the paper's words (its class-name file, one line a class): add model.words.path=cls_{…}.txt
+           "model.words.separator=, "; without it the data set's own names are the words
+Data:      see configs/_base_/seg_pc60.py
+Hardware:  any; a GPU for the whole data set
+Time:      not measured here
+Expected:  not measured here. SCLIP's README prints mIoU 31.74; NACLIP's 34.99, with PAMR, which is not here.
+"""
+
+_base_ = ["../_base_/seg_pc60.py", "../_base_/dense_sclip.py"]
+
+plugins = ["dense_clip"]
+variables = dict(resize=(2048, 336))
+
+model = dict(
+    classes=_base_.classes,
+    data_preprocessor=_base_.data_preprocessor,
+    logit_scale=50.0,
+    threshold=0.1,
+)
+test_dataloader = dict(dataset=dict(pipeline=_base_.resized_pipeline))

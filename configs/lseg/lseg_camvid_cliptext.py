@@ -6,8 +6,8 @@ declared below. Sky, Road, Pavement and Fence have no vector: their pixels are i
 Command:   clipkit train lseg/lseg_camvid_cliptext.py   (data elsewhere: --cfg-options variables.data=PATH
            variables.text=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 7 minutes)
-Expected:  mIoU over the 7 named classes, not yet measured
+Time:      19 minutes (2 cores of an AMD EPYC, shared with much other work, 2026-11-21)
+Expected:  mIoU 33.1 over the 7 named classes (seed 0, 700 iterations)
 """
 
 _base_ = ["../_base_/seg_camvid.py"]

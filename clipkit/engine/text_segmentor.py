@@ -8,17 +8,16 @@ import torch.nn.functional as F
 from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor
 
-from clipkit.errors import ClipkitError
 from clipkit.nn import SpatialRegularisation
-from clipkit.text import TextEmbeddings, Vocabulary
 
 from .class_names import read_classes
-from .class_text import as_vocabulary, build_text
+from .class_text import build_text
 from .precision import autocast_dtype
+from .text_labels import TextLabels
 from .text_predict import check_test_cfg, image_logits, predict_streamed, too_many_logits
 
 
-class TextSegmentor(BaseSegmentor):
+class TextSegmentor(TextLabels, BaseSegmentor):
     """Base of LSeg and of training-free dense CLIP: logits[p, k] = scale * cos(pixel embedding p, text embedding k).
 
     A subclass gives `extract_feat` and `scale`, and builds its image side from `self.text.clip` or from a config.
@@ -34,18 +33,10 @@ class TextSegmentor(BaseSegmentor):
         data_preprocessor: mmseg's `SegDataPreProcessor`; images must leave it as RGB.
 
     Attributes:
-        text: where rows of the classifier come from.
-        classes: all names of the data set, in order.
-        unnamed: those that have no embedding; their pixels are ignored in loss and score.
-        labels: what is predicted now, see `set_labels`.
-        own_labels: the data set's classes, encoded.
-        reduce: how synonyms become one score where a label says no other way, see `Vocabulary`.
+        unnamed: classes that have no embedding; their pixels are ignored in loss and score.
         label_head: LSeg's spatial regularisation of the logits (`SpatialRegularisation`), or None. To it every row of
             `label_text` is a label; synonyms are joined after it.
     """
-
-    label_text: Tensor
-    reduce = "mean"
 
     def __init__(
         self,
@@ -57,52 +48,12 @@ class TextSegmentor(BaseSegmentor):
         init_cfg: dict | None = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.classes = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
-        self.text = build_text(text)
+        names = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
+        self.init_labels(names, build_text(text))
         self.test_cfg = check_test_cfg(test_cfg)
         self.precision = precision
         self.align_corners = False  # read by mmseg's postprocess_result
         self.label_head: SpatialRegularisation | None = None
-        self.unnamed = self.text.lacks(self.classes)
-        without = set(self.unnamed)
-        self.named = [i for i, name in enumerate(self.classes) if name not in without]
-        if not self.named:
-            raise ClipkitError("no class has a text embedding; check classes= and text=")
-        self.register_buffer("label_text", torch.empty(0), persistent=False)
-        self.own_labels = self.encode_labels([self.classes[i] for i in self.named])
-        self.set_labels()
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """What a prediction can say: index i of a label map is `label_names[i]`."""
-        return self.labels.class_names
-
-    def own_prompts(self, vocabulary: Vocabulary) -> Vocabulary:
-        """The words of a vocabulary in this model's prompts: for labels that come without prompts, from a command."""
-        words = vocabulary.names, vocabulary.synonyms
-        return Vocabulary(*words, self.text.templates, self.reduce, vocabulary.background)
-
-    def encode_labels(self, labels: str | Sequence[str] | Vocabulary) -> TextEmbeddings:
-        """Names, or `'a, b; synonym'`, in this model's prompts; a Vocabulary in its own."""
-        return self.text.encode(as_vocabulary(labels, self.text.templates, self.reduce))
-
-    def set_labels(self, labels: str | Sequence[str] | Vocabulary | None = None) -> tuple[str, ...]:
-        """Replaces the labels of `predict`, in the caller's order; training is not touched.
-
-        Args:
-            labels: a Vocabulary (templates, synonyms, background policy), a list of names, or `'a, b; synonym'`;
-                None for the data set's own classes.
-
-        Returns:
-            `label_names`.
-        """
-        encoded = self.own_labels if labels is None else self.encode_labels(labels)
-        if encoded.background.kind == "learned":
-            name = type(self).__name__
-            raise ClipkitError(f"{name} has no learned background; use none, others, a list of words or a threshold")
-        self.label_text = encoded.matrix.to(self.label_text.device)
-        self.labels: TextEmbeddings = encoded
-        return self.label_names
 
     # ---- forward --------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
     "convert": ("clipkit.engine.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
+    "doctor": ("clipkit.engine.doctor", "what is installed and works here, and what to do about the rest"),
 }
 
 # What a message alone explains. Anything else is a defect of clipkit or of a plugin, and keeps its traceback.

@@ -3,7 +3,8 @@
 Command:   clipkit train lseg/lseg_tiny_shapes_frozen.py
 Hardware:  2 CPU cores (with bf16 instructions; without, about twice the time)
 Time:      9 minutes (2 cores of an AMD EPYC, shared with other work, 2026-11-21)
-Expected:  mIoU seen 76.8, unseen 71.1, harmonic mean 73.9 (seed 0); table and picture in work_dirs/lseg_tiny_shapes_frozen
+Expected:  mIoU seen 76.8, unseen 71.1, harmonic mean 73.9 (seed 0);
+           table and picture in work_dirs/lseg_tiny_shapes_frozen
 """
 
 _base_ = ["./lseg_tiny_shapes.py"]

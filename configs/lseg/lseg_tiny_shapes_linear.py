@@ -1,4 +1,4 @@
-"""The closed baseline of lseg_tiny_shapes.py: mmseg's linear classifier on the same tower, decoder, pixels and schedule.
+"""The closed baseline of lseg_tiny_shapes.py: mmseg's linear classifier on the same tower, decoder, pixels, schedule.
 
 Its rows for the unseen compositions never had a positive pixel: it cannot say them. Claims C11 and C12 compare the two.
 

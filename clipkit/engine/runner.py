@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import master_only
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -84,6 +84,8 @@ class ClipkitRunner(Runner):
             model = model.cuda()
         if not any(parameter.requires_grad for parameter in model.parameters()):
             return model  # nothing to average over ranks, and DDP refuses it
+        if on_gpu and self.cfg.get("sync_bn"):  # torch has it for GPUs alone
+            model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         wrapper = dict(model_wrapper_cfg or {})
         wrapper.setdefault("type", MMDistributedDataParallel)
         wrapper.setdefault("broadcast_buffers", False)
@@ -91,6 +93,14 @@ class ClipkitRunner(Runner):
         # On a CPU, DDP refuses any device_ids; on a shared GPU, LOCAL_RANK is not a device.
         devices = [torch.cuda.current_device()] if on_gpu else None
         return MODEL_WRAPPERS.build(wrapper, default_args={"module": model, "device_ids": devices})
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
+        """Multiplies every rate by (images of a step on all ranks) / `base_batch_size`. mmengine leaves gradient
+        accumulation out of the images of a step."""
+        if auto_scale_lr and auto_scale_lr.get("enable"):
+            steps = getattr(optim_wrapper, "_accumulative_counts", 1)
+            auto_scale_lr = {**auto_scale_lr, "base_batch_size": auto_scale_lr["base_batch_size"] / steps}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
@@ -254,13 +264,13 @@ def load_weights(
 
 class _ConsoleFilter(logging.Filter):
     """Keeps to the log file: long records while the runner is built (environment, whole config, list of hooks), and
-    the line that mmengine writes for each parameter with an option of its own."""
+    lines that mmengine writes for each parameter with an option of its own and, as warnings, for each frozen one."""
 
     quiet = True
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            return True
+            return not str(record.msg).endswith("is skipped since its requires_grad=False")
         return not self.quiet and not str(record.msg).startswith("paramwise_options")
 
 

@@ -20,6 +20,7 @@ class SpatialRegularisation(nn.Module):
     Args:
         kind: `bottleneck` or `depthwise`.
         depth: number of applications, at least 1. The paper finds 1 and 2 better than none, and 4 to collapse.
+            (The original's `block_depth` 0, its default, applies a block once, as 1 does.)
         activation: `relu`, `lrelu` (slope 0.01) or `tanh`.
 
     Attributes:

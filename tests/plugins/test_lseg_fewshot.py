@@ -17,7 +17,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from clipkit.data import fewshot_lists
-from clipkit.engine.build import build_runner
+from clipkit.engine.build import build_runner, prepare_config
 from clipkit.engine.registry import DATASETS, MODELS
 from clipkit.errors import ClipkitError
 
@@ -172,11 +172,22 @@ def test_what_has_no_place_is_refused(folders):
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_the_recipe_trains_and_tests(folders, benchmark, tmp_path):
+def test_the_large_recipe_differs_in_the_tower_alone(benchmark):
+    small, large = (prepare_config(f"lseg/lseg_{benchmark}{size}.py") for size in ("", "_vitl16"))
+    assert large.model.tower.type == "TimmTower" and large.model.data_preprocessor.mean == [127.5] * 3
+    for part in ("tower", "decoder", "data_preprocessor"):
+        large.model[part] = small.model[part]
+    assert large.model == small.model and large.optim_wrapper == small.optim_wrapper
+    assert large.train_dataloader == small.train_dataloader and large.test_dataloader == small.test_dataloader
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_the_recipe_trains_and_tests(folders, benchmark, tmp_path, capsys):
     options = {
         **SMALL,
         "variables.data": str(folders[benchmark]),
         "variables.fold": 1,
+        "auto_scale_lr.enable": False,  # the batch is a quarter here
         "train_cfg.max_iters": 2,
         "train_cfg.val_interval": 2,
     }
@@ -201,3 +212,9 @@ def test_the_recipe_trains_and_tests(folders, benchmark, tmp_path):
     tested = runner.test_dataloader.dataset.metainfo["tested"]
     assert tuple(tested[:2]) == {"pascal5i": (5, 6), "coco20i": (1, 5), "fss1000": (9, 10)}[benchmark]
     assert (tmp_path / "predictions.png").is_file()
+    rates = {id(group["params"][0]): group["initial_lr"] for group in runner.optim_wrapper.optimizer.param_groups}
+    rate = {
+        part: {rates[id(p)] for p in getattr(runner.model, part).parameters()} for part in ("tower", "decoder", "head")
+    }
+    assert rate == {"tower": {0.002}, "decoder": {0.02}, "head": {0.02}}
+    assert "requires_grad" not in capsys.readouterr().out  # a line for each weight of the frozen CLIP

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from clipkit.errors import ClipkitError
 from clipkit.inference import (
-    Classification,
     Placed,
     classify_placed,
     embed_views,
@@ -67,19 +66,20 @@ def too_many_logits(model: TextSegmentor, inputs: Tensor, samples: Sequence[SegD
     """True when the logits of a batch need more bytes than `test_cfg['max_logits']`, and can be done without.
 
     Raises:
-        ClipkitError: `max_logits` is given, and the model has a formula of its own.
+        ClipkitError: `max_logits` is given, and the model cannot take labels in chunks.
     """
+    kind = model.chunks_of()
+    labels = len(model.label_text) if kind == "words" else len(model.label_names)
     pixels = max(_size(sample)[0] * _size(sample)[1] for sample in samples) if samples else 0
     pixels = len(inputs) * max(pixels, inputs.shape[-2] * inputs.shape[-1])
-    if len(model.label_names) * pixels * 4 <= model.test_cfg.get("max_logits", MAX_LOGITS):
+    if labels * pixels * 4 <= model.test_cfg.get("max_logits", MAX_LOGITS):
         return False
-    own = model.own_formula()
-    if own and "max_logits" in model.test_cfg:
+    if kind is None and "max_logits" in model.test_cfg:
         raise ClipkitError(
-            f"{type(model).__name__} has its own {own}: its labels cannot be taken in chunks; raise "
+            f"{type(model).__name__} computes label maps from all labels at once, as it is configured: raise "
             "test_cfg['max_logits'], or give fewer labels"
         )
-    return not own
+    return kind is not None
 
 
 def predict_streamed(
@@ -89,17 +89,18 @@ def predict_streamed(
     best label's softmax probability) instead of `seg_logits`."""
     out = list(samples) if samples else [SegDataSample() for _ in inputs]
     for image, sample in zip(inputs, out):
-        found = _classify(model, image, sample if samples else None)
-        labels, threshold = found.labels, model.labels.background.threshold
+        labels, probability = _classify(model, image, sample if samples else None)
+        threshold = model.labels.background.threshold
         if threshold is not None:
-            labels = labels.masked_fill(found.probability < threshold, len(model.label_names) - 1)
+            labels = labels.masked_fill(probability < threshold, len(model.label_names) - 1)
         sample.set_data({"pred_sem_seg": PixelData(data=labels[None])})
-        sample.set_data({"pred_scores": PixelData(data=found.probability[None])})
+        sample.set_data({"pred_scores": PixelData(data=probability[None])})
         sample.set_metainfo({"label_names": model.label_names})
     return out
 
 
-def _classify(model: TextSegmentor, image: Tensor, sample: SegDataSample | None) -> Classification:
+def _classify(model: TextSegmentor, image: Tensor, sample: SegDataSample | None) -> tuple[Tensor, Tensor]:
+    """Labels and their probabilities (H, W), at the original size."""
     options, count = _options(model)
     batch_size = options.pop("batch_size", 8)
     if count:
@@ -112,8 +113,12 @@ def _classify(model: TextSegmentor, image: Tensor, sample: SegDataSample | None)
         _at_original_size(Placed(part.values, part.rows / max(count, 1), part.columns), sample, model.align_corners)
         for part in embed_views(model.extract_feat, views, model.align_corners, batch_size)
     ]
-    row_class = model.labels.row_class.to(image.device)
-    return classify_placed(parts, model.label_text, model.scale(), row_class=row_class, head=model.label_head)
+    text, scale, row_class = model.label_text, model.scale(), model.labels.row_class.to(image.device)
+    if model.chunks_of() == "classes":
+        found = classify_placed(parts, text, scale, row_class=row_class, head=model.label_head)
+        return found.labels, found.probability
+    found = classify_placed(parts, text, scale, head=model.label_head)
+    return row_class[found.labels], found.probability
 
 
 def _sums_views(cfg: Mapping[str, Any]) -> bool:
@@ -125,8 +130,8 @@ def _options(model: TextSegmentor) -> tuple[dict[str, Any], int]:
     cfg = model.test_cfg
     if not _sums_views(cfg):
         return {key: cfg[key] for key in WINDOWS if key in cfg}, 0
-    options = {key: cfg[key] for key in (*WINDOWS, *SCALES) if key in cfg}
-    views = len(cfg.get("scales", (1.0,))) * (2 if cfg.get("flip") else 1)
+    options = {key: cfg[key] for key in (*WINDOWS, *SCALES) if cfg.get(key) is not None}
+    views = len(options.get("scales", (1.0,))) * (2 if options.get("flip") else 1)
     prep = model.data_preprocessor
     if getattr(prep, "_enable_normalize", False):  # windows beyond the border are filled with black, as LSeg does
         options["pad_value"] = (-prep.mean / prep.std).flatten().tolist()

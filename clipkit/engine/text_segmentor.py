@@ -117,7 +117,9 @@ class TextSegmentor(TextLabels, BaseSegmentor):
             labels = labels.masked_fill(unsure, len(self.label_names) - 1)
         return labels, logits
 
-    def own_formula(self) -> str | None:
-        """The step between embedding and label map that a subclass has replaced: its labels cannot be streamed."""
+    def chunks_of(self) -> str | None:
+        """How labels can be taken in chunks: 'classes', whose logits enter the softmax; 'words' (rows), where a class
+        has the probability of its best word; None where a subclass has a formula of its own."""
         steps = ("cosine_logits", "label_logits", "encode_decode", "decide")
-        return next((step for step in steps if getattr(type(self), step) is not getattr(TextSegmentor, step)), None)
+        own = [step for step in steps if getattr(type(self), step) is not getattr(TextSegmentor, step)]
+        return None if own else "classes"

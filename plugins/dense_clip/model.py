@@ -136,6 +136,10 @@ class DenseCLIP(TextSegmentor):
             labels = labels.masked_fill(best < math.log(background.threshold), classes)
         return labels, scores
 
+    def chunks_of(self) -> str | None:
+        """Words, unless something asks for the logits of all: `decide` without `area` is the best word's class."""
+        return "words" if self.denoise is None and self.area is None else None
+
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """There is none."""
         raise ClipkitError("DenseCLIP has nothing to train; test it: clipkit test CONFIG none")

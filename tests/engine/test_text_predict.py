@@ -10,6 +10,7 @@ import torch
 
 pytest.importorskip("mmseg")
 
+import clipkit_plugins.dense_clip
 import clipkit_plugins.lseg
 from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
@@ -187,10 +188,37 @@ def test_a_formula_of_its_own_is_not_streamed(rows):
             return super().cosine_logits(embedding, text).relu()
 
     model = build(rows, kind="OtherLogits", test_cfg=dict(max_logits=0))
-    with pytest.raises(ClipkitError, match=r"OtherLogits has its own cosine_logits.*max_logits"):
+    with pytest.raises(ClipkitError, match=r"OtherLogits computes label maps from all labels.*max_logits"):
         model.predict(images())
     del model.test_cfg["max_logits"]  # not asked for: then it is done as always
     assert "seg_logits" in model.predict(images())[0]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.1])
+def test_dense_clip_in_chunks_of_words(tmp_path, threshold):
+    """Softmax over words, a class has its best word: another formula than LSeg's, and equal as well."""
+    (tmp_path / "words.txt").write_text("red star, crimson star\nblue ring\ngrass, meadow, lawn\nwood, brick\n")
+    config = dict(
+        type="DenseCLIP",
+        classes=["red star", "blue ring", "grass", "background"],
+        text=dict(clip="tiny_shapes"),
+        words=dict(path=str(tmp_path / "words.txt"), separator=", "),
+        threshold=threshold,
+        precision="fp32",
+        test_cfg=dict(mode="slide", window=64, stride=32),
+    )
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        model = MODELS.build(config).eval()
+    inputs = 255 * torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    kept = model.predict(inputs)[0]
+    model.test_cfg["max_logits"] = 0
+    streamed = model.predict(inputs)[0]
+    torch.testing.assert_close(streamed.pred_scores.data, kept.seg_logits.data.exp().amax(0, True), atol=1e-5, rtol=0)
+    same = streamed.pred_sem_seg.data == kept.pred_sem_seg.data
+    assert same.double().mean() > 0.999 and len(kept.pred_sem_seg.data.unique()) > 1
+    model.area = 0.1
+    with pytest.raises(ClipkitError, match="DenseCLIP computes label maps from all labels at once"):
+        model.predict(inputs)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +239,7 @@ def test_options_that_nobody_reads_are_refused(rows, test_cfg, message):
 PEAK = """
 import sys
 import numpy as np, torch
+import clipkit_plugins.dense_clip
 import clipkit_plugins.lseg
 from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from _memory import MIB, read_peak, reset_peak
 from _timing import Report, Spread, parser, ratio, start, synchronize
 
 from clipkit.adapters import ContrastiveLoss
 
 CASES = ("open_clip", "plain", "chunked")
-MIB = 2**20
 
 
 def build(case: str, chunk: int) -> Callable:
@@ -61,28 +60,6 @@ def measure(case: str, batch: int, dim: int, chunk: int, device: str) -> dict[st
     value = step(loss, tensors)
     synchronize(device)
     return {"seconds": time.perf_counter() - begin, "mib": peak / MIB, "loss": value}
-
-
-def reset_peak(device: str) -> int:
-    """Forgets the peak; returns the bytes in use now."""
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")
-    return status_bytes("VmRSS")
-
-
-def read_peak(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device.startswith("cuda") else status_bytes("VmHWM")
-
-
-def status_bytes(field: str) -> int:
-    """A field of /proc/self/status (Linux)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit(f"/proc/self/status has no {field}: this benchmark needs Linux")
 
 
 def in_own_process(case: str, batch: int, args) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 
 from clipkit.engine.registry import HOOKS
@@ -41,6 +42,17 @@ class ClampHook(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for module in self._modules or ():
             module.clamp_()
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Lays convolutions out with channels last before the run: faster on CPUs with bf16 and on tensor cores, with the
+    same values. LSeg does so by itself; this is for other people's models."""
+
+    priority = "VERY_HIGH"
+
+    def before_run(self, runner: Any) -> None:
+        runner.model.to(memory_format=torch.channels_last)
 
 
 class SetLabelsHook(Hook):

@@ -37,3 +37,4 @@ model = dict(
 optim_wrapper = dict(
     type="AmpOptimWrapper", dtype="bf16", optimizer=_base_.optim_wrapper.optimizer, clip_grad=dict(max_norm=1.0)
 )
+custom_hooks = [dict(type="ChannelsLastHook"), dict(type="SegPictureHook", count=8)]

@@ -39,8 +39,8 @@ def sliding_window(
     """Logits of overlapping windows, averaged: each pixel's sum over its windows / the number of its windows.
 
     Windows lie at multiples of `stride`; the last of a row or column is moved back to end at the border, as in
-    mmsegmentation and LSeg. They go through `predict` in batches, and are added in place into one map of the size
-    of the result: memory is that map plus one batch, however many windows there are.
+    mmsegmentation (LSeg pads instead, see `multi_scale`). They go through `predict` in batches, and are added in place
+    into one map of the size of the result: memory is that map plus one batch, however many windows there are.
 
     Args:
         predict: (N, C, h, w) -> (N, K, h, w).

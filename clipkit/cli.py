@@ -14,6 +14,7 @@ COMMANDS = {
     "test": ("clipkit.engine.test", "score a checkpoint, with any labels"),
     "predict": ("clipkit.engine.predict", "images and labels in, pictures and masks out"),
     "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
+    "precompute": ("clipkit.engine.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "convert": ("clipkit.engine.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
     "doctor": ("clipkit.engine.doctor", "what is installed and works here, and what to do about the rest"),

@@ -39,12 +39,17 @@ def hash_files(paths: Iterable[str | Path]) -> str:
     """SHA-256 over names and contents of files, in the given order: for the key of a store that was made from them."""
     total = hashlib.sha256()
     for path in map(Path, paths):
-        with path.open("rb") as file:
-            inner = hashlib.sha256()
-            while block := file.read(1 << 20):
-                inner.update(block)
-        total.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + inner.digest())
+        total.update(path.name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(hash_file(path)))
     return total.hexdigest()
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, hex; its name does not count."""
+    found = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 _ABSENT = object()

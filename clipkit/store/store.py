@@ -88,13 +88,17 @@ class Store:
             KeyError: if the id is unknown or not computed yet.
             StoreError: if the file is damaged; the message names it.
         """
-        if identifier not in self._place:
-            self.refresh()
-            if identifier not in self._place:
-                raise KeyError(f"{identifier!r} is not in {self.folder}")
-        place = self._place[identifier]
-        number = bisect_right(self._starts, place) - 1
-        return self._shard(number, identifier).record(place - self._starts[number], identifier)
+        shard, row = self._locate(identifier)
+        return shard.record(row, identifier)
+
+    def count(self, identifier: str) -> int:
+        """The number of a record's rows, without reading them.
+
+        Raises:
+            KeyError, StoreError: as for reading it.
+        """
+        shard, row = self._locate(identifier)
+        return int(shard.offsets[row + 1] - shard.offsets[row])
 
     def read(self, ids: Sequence[str], name: str = "data") -> tuple[np.ndarray, np.ndarray]:
         """Many records at once, copied.
@@ -310,6 +314,15 @@ class Store:
     def _complete(self) -> set[int]:
         present = set(os.listdir(self.folder))
         return {number for number in range(len(self._starts)) if self._shard_path(number).name in present}
+
+    def _locate(self, identifier: str) -> tuple[Shard, int]:
+        if identifier not in self._place:
+            self.refresh()
+            if identifier not in self._place:
+                raise KeyError(f"{identifier!r} is not in {self.folder}")
+        place = self._place[identifier]
+        number = bisect_right(self._starts, place) - 1
+        return self._shard(number, identifier), place - self._starts[number]
 
     def _shard(self, number: int, identifier: str) -> Shard:
         with self._guard:

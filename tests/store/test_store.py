@@ -55,6 +55,7 @@ def test_ragged_records_come_back_as_they_were(tmp_path):
             found = store[identifier][name]
             assert found.dtype == array.dtype
             np.testing.assert_array_equal(found, array)
+        assert store.count(identifier) == len(array)
         lengths.add(len(array))
     assert {0, 5} <= lengths, "the example should have empty and full records"
     assert not store[names(1)[0]]["data"].flags.writeable

@@ -70,10 +70,11 @@ def test_soft_nms_takes_and_scores_like_the_loop(method, offset):
 
 
 def test_soft_nms_puts_equal_scores_in_the_order_of_the_compiled_operator():
-    # Taking the third of four swaps it with the first; the second is dropped, and the last moves into its place.
-    boxes = torch.tensor([[60.0, 0, 70, 10], [0, 0, 10, 9], [0, 0, 10, 10], [30, 0, 40, 10], [90, 0, 99, 10]])
-    _, kept = soft_nms(boxes, torch.tensor([0.5, 0.5, 0.9, 0.5, 0.5]), 0.5, min_score=0.3, method="naive")
-    assert kept.tolist() == [2, 4, 0, 3]
+    # Taking box 2 swaps it with 0. Boxes 1 and 3 overlap it and go: the last ones, 5 and then 4, move to their places.
+    far, near = [[60.0, 0, 70, 10], [30, 0, 40, 10], [90, 0, 99, 9]], [[0, 0, 10, 9], [0, 0, 10, 10], [0, 0, 9, 10]]
+    boxes = torch.tensor([far[0], *near, *far[1:]])
+    _, kept = soft_nms(boxes, torch.tensor([0.5, 0.5, 0.9, 0.5, 0.5, 0.5]), 0.5, min_score=0.3, method="naive")
+    assert kept.tolist() == [2, 5, 0, 4]
 
 
 def test_nms_match_groups_like_the_loop():

@@ -53,8 +53,8 @@ def test_roi_align_max_says_what_it_lacks():
 
 
 def test_roi_pool():
-    # The last box lies upside down; the first is repeated, so that gradients add up.
-    rois = torch.cat([ROIS, ROIS[:1], torch.tensor([[0.0, 20, 20, 8, 8]], dtype=torch.float64)])
+    # The last box ends before it begins, within a pixel; the first is repeated, so that gradients add up.
+    rois = torch.cat([ROIS, ROIS[:1], torch.tensor([[0.0, 20.4, 20.4, 19, 19]], dtype=torch.float64)])
     output, _ = compare(
         lambda f: roi_pool(f, rois.float(), (3, 2), 0.25),
         lambda f: oracle.roi_pool(f, rois, (3, 2), 0.25),

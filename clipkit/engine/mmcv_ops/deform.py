@@ -73,7 +73,7 @@ def deform_conv_backward_input(
 ) -> None:
     """Fills `gradInput` and `gradOffset`."""
     shape = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
-    by_input, _, by_offset, _, _ = _gradients(gradOutput, input, weight, offset, None, None, shape)
+    by_input, _, by_offset, _, _ = _gradients(gradOutput, input, weight, offset, None, shape)
     gradInput.copy_(by_input)
     gradOffset.copy_(by_offset)
 
@@ -100,8 +100,8 @@ def deform_conv_backward_parameters(
 ) -> None:
     """Fills `gradWeight`, times `scale`."""
     shape = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
-    # The gradient by the weights does not depend on them, and mmcv does not pass them.
-    _, by_weight, _, _, _ = _gradients(gradOutput, input, torch.zeros_like(gradWeight), offset, None, None, shape)
+    # mmcv does not pass the weights: the gradient by them needs their shape alone.
+    _, by_weight, _, _, _ = _gradients(gradOutput, input, gradWeight, offset, None, shape)
     gradWeight.copy_(by_weight * scale)
 
 
@@ -166,7 +166,7 @@ def modulated_deform_conv_backward(
 ) -> None:
     """Fills the five gradients; `grad_bias` only with `with_bias`."""
     shape = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group)
-    gradients = _gradients(grad_output, input, weight, offset, mask, bias if with_bias else None, shape)
+    gradients = _gradients(grad_output, input, weight, offset, mask, shape)
     targets = (grad_input, grad_weight, grad_offset, grad_mask, grad_bias)
     for target, gradient in zip(targets if with_bias else targets[:4], gradients):
         target.copy_(gradient)
@@ -185,11 +185,10 @@ def _gradients(
     weight: Tensor,
     offset: Tensor,
     mask: Tensor | None,
-    bias: Tensor | None,
     shape: tuple[int, ...],
 ) -> tuple[Tensor, ...]:
-    """By input, weight, offset, mask and bias."""
-    tensors = wide(grad_output, input, weight, offset, *_or_nothing(input, weight, mask, bias))
+    """By input, weight, offset, mask and bias, none of which depends on the values of the bias."""
+    tensors = wide(grad_output, input, weight, offset, *_or_nothing(input, weight, mask, None))
     return torch.ops.torchvision._deform_conv2d_backward(*tensors, *shape, mask is not None)
 
 

@@ -66,13 +66,12 @@ def softmax_focal_loss_forward(
 def softmax_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, buff: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
-    """Fills `grad_input` (N, C) with the derivatives by the logits; `buff` (N,) gets the part that a row shares."""
+    """Fills `grad_input` (N, C) with the derivatives by the logits; `buff` is working space, not used here."""
     softmax, weight = wide(input, weight)
     p, known = _probability(input, target)
     rest = (1 - p).clamp(min=torch.finfo(p.dtype).tiny)
     shared = alpha * rest**gamma * (gamma * p * p.log() / rest - 1)
     shared = (shared * _factor(weight, target, softmax)).masked_fill(~known, 0)
-    buff.copy_(shared)
     grad_input.copy_(shared[:, None] * (_is_label(target, softmax).to(softmax) - softmax))
 
 

@@ -17,9 +17,7 @@ PAGES = ("README.md", "plugins/lseg/README.md")
 
 def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
-    fenced = re.findall(
-        r"```(\w*)\n(.*?)```", text, re.S
-    )  # of any language, so that an end is not taken for a beginning
+    fenced = re.findall(r"```(\w*)\n(.*?)```", text, re.S)  # in pairs: an end is no beginning
     return [re.sub(r"^  ", "", block, flags=re.M) for kind, block in fenced if kind == language]
 
 

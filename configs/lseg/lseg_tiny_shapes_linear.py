@@ -4,8 +4,9 @@ Its rows for the unseen compositions never had a positive pixel: it cannot say t
 
 Command:   clipkit train lseg/lseg_tiny_shapes_linear.py
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured
-Expected:  mIoU seen within 1 point of lseg_tiny_shapes.py, unseen 0
+Time:      10 minutes (2 cores of an AMD EPYC, shared with other work, 2026-11-21)
+Expected:  mIoU seen 74.5, unseen 0 where unseen compositions are in the picture: they are called something seen;
+           on scenes of seen classes alone (test_dataloader.dataset.subset=seen) 89.3, LSeg 90.3 (both seed 0)
 """
 
 _base_ = ["./lseg_tiny_shapes.py"]

@@ -1,6 +1,6 @@
-"""Claim C11: a text classifier costs nothing on closed labels. LSeg beside mmseg's linear classifier: same tower, decoder,
-pixels and schedule, tested on scenes that hold seen classes alone. (Among unseen objects the linear classifier must call
-them something, and its seen classes lose by it: that is C12.)
+"""Claim C11: a text classifier costs nothing on closed labels. LSeg beside mmseg's linear classifier: same tower,
+decoder, pixels and schedule, tested on scenes that hold seen classes alone. (Among unseen objects the linear classifier
+must call them something, and its seen classes lose by it: that is C12.)
 """
 
 claim = "C11"

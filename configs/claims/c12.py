@@ -1,5 +1,5 @@
-"""Claim C12: unseen labels are segmented, far above the closed classifier and training-free CLIP. All 102 labels compete
-on scenes with unseen compositions; unseen mIoU.
+"""Claim C12: unseen labels are segmented, far above the closed classifier and training-free CLIP. All 102 labels
+compete on scenes with unseen compositions; unseen mIoU.
 """
 
 claim = "C12"

@@ -144,12 +144,12 @@ def _from_npz(path: Path) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
 
 def _from_results(path: Path, rows: Sequence[Any]) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
     grouped: dict[Any, list[list[float]]] = {}
-    number = 0
     try:
-        for number, row in enumerate(rows):
+        for row in rows:
             x, y, width, height = (float(v) for v in row["bbox"])
             grouped.setdefault(row["image_id"], []).append([x, y, x + width, y + height, float(row["score"])])
     except (KeyError, TypeError, ValueError):
+        number = sum(map(len, grouped.values()))
         raise ClipkitError(
             f'{path}: entry {number} is not {{"image_id": …, "bbox": [x, y, width, height], "score": …}}'
         ) from None

@@ -76,7 +76,8 @@ class TextSegmentor(TextLabels, BaseSegmentor):
         """Pixel embeddings (B, D, h, w), unit rows (K, D) -> scaled cosines (B, K, h, w), float32."""
         # Cosines in bf16 would round logits of 100 to 0.5: leave whatever autocast the caller is in.
         with torch.autocast(embedding.device.type, enabled=False):
-            return self.scale() * F.conv2d(F.normalize(embedding.float(), dim=1), text[:, :, None, None])
+            # A product of matrices, not a 1x1 convolution: those are in TF32 on a GPU unless torch is told otherwise.
+            return self.scale() * torch.einsum("bdhw,kd->bkhw", F.normalize(embedding.float(), dim=1), text)
 
     def label_logits(self, embedding: Tensor, text: Tensor) -> Tensor:
         """`cosine_logits`, then `label_head` where there is one."""

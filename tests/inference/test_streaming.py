@@ -156,6 +156,25 @@ def test_one_label_and_more_places_than_labels():
     assert (many.indices.sum(1) == 1).all()
 
 
+def test_a_chunk_is_as_large_as_its_maps_may_be(monkeypatch):
+    """Without `label_chunk` it follows from the size of the maps, and a class is never cut."""
+    rows: list[int] = []
+
+    class Watch(SpatialRegularisation):
+        def apply_once(self, x, top=None, last=False):
+            rows.append(x.shape[1])
+            return super().apply_once(x, top, last)
+
+    monkeypatch.setattr("clipkit.inference._streaming.CHUNK_ELEMENTS", 10 * 5 * 7)
+    embedding, text = inputs()
+    head = Watch("depthwise", 1).double()
+    classify_stream(embedding[:1], text, (9, 9), 3.0, head=head)
+    assert rows == [10, 10, 3]
+    rows.clear()
+    classify_stream(embedding[:1], text, (9, 9), 3.0, head=head, row_class=torch.arange(23).clamp(min=14))
+    assert rows == [15, 8]
+
+
 def test_autocast_of_the_caller_is_left():
     embedding, text = inputs(torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
@@ -173,7 +192,7 @@ def test_sizes_that_do_not_fit():
         classify_placed([], text, 1.0)
 
 
-PEAK = """
+PEAKS = """
 import sys
 import torch
 from clipkit.inference import classify_stream
@@ -182,18 +201,15 @@ rows, side, dim = (int(n) for n in sys.argv[1:])
 torch.manual_seed(0)
 embedding = torch.randn(1, dim, side // 4, side // 4)
 text = torch.nn.functional.normalize(torch.randn(rows, dim), dim=1)
-classify_stream(embedding, text, (side, side), 14.0)
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+for count in (1, rows):
+    classify_stream(embedding, text[:count], (side, side), 14.0)
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
-
-
-def peak_mib(*arguments: int) -> float:
-    """High-water mark of the resident memory of a process of its own."""
-    command = [sys.executable, "-c", PEAK, *(str(n) for n in arguments)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_labels():
-    """All logits of 1500 labels at 256 x 256 would be 375 MiB."""
-    assert peak_mib(1500, 256, 16) - peak_mib(1, 256, 16) < 120
+    """In a process of its own; all logits of 1500 labels at 256 x 256 would be 375 MiB."""
+    command = [sys.executable, "-c", PEAKS, "1500", "256", "16"]
+    one, many = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert (int(many) - int(one)) / 1024 < 120

@@ -9,12 +9,13 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from scipy.io import savemat
 
 from clipkit.engine.build import prepare_config
 from clipkit.engine.class_names import read_classes
-from clipkit.engine.registry import DATASETS
+from clipkit.engine.registry import DATASETS, METRICS, MODELS
 from clipkit.errors import ClipkitError
 
 BASES = Path(__file__).parents[2] / "configs" / "_base_"
@@ -118,11 +119,15 @@ LAYOUTS = {
 }  # fmt: skip
 
 
-def load(name, root, part):
+def options_of(name, root):
     options = {"variables.data": str(root)}
     if name in ("seg_ade20k_full", "seg_pc459"):
         options["variables.names"] = str(root / ("names.json" if name == "seg_ade20k_full" else "labels.txt"))
-    cfg = prepare_config(BASES / f"{name}.py", cfg_options=options)
+    return options
+
+
+def load(name, root, part):
+    cfg = prepare_config(BASES / f"{name}.py", cfg_options=options_of(name, root))
     with DefaultScope.overwrite_default_scope("clipkit"):
         return cfg, DATASETS.build(cfg[f"{part}_dataloader"]["dataset"])
 
@@ -147,6 +152,46 @@ def test_official_layout(name, tmp_path):
     ignored = 65535 if wide else 255
     assert set(mask.unique().tolist()) <= {*ids, ignored}
     assert cfg.data_preprocessor.seg_pad_val == ignored == cfg.test_evaluator.get("ignore_index", 255)
+
+
+LSEG = {
+    "seg_ade20k": 303150, "seg_ade20k_full": 303150, "seg_pc59": 74970, "seg_pc459": 74970, "seg_voc21": 21960,
+    "seg_voc20": 21960, "seg_cocostuff": 160000, "seg_cityscapes": 44625,
+}  # fmt: skip
+
+
+QUICK = ("seg_voc20", "seg_cocostuff")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LSEG])
+def test_lseg_on_the_official_layout(name, tmp_path):
+    """LSeg's config of the data set: a training step and a prediction on a made-up folder. Tower and CLIP are small,
+    everything else is the config's."""
+    write, count, _, _, ids = LAYOUTS[name]
+    write(tmp_path)
+    config = BASES.parent / "lseg" / f"{name.replace('seg', 'lseg', 1)}.py"
+    cfg = prepare_config(config, cfg_options=options_of(name, tmp_path))
+    assert (cfg.model.type, cfg.model.tower.type, cfg.model.tower.layers) == ("LSeg", "TimmTower", (5, 11, 17, 23))
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == LSEG[name]
+    assert cfg.optim_wrapper.optimizer.type == "SGD" and cfg.auto_scale_lr.base_batch_size == 16
+    # One stage: torch 2.15 crashes in the gradient of narrow 1x1 convolutions of stride 2, channels last, on CPUs.
+    cfg.model.tower = dict(type="ConvTower", channels=(8,), blocks=(1,), stem_stride=4)
+    cfg.model.decoder = dict(type="FPNDecoder", features=8)
+    cfg.model.text = dict(clip="tiny_shapes")
+    cfg.model.precision = "fp32"
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        model = MODELS.build(cfg.model)
+        train, test = (DATASETS.build(cfg[f"{part}_dataloader"]["dataset"]) for part in ("train", "test"))
+    batch = model.data_preprocessor(pseudo_collate([train[0]]), training=True)
+    loss = model(**batch, mode="loss")["loss"]
+    loss.backward()
+    assert 0 < float(loss.detach()) < 100 and len(model.label_names) == count
+    sample = model.eval().test_step(pseudo_collate([test[0]]))[0]
+    assert sample.pred_sem_seg.data.shape == (1, HEIGHT, WIDTH)
+    metric = METRICS.build(cfg.test_evaluator)
+    metric.dataset_meta = test.metainfo
+    metric.process({}, [sample.to_dict()])
+    assert int(metric.results[0][3].sum()) == int((stripes(ids, np.int64) != metric.ignore_index).sum())
 
 
 def test_small_images_are_padded_with_black_that_counts_nowhere(tmp_path):

@@ -21,7 +21,8 @@ embed_regions.SHARD = embed_regions.BATCH = 3  # many shards of few images
 
 
 def arguments(root: Path, out: Path) -> list[str]:
-    return [str(root / "images"), "--out", str(out), "--grid", "--max-boxes", "6", "--clip", "tiny_clip"]
+    boxes = ["--proposals", str(root / "proposals.json"), "--max-boxes", "6"]
+    return [str(root / "images"), "--out", str(out), *boxes, "--clip", "tiny_clip", "--precision", "fp32"]
 
 
 def start(root: Path, out: Path, world: int) -> list[int]:
@@ -53,9 +54,13 @@ def main(root: Path, kills: int, seed: int) -> None:
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
     rng = random.Random(seed)
     (root / "images").mkdir()
+    boxes = {}
     pictures = (render(3 * SHARDS, size=96, seed=1).images * 255).round().byte().movedim(1, -1).numpy()
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(root / "images" / f"{number:03d}.png")
+        corners = [(rng.randrange(40), rng.randrange(40)) for _ in range(rng.randrange(9))]
+        boxes[f"{number:03d}.png"] = {"boxes": [[x, y, x + 30, y + 40] for x, y in corners]}
+    (root / "proposals.json").write_text(json.dumps(boxes))
     expected = None
     for world in (1, 2):
         out = root / f"whole-{world}"

@@ -1,6 +1,7 @@
 """`clipkit precompute` as a command: what it writes, what it refuses, broken images, kills."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -234,3 +235,5 @@ def test_killed_runs_end_byte_identical(tmp_path, kills):
     # The test means something only if kills came in the middle.
     assert sum(0 < trial["left"] < 12 for trial in trials) >= kills // 3
     assert {trial["processes"] for trial in trials} == {1, 2}
+    # tqdm's bar: done/all [time spent<time left, images/s, …].
+    assert re.search(r"embedding: +\d+%.* \d+/36 \[.*<.*image.*, \d+ crops/s\]", done.stderr)

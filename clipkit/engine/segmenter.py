@@ -37,6 +37,13 @@ class Segmentation:
         order = sorted(range(len(self.names)), key=lambda i: -counts[i])
         return {self.names[i]: 100 * counts[i] / self.labels.numel() for i in order if counts[i]}
 
+    def mean_scores(self) -> dict[str, float]:
+        """Name -> mean score of its pixels; only labels that occur, in their own order."""
+        ids, size = self.labels.flatten(), len(self.names)
+        counts = torch.bincount(ids, minlength=size)
+        sums = torch.bincount(ids, self.scores.flatten().double(), minlength=size)
+        return {self.names[i]: float(sums[i] / counts[i]) for i in counts.nonzero()[:, 0].tolist()}
+
 
 class Segmenter:
     """`Segmenter.load(config, checkpoint)(image, labels)`.

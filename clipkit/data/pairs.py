@@ -12,24 +12,32 @@ from clipkit.errors import ClipkitError
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
 
 
-@dataclass
-class Pairs:
-    """`good` (image, mask) files in the order of their names, and `problems`: what is wrong -> where."""
+class Problems(dict[str, list[str]]):
+    """What is wrong -> where."""
 
-    good: list[tuple[Path, Path]] = field(default_factory=list)
-    problems: dict[str, list[str]] = field(default_factory=dict)
-
-    def add_problem(self, kind: str, where: str) -> None:
+    def add(self, kind: str, where: str) -> None:
         """Notes a problem at a file."""
-        self.problems.setdefault(kind, []).append(where)
+        self.setdefault(kind, []).append(where)
 
     def summary(self) -> str:
         """One line: each kind of problem, how often, and the first three files; empty when all is well."""
         parts = []
-        for kind, where in self.problems.items():
+        for kind, where in self.items():
             more = ", …" if len(where) > 3 else ""
             parts.append(f"{len(where)} {kind}: {', '.join(where[:3])}{more}")
         return "; ".join(parts)
+
+
+@dataclass
+class Pairs:
+    """`good` (image, mask) files in the order of their names, and `problems` with the others."""
+
+    good: list[tuple[Path, Path]] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+
+    def summary(self) -> str:
+        """The problems in one line."""
+        return self.problems.summary()
 
 
 def _by_stem(folder: Path, suffixes: Iterable[str], pairs: Pairs) -> dict[str, Path]:
@@ -38,7 +46,7 @@ def _by_stem(folder: Path, suffixes: Iterable[str], pairs: Pairs) -> dict[str, P
         if path.suffix.lower() in suffixes and path.is_file():
             stem = path.relative_to(folder).with_suffix("").as_posix()
             if stem in found:
-                pairs.add_problem("with the same name but another ending", str(path.relative_to(folder)))
+                pairs.problems.add("with the same name but another ending", str(path.relative_to(folder)))
             else:
                 found[stem] = path
     return found
@@ -76,11 +84,11 @@ def pair_folders(
     for stem, image in images.items():
         mask = masks.pop(stem + mask_suffix, None)
         if mask is None:
-            pairs.add_problem("images without a mask", image.name)
+            pairs.problems.add("images without a mask", image.name)
         elif not check or _check(image, mask, num_classes, ignore_index, pairs):
             pairs.good.append((image, mask))
     for mask in masks.values():
-        pairs.add_problem("masks without an image", mask.name)
+        pairs.problems.add("masks without an image", mask.name)
     return pairs
 
 
@@ -93,23 +101,23 @@ def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, 
             opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
             opened.load()
     except Exception:  # Pillow raises a dozen types on damaged files
-        pairs.add_problem("unreadable images", image.name)
+        pairs.problems.add("unreadable images", image.name)
         return False
     try:
         ids = read_mask(mask)
     except ClipkitError as error:
         if "in colours" in str(error):
-            pairs.add_problem("masks in colours instead of class ids (convert to a grey or palette PNG)", mask.name)
+            pairs.problems.add("masks in colours instead of class ids (convert to a grey or palette PNG)", mask.name)
         else:
-            pairs.add_problem("unreadable masks", mask.name)
+            pairs.problems.add("unreadable masks", mask.name)
         return False
     if (ids.shape[1], ids.shape[0]) != size:
-        pairs.add_problem("masks of another size than their image", mask.name)
+        pairs.problems.add("masks of another size than their image", mask.name)
         return False
     if num_classes is not None:
         bad = ids[(ids >= num_classes) & (ids != ignore_index)]
         if bad.size:
-            pairs.add_problem(
+            pairs.problems.add(
                 f"masks with ids that are no class (0..{num_classes - 1}, or {ignore_index} for ignored)",
                 f"{mask.name} ({', '.join(map(str, np.unique(bad)[:3].tolist()))})",
             )

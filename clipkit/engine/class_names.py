@@ -9,6 +9,7 @@ from clipkit.errors import ClipkitError, one_line
 
 from .registry import DATASETS
 
+_FREQUENCY = re.compile(r"(?<=\.json):([rcf]+)$")
 _NUMBERED = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*")
 
 
@@ -16,10 +17,12 @@ def read_classes(spec: str | Sequence[str]) -> list[str]:
     """Class names in order.
 
     Args:
-        spec: a list of names; a label file (one class a line, `name; synonym`); a `.json` list of names;
-            PASCAL-Context's `labels.txt` (lines `1: accordion`); `shapes` for all classes of clipkit.shapes;
-            `shapes:composition` or `shapes:shape` for the seen ones of that split; `dataset:` and a type for the names
-            that a data set has by itself (`dataset:mmseg.ADE20KDataset`).
+        spec: a list of names; a label file (one class a line, `name; synonym`); a `.json` with a list of names, alone
+            or under 'names', or an annotation file in COCO's format; LVIS's with `:cf` behind it for its common and
+            frequent classes; PASCAL-Context's `labels.txt` (lines `1: accordion`); `shapes` for all classes of
+            clipkit.shapes, `shapes:objects` for all but the grounds, either with `:composition` or `:shape` behind it
+            for the seen ones of that split; `dataset:` and a type for the names that a data set has by itself
+            (`dataset:mmseg.ADE20KDataset`).
 
     Raises:
         ClipkitError: no such file or data set, or a file that holds no such list.
@@ -27,18 +30,14 @@ def read_classes(spec: str | Sequence[str]) -> list[str]:
     if not isinstance(spec, str):
         return [str(name) for name in spec]
     if spec == "shapes" or spec.startswith("shapes:"):
-        from clipkit.shapes import class_names, seen_mask
-
-        names = class_names()
-        if spec == "shapes":
-            return names
-        return [name for name, seen in zip(names, seen_mask(spec.split(":", 1)[1]).tolist()) if seen]
+        return _of_shapes(spec.split(":")[1:])
     if spec.startswith("dataset:"):
         return _of_dataset(spec.removeprefix("dataset:"))
+    spec, frequency = (spec[: -len(m[0])], m[1]) if (m := _FREQUENCY.search(spec)) else (spec, "")
     if not Path(spec).is_file():
         raise ClipkitError(f"label file '{spec}' does not exist; give a file with one class a line")
     if spec.endswith(".json"):
-        return _of_json(spec)
+        return _of_json(spec, frequency)
     from clipkit.text import Vocabulary
 
     names = list(Vocabulary.from_file(spec).names)
@@ -55,11 +54,25 @@ def _of_dataset(kind: str) -> list[str]:
     return list(names)
 
 
-def _of_json(path: str) -> list[str]:
+def _of_shapes(words: Sequence[str]) -> list[str]:
+    from clipkit.shapes import class_names, seen_mask
+
+    objects, split = words[:1] == ["objects"], [word for word in words if word != "objects"]
+    named = zip(class_names(), seen_mask(split[0] if split else None).tolist())
+    # Objects are called by colour and shape, grounds by one word.
+    return [name for name, seen in named if seen and (" " in name or not objects)]
+
+
+def _of_json(path: str, frequency: str) -> list[str]:
     try:
         names = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ClipkitError(f"{path}: is no JSON ({one_line(error)})") from error
+    if isinstance(names, dict) and isinstance(names.get("categories"), list):
+        rows = [c for c in names["categories"] if not frequency or c.get("frequency", "?") in frequency]
+        names = [str(c.get("name")) for c in rows]
+    elif isinstance(names, dict):
+        names = names.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ClipkitError(f"{path}: must hold a JSON list of class names, in the order of their ids")
     return names

@@ -15,7 +15,8 @@ from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 
 def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file of a claim's id or path, and its names.
+    """The file of a claim's id or path, and its names. A claim that is read off another's runs (`runs_of = "C18"`, and
+    `arms` a list of names) gives that one's file and id, with these arms.
 
     Raises:
         ClipkitError: no such claim, or a file without `claim` and `arms` (each arm with `config` or `function`).
@@ -27,6 +28,12 @@ def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
         path = find_config(Path("claims") / f"{str(name).lower()}.py")
     definition = runpy.run_path(str(path))
     arms = definition.get("arms")
+    if "runs_of" in definition:
+        wanted = list(arms or ())
+        path, other = read_claim(path.with_name(f"{str(definition['runs_of']).lower()}.py"))
+        if missing := [arm for arm in wanted if arm not in other["arms"]]:
+            raise ClipkitError(f'{name}: {other["claim"]} has no arm "{missing[0]}"')
+        return path, {**other, "arms": {arm: other["arms"][arm] for arm in wanted}}
     if not isinstance(definition.get("claim"), str) or not isinstance(arms, dict) or not arms:
         raise ClipkitError(f'{path}: a claim needs `claim = "C…"` and `arms = {{name: dict(config=…)}}`')
     for arm, run in arms.items():

@@ -92,8 +92,9 @@ class ViLDBBoxHead(ConvFCBBoxHead):
 class ViLDRoIHead(StandardRoIHead):
     """mmdet's RoI head, plus `loss_distill` on regions whose embedding CLIP gave.
 
-    A sample brings them as `teacher`, an InstanceData of `bboxes` (n, 4) in pixels of the batch, `embeddings` (n, D)
-    and `valid` (n,) bool; where it has none, `teach` is asked about the best proposals of the RPN.
+    A sample brings them as `teacher_regions` (`clipkit.TeacherRegions` in its pipeline), an InstanceData of `bboxes`
+    (n, 4) in pixels of the batch, `embeddings` (n, D) and, where some are padding, `valid` (n,) bool. Where it has
+    none, `teach` is asked about the best proposals of the RPN.
 
     Args:
         distill_weight: w of L = L_text + w L_image; 0 for ViLD-text.
@@ -118,13 +119,11 @@ class ViLDRoIHead(StandardRoIHead):
 
     def _regions(self, proposals: list, samples: list) -> tuple[list[Tensor], Tensor, Tensor]:
         """Boxes an image, and of all together the embeddings (n, D) and which are valid (n,)."""
-        if all("teacher" in sample for sample in samples):
-            given = [sample.teacher[: self.max_regions] for sample in samples]
-            return (
-                [item.bboxes for item in given],
-                torch.cat([item.embeddings for item in given]).float(),
-                torch.cat([item.valid for item in given]),
-            )
+        if all("teacher_regions" in sample for sample in samples):
+            given = [sample.teacher_regions[: self.max_regions] for sample in samples]
+            boxes = [item.bboxes for item in given]
+            valid = [item.get("valid", item.bboxes.new_ones(len(item), dtype=torch.bool)) for item in given]
+            return boxes, torch.cat([item.embeddings for item in given]).float(), torch.cat(valid)
         assert self.teach is not None
         boxes = [item.bboxes.detach()[: self.max_regions] for item in proposals]
         embeddings = self.teach(boxes)

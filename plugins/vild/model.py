@@ -41,6 +41,8 @@ class ViLD(TextLabels, TwoStageDetector):
         teacher: None where every sample brings its regions' embeddings from a store; `dict(crop_scales=(1.0, 1.5))`
             (arguments of `CLIPTeacher`) to run CLIP on crops in every step, as 'crops' needs it.
         max_regions: an image, that CLIP teaches in a step.
+        labels: what is predicted until `set_labels` says otherwise; default the classes. For transfer to another data
+            set by its vocabulary.
 
     Raises:
         ClipkitError: a class without an embedding, an unknown base class, or an online teacher without a CLIP.
@@ -65,6 +67,7 @@ class ViLD(TextLabels, TwoStageDetector):
         distill_weight: float = 0.5,
         teacher: dict | None = None,
         max_regions: int = 300,
+        labels: str | Sequence[str] | None = None,
         init_cfg: dict | None = None,
     ):
         names, built = read_classes(classes), build_text(text)
@@ -89,6 +92,9 @@ class ViLD(TextLabels, TwoStageDetector):
         self.classifier = self.roi_head.bbox_head.loss_cls
         self._set_training_classes(names, built, base_classes)
         self.init_labels(names, built)
+        if labels is not None:
+            self.own_labels = self.encode_labels(read_classes(labels))
+            self.set_labels()
         self.teacher = self._build_teacher(teacher)
         self._pictures = HostImages(data_preprocessor)
 
@@ -161,10 +167,10 @@ class ViLD(TextLabels, TwoStageDetector):
         """
         if self.variant in DISTILLED and self.teacher is None:
             for sample in batch_data_samples:
-                if "teacher" not in sample:
+                if "teacher_regions" not in sample:
                     raise ClipkitError(
                         f"{sample.metainfo.get('img_path', 'a sample')}: has no embeddings of regions; read them from "
-                        "a store (LoadTeacherRegions in the pipeline), or give the model teacher=dict(...)"
+                        "a store (clipkit.TeacherRegions in the pipeline), or give the model teacher=dict(...)"
                     )
         with self._teaching(batch_inputs):
             return super().loss(batch_inputs, batch_data_samples)

@@ -117,3 +117,12 @@ def test_a_training_as_an_arm(folder, monkeypatch):
     assert 0 < values["arm"] < 10
     with pytest.raises(ClipkitError, match='no metric "eror"; did you mean "error"'):
         execute("arm", {**run, "metric": "eror"}, 3, folder / "w")
+
+
+def test_a_claim_may_be_read_off_another_s_runs(folder):
+    (folder / "cy.py").write_text('claim = "CY"\nruns_of = "CX"\narms = ("square",)\n')
+    path, definition = read_claim(folder / "cy.py")
+    assert path == folder / "cx.py" and definition["claim"] == "CX" and list(definition["arms"]) == ["square"]
+    (folder / "cy.py").write_text('claim = "CY"\nruns_of = "CX"\narms = ("cube",)\n')
+    with pytest.raises(ClipkitError, match='CX has no arm "cube"'):
+        read_claim(folder / "cy.py")

@@ -87,14 +87,14 @@ def test_invalid_regions_cost_nothing_and_none_at_all_is_zero(embeddings):
     whole = parts.losses(model, data)["loss_distill"]
     few = parts.batch()
     for sample in few["data_samples"]:
-        sample.teacher = sample.teacher[:3]
+        sample.teacher_regions = sample.teacher_regions[:3]
     padded = parts.batch()
     for sample in padded["data_samples"]:
-        sample.teacher.valid[3:] = False
+        sample.teacher_regions.valid[3:] = False
     a, b = (scalar(parts.losses(model, d)["loss_distill"]) for d in (few, padded))
     assert a == pytest.approx(b, rel=1e-6) and a != pytest.approx(scalar(whole))
     for sample in data["data_samples"]:
-        sample.teacher = sample.teacher[:0]
+        sample.teacher_regions = sample.teacher_regions[:0]
     loss = parts.losses(model, data)["loss_distill"]
     loss.backward()
     assert scalar(loss) == 0 and model.roi_head.bbox_head.image_projection.weight.grad is not None
@@ -308,7 +308,7 @@ def test_batch_norm_in_fully_connected_layers(embeddings):
     model = parts.build(embeddings, roi_head=config.roi_head)
     data = parts.batch()
     for sample in data["data_samples"]:
-        sample.teacher = sample.teacher[:0]
+        sample.teacher_regions = sample.teacher_regions[:0]
     assert scalar(parts.losses(model, data)["loss_distill"]) == 0
     assert all(torch.isfinite(p).all() for p in model.state_dict().values())
 
@@ -328,14 +328,14 @@ def rgb(data):
 
 def test_online_and_stored_teacher_give_equal_losses(online):
     data = parts.batch()
-    stored = online.teacher.regions(rgb(data), [s.teacher.bboxes for s in data["data_samples"]])
+    stored = online.teacher.regions(rgb(data), [s.teacher_regions.bboxes for s in data["data_samples"]])
     for sample, part in zip(data["data_samples"], stored.split(5)):
-        sample.teacher.embeddings = part
+        sample.teacher_regions.embeddings = part
     wanted = scalar(parts.losses(online, data)["loss_distill"])
     asked = parts.batch()
-    boxes = [s.teacher.bboxes for s in asked["data_samples"]]
+    boxes = [s.teacher_regions.bboxes for s in asked["data_samples"]]
     for sample in asked["data_samples"]:
-        del sample.teacher
+        del sample.teacher_regions
     online.roi_head._regions, kept = (lambda *_: _online_regions(online, boxes)), online.roi_head._regions
     try:
         got = scalar(parts.losses(online, asked)["loss_distill"])
@@ -352,14 +352,14 @@ def _online_regions(model, boxes):
 def test_the_online_teacher_reads_the_proposals(online):
     data = parts.batch()
     for sample in data["data_samples"]:
-        del sample.teacher
+        del sample.teacher_regions
     loss = parts.losses(online, data)["loss_distill"]
     assert scalar(loss) > 0 and online.roi_head.teach is None
     assert all(p.grad is None for p in online.text.parameters())
 
 
 def test_crop_scales_and_templates_change_the_targets(online):
-    images, boxes = rgb(parts.batch()), [s.teacher.bboxes for s in parts.batch()["data_samples"]]
+    images, boxes = rgb(parts.batch()), [s.teacher_regions.bboxes for s in parts.batch()["data_samples"]]
     release = online.teacher.regions(images, boxes)
     online.teacher.crop_scales, kept = (2.0, 2.0), online.teacher.crop_scales
     jhoowy = online.teacher.regions(images, boxes)
@@ -411,7 +411,7 @@ def test_wrong_names_and_options_are_one_line(embeddings):
         classifier(background="none")
     data = parts.batch()
     for sample in data["data_samples"]:
-        del sample.teacher
+        del sample.teacher_regions
     with pytest.raises(ClipkitError, match="has no embeddings of regions"):
         parts.losses(parts.build(embeddings), data)
 

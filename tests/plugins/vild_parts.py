@@ -95,7 +95,7 @@ def batch(seed=0, count=2, size=64, regions=5, labels=(0, 2)):
             bboxes=boxes, labels=torch.tensor(labels, dtype=torch.int64), masks=BitmapMasks(masks, size, size)
         )
         corner = 40 * torch.rand(regions, 2, generator=g)
-        sample.teacher = InstanceData(
+        sample.teacher_regions = InstanceData(
             bboxes=torch.cat([corner, corner + 8 + 12 * torch.rand(regions, 2, generator=g)], 1),
             embeddings=torch.randn(regions, DIM, generator=g),
             valid=torch.ones(regions, dtype=torch.bool),

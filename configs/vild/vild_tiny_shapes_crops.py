@@ -1,0 +1,14 @@
+"""The upper row of the embedded world: CLIP itself reads the crop of every proposal at test time, beside ViLD-text.
+
+Nothing is trained: it takes the weights of vild_tiny_shapes_text.py.
+
+Command:   clipkit test vild/vild_tiny_shapes_crops.py work_dirs/vild_tiny_shapes_text
+           (the log gives the time an image; beside it, that of vild_tiny_shapes_text.py)
+Hardware:  2 CPU cores
+Time:      not yet measured
+Expected:  base and novel AP50: not yet measured
+"""
+
+_base_ = ["./vild_tiny_shapes.py"]
+
+model = dict(variant="crops", teacher=dict(crop_scales=(1.0, 1.5)))

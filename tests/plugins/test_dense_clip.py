@@ -3,6 +3,9 @@
 import copy
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from clipkit.errors import ClipkitError
 from clipkit.shapes import render
 from clipkit.text import Background, Vocabulary
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["background", "red circle", "blue star"]
 PREPROCESSOR = dict(type="mmseg.SegDataPreProcessor", mean=[127.0] * 3, std=[64.0] * 3, bgr_to_rgb=True)
 
@@ -272,6 +276,21 @@ def test_none_is_refused_for_a_model_that_trains(tmp_path, capsys):
     assert "weights to train: give a checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_two_processes_test_a_model_that_trains_nothing(config, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
+         str(ROOT / "tools" / "test.py"), config, "none", "--work-dir", str(tmp_path),
+         "--out", str(tmp_path / "s.json")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert cli.run("test", [config, "none", "--work-dir", str(tmp_path), "--out", str(tmp_path / "one.json")]) == 0
+    two, one = (json.loads((tmp_path / name).read_text())["scores"] for name in ("s.json", "one.json"))
+    assert two == one
+
+
 PHOTOS = {
     # method and data set: variant, scale, window and stride (None: whole images), sizes of the long and short side,
     # threshold, area; see the papers' code
@@ -295,7 +314,7 @@ PHOTOS = {
 
 
 def test_configs_of_photos():
-    folder = Path(__file__).parents[2] / "configs" / "dense_clip"
+    folder = ROOT / "configs" / "dense_clip"
     assert {file.stem for file in folder.glob("*.py")} == {*PHOTOS, "dense_tiny_shapes"}
     for name, (dense, scale, window, resize, threshold, area) in PHOTOS.items():
         cfg = prepare_config(folder / f"{name}.py", for_training=False)

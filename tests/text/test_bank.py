@@ -215,3 +215,16 @@ def test_a_progress_bar_for_several_batches_only(clip, tmp_path, monkeypatch, ca
     many = [f"thing {number}" for number in range(store_batch + 3 if cached else len(NAMES))]
     TextBank(clip, tmp_path / "b" if cached else None, batch_size=store_batch if cached else 2).encode(many)
     assert f"{len(many)}/{len(many)}" in capsys.readouterr().err
+
+
+def test_words_alone_are_rows_of_the_same_ensemble(clip, counted):
+    templates = ["a {}.", "the {}."]
+    bank = TextBank(clip)
+    whole = bank.encode(Vocabulary(NAMES, templates=templates)).matrix
+    counted.clear()
+    rows = bank.encode_words(
+        ["hen", "tench", "hen", "Hen"], templates
+    )  # repeats and other spellings, unlike in a Vocabulary
+    assert counted == ["a Hen.", "the Hen."]
+    torch.testing.assert_close(rows[:3], whole[[4, 0, 4]], rtol=0, atol=0)
+    torch.testing.assert_close(rows[3], whole[4])  # CLIP's tokens know no case

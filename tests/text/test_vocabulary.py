@@ -143,6 +143,17 @@ def test_word_background_competes_with_its_best_word():
     assert text.labels(torch.tensor([[1.0, 2, 3, 0, 4], [1, 2, 3, 2, 1]])).tolist() == [3, 2]
 
 
+def test_word_background_with_a_threshold_takes_both_ways():
+    text = embeddings(4, [0, 1, 2, 3], background=Background("words", ("sky",), threshold=0.6))
+    logits = torch.tensor([[5.0, 0, 0, 0], [0, 0, 0, 5], [0.1, 0, 0, 0]])
+    assert text.labels(logits).tolist() == [0, 3, 3]
+    for bad in (0.0, 1.0):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            Background("words", ("sky",), threshold=bad)
+    with pytest.raises(ValueError, match="between 0 and 1, got None"):
+        Background("threshold")
+
+
 def test_learned_background_is_a_row_of_length_one_that_trains():
     text, module = embeddings(4, [0, 0, 1, 2], background="learned"), LearnedBackground(5)
     rows = module(text.matrix)

@@ -16,6 +16,8 @@ _HOME = {
     "AtomicCheckpointHook": "checkpoint_hook",
     "ClampHook": "hooks",
     "ClipkitRunner": "runner",
+    "Detections": "detector",
+    "Detector": "detector",
     "Draw": "sampler",
     "DistilledModel": "distilled_model",
     "FusedBackbone": "fused_backbone",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from clipkit.engine.test import CHECKPOINT_HELP, add_labels, in_own_prompts, read_labels
 
@@ -16,13 +14,15 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit predict`."""
     parser = argparse.ArgumentParser(
         prog="clipkit predict",
-        description="Segment images with any labels: an overlay with legend, an indexed PNG and a JSON for each.",
+        description="Segment or detect with any labels: a picture with legend and a JSON for each image; a segmenter "
+        "also writes an indexed PNG, a detector one file of all detections in COCO's format.",
     )
     parser.add_argument("config", help="a config file, or the name of an installed one")
     parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
     add_labels(parser, "what to look for, instead of what was trained")
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
+    parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="detections to draw (default: 0.3)")
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     return parser
@@ -34,29 +34,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data import list_images
     from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.engine.config import parse_options
+    from clipkit.engine.prediction_files import DetectionFiles, SegmentationFiles, open_predictor
     from clipkit.engine.segmenter import Segmenter
     from clipkit.errors import ClipkitError, one_line
 
     files = list_images(args.inputs)
     labels = read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
-    segmenter = Segmenter.load(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    predictor = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
     if labels is not None:
-        labels = in_own_prompts(segmenter.model, labels)
-    names = segmenter.set_labels(labels)
+        labels = in_own_prompts(predictor.model, labels)
+    names = predictor.set_labels(labels)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
+    writer: SegmentationFiles | DetectionFiles
+    if isinstance(predictor, Segmenter):
+        writer = SegmentationFiles(predictor, labels, out)
+    else:
+        writer = DetectionFiles(predictor, labels, out, args.min_score)
     bad = 0
     taken: set[str] = set()
     for file in files:
         try:
             stem = _free_name(file, taken)
-            record = write_result(segmenter, file, labels, out, stem)
-            shares = ", ".join(f"{name} {share:.0f}%" for name, share in list(record["shares"].items())[:5])
-            print(f"{file} -> {out / stem}_overlay.png  {shares}")
+            found = writer.write(file, stem)
+            print(f"{file} -> {out / stem}_{writer.picture}  {found}")
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
             print(f"skipped: {one_line(error)}", file=sys.stderr)
+    writer.finish()
     print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")
     return 1 if bad else 0
 
@@ -69,35 +75,3 @@ def _free_name(file: Path, taken: set[str]) -> str:
         stem = f"{file.stem}-{number}"
     taken.add(stem)
     return stem
-
-
-def write_result(segmenter: Any, file: Path, labels: Any, out: Path, stem: str) -> dict[str, Any]:
-    """Segments one image and writes `<stem>_overlay.png`, `<stem>_labels.png` (values are label indices) and
-    `<stem>.json`; returns what the JSON holds."""
-    from PIL import Image
-
-    from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
-
-    image = read_image(file)
-    result = segmenter(image, labels)
-    index = result.labels.numpy()
-    colours = palette(len(result.names))
-    shown = enlarge(overlay(image, index, colours), 320)  # one of 64 pixels would be smaller than its legend
-    picture = with_legend(shown, used_entries([index], result.names, colours))
-    Image.fromarray(picture).save(out / f"{stem}_overlay.png")
-    save_indexed_png(index, out / f"{stem}_labels.png", len(result.names))
-    scores = {
-        name: round(float(result.scores[result.labels == i].mean()), 4)
-        for i, name in enumerate(result.names)
-        if bool((result.labels == i).any())
-    }
-    record = {
-        "image": str(file),
-        "size": [int(index.shape[1]), int(index.shape[0])],
-        "labels": list(result.names),
-        "label_map": f"{stem}_labels.png",
-        "shares": {name: round(share, 3) for name, share in result.shares().items()},
-        "mean_scores": scores,
-    }
-    (out / f"{stem}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return record

@@ -16,7 +16,7 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit.engine import Segmenter
-from clipkit.engine.predict import write_result
+from clipkit.engine.prediction_files import write_segmentation
 from clipkit.engine.registry import MODELS
 from clipkit.engine.text_predict import image_logits
 from clipkit.errors import ClipkitError
@@ -177,7 +177,7 @@ def test_segmenter_and_predict_take_both(rows, tmp_path):
     streamed = segmenter(rgb)
     assert torch.equal(kept.labels, streamed.labels) and streamed.labels.dtype == torch.int64
     torch.testing.assert_close(streamed.scores, kept.scores, atol=1e-5, rtol=0)
-    record = write_result(segmenter, tmp_path / "x.png", None, tmp_path, "out")
+    record = write_segmentation(segmenter, tmp_path / "x.png", None, tmp_path, "out")
     assert sum(record["shares"].values()) == pytest.approx(100, abs=0.05)
 
 

@@ -12,6 +12,7 @@ _HOME = {
     "CLIPTeacher": "adapters",
     "ClipkitError": "errors",
     "ContrastiveLoss": "adapters",
+    "Detector": "engine",
     "Features": "backbone",
     "FrozenCLIP": "backbone",
     "Fusion": "adapters",

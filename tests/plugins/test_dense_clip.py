@@ -146,14 +146,14 @@ def test_the_probability_is_of_words_not_of_classes():
 
 
 def test_small_classes_are_left_out():
-    model = build(["background", "a", "b", "c"], area=0.25)
-    winner = torch.tensor([[0, 0, 0, 1], [0, 0, 2, 3]])  # a, b, c, background: of 7 of foreground 5, 1 and 1
+    model = build(["background", "a", "b", "c"], area=0.125)
+    winner = torch.tensor([[0, 0, 0, 0, 1], [3, 0, 0, 2, 3]])  # of 8 pixels of foreground a has 6, b and c one each
     rows = 10 * F.one_hot(winner, 4).permute(2, 0, 1).float()
     rows[3] += 1  # background is second everywhere
     labels, scores = model.decide(rows)
-    assert labels[0].tolist() == [[0, 0, 0, 3], [0, 0, 3, 3]]
+    assert labels[0].tolist() == [[0, 0, 0, 0, 3], [3, 0, 0, 3, 3]]
     assert (scores[1:3].exp() == 0).all()
-    model.area = 1 / 8  # of 7: one pixel is more
+    model.area = 0.0625
     assert model.decide(rows)[0][0].tolist() == winner.tolist()
 
 

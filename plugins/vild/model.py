@@ -136,17 +136,17 @@ class ViLD(TextLabels, TwoStageDetector):
     # ---- forward ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _teaching(self, inputs: Tensor) -> Iterator[None]:
+    def _teaching(self, inputs: Tensor, samples: list) -> Iterator[None]:
         """The RoI head may ask about regions of these images."""
-        self.roi_head.teach = self._teach_on(inputs) if self.teacher is not None else None
+        self.roi_head.teach = self._teach_on(inputs, samples) if self.teacher is not None else None
         try:
             yield
         finally:
             self.roi_head.teach = None
 
-    def _teach_on(self, inputs: Tensor) -> Teach:
+    def _teach_on(self, inputs: Tensor, samples: list) -> Teach:
         images = self._pictures(inputs)
-        sizes = self._pictures.valid_sizes(inputs)
+        sizes = [sample.metainfo["img_shape"][:2] for sample in samples]
 
         def teach(boxes: Sequence[Tensor]) -> Tensor:
             assert self.teacher is not None
@@ -172,12 +172,12 @@ class ViLD(TextLabels, TwoStageDetector):
                         f"{sample.metainfo.get('img_path', 'a sample')}: has no embeddings of regions; read them from "
                         "a store (clipkit.TeacherRegions in the pipeline), or give the model teacher=dict(...)"
                     )
-        with self._teaching(batch_inputs):
+        with self._teaching(batch_inputs, batch_data_samples):
             return super().loss(batch_inputs, batch_data_samples)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, rescale: bool = True) -> list:
         """mmdet's `pred_instances`; their labels are indices into the sample's metainfo `label_names`."""
-        with self._teaching(batch_inputs):
+        with self._teaching(batch_inputs, batch_data_samples):
             samples = super().predict(batch_inputs, batch_data_samples, rescale)
         for sample in samples:
             sample.set_metainfo({"label_names": self.label_names})

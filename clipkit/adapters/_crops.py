@@ -122,8 +122,9 @@ def _resample(
         weights.append(_weights(part, length, out, taps, support).to(picture.dtype))
     channel = torch.arange(channels, device=device)[:, None]
     windows = picture[places[0][:, :, None, None], channel, places[1][:, None, None, :]]  # (n, h, 3, w)
-    crops = torch.bmm(weights[0], windows.flatten(2))
-    crops = torch.bmm(crops.view(len(index), -1, bucket[1]), weights[1].transpose(1, 2))
+    with torch.autocast(device.type, enabled=False):  # a student's mixed precision is no business of the teacher's
+        crops = torch.bmm(weights[0], windows.flatten(2))
+        crops = torch.bmm(crops.view(len(index), -1, bucket[1]), weights[1].transpose(1, 2))
     return crops.view(len(index), size[0], channels, size[1]).movedim(2, 1).clamp_(0, 1)
 
 

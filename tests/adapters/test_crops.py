@@ -78,6 +78,13 @@ def test_float32_is_as_exact_as_torchs_own():
     )
 
 
+def test_autocast_does_not_round_crops():
+    image, boxes = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(2)), random_boxes(5, 40, 50)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = crop_boxes(image, boxes, (16, 16))
+    torch.testing.assert_close(found, crop_boxes(image, boxes, (16, 16)), rtol=0, atol=0)
+
+
 def test_bad_modes_are_refused():
     image, boxes = torch.rand(3, 8, 8), torch.tensor([[0.0, 0, 4, 4]])
     with pytest.raises(ValueError, match="resize_mode is one of squash, shortest"):

@@ -21,6 +21,7 @@ from clipkit.store._shard import Record, Shard, encode
 
 FORMAT = 1
 _OPEN_SHARDS = 256  # each open map holds a file descriptor
+_BAR_DELAY = 1.0  # seconds; work that takes less shows no bar
 Compute = Callable[[list[str]], Sequence[Any]]
 
 
@@ -357,7 +358,7 @@ def _bar(shown: bool, note: Callable[[], str] | None, **options: Any) -> Iterato
         return
     from tqdm import tqdm  # only here: it starts multiprocessing's locks
 
-    with tqdm(delay=1, **options) as bar:
+    with tqdm(delay=_BAR_DELAY, **options) as bar:
 
         def tick(count: int) -> None:
             if note is not None:

@@ -160,6 +160,17 @@ class ClipModel(nn.Module):
         return self._text.blocks
 
     @property
+    def has_text_blocks(self) -> bool:
+        """Whether the text tower is open_clip's own transformer, whose blocks and positions can be read."""
+        return self._text.native
+
+    @property
+    def text_positions(self) -> Tensor:
+        """The text transformer's position table `(context_length, W)`, for initialisations that copy it."""
+        self._text.require_native("text_positions")
+        return self._text.text.positional_embedding.detach()
+
+    @property
     def preprocess(self) -> Callable[[Any], Tensor]:
         """PIL image to `(3, h, w)` float RGB in [0, 1]: the model's own resize and crop, **not** normalised."""
         config = {**self.preprocess_cfg, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

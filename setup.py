@@ -7,6 +7,7 @@ SEG = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmsegmentation>=1.
 DET = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmdetection>=3.5.0"]
 VIDEO = ["decord>=0.6"]
 TEST = ["pytest>=8", "ruff>=0.6", "mypy>=1.10", "transformers>=4.45", "tensorboard"]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
 config_packages = ["clipkit_configs" + ("." + n if n else "") for n in ["", *find_namespace_packages("configs")]]
@@ -34,6 +35,7 @@ setup(
         "det": DET,
         "video": VIDEO,
         "test": TEST,
+        "docs": DOCS,
         "all": sorted({*SEG, *DET, *VIDEO}),
     },
     entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},

@@ -15,8 +15,10 @@ COMMANDS = {
     "predict": ("clipkit.engine.predict", "images and labels in, pictures and masks out"),
     "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.engine.precompute", "embed the regions of many images with CLIP, once, for distillation"),
+    "frames": ("clipkit.engine.frames", "embed the frames of videos and their sentences with CLIP, once"),
     "convert": ("clipkit.engine.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
+    "report": ("clipkit.engine.report", "one page of all claims' results"),
     "doctor": ("clipkit.engine.doctor", "what is installed and works here, and what to do about the rest"),
 }
 

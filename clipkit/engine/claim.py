@@ -6,6 +6,8 @@ A claim is a small Python file, `configs/claims/<id>.py`:
     arms = {
         # a training: its test scores, or those that `metric` names
         "frozen": dict(config="lseg/x.py", cfg_options={"model.depth": 0}, metric="mIoU"),
+        # one training, several tests: {test: scores}
+        "both": dict(config="lseg/x.py", tests={"all": {}, "few": {"test_dataloader.dataset.length": 9}}),
         # nothing to train: only its test
         "training_free": dict(config="dense_clip/x.py", train=False),
         # a function, called as `function(seed=…, work_dir=…, **kwargs)`; returns a number or a dict of numbers

@@ -7,7 +7,7 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
     for arm, run in arms.items():
         if not isinstance(run, dict) or ("config" in run) == ("function" in run):
             raise ClipkitError(f'{path}: arm "{arm}" needs either `config` or `function`')
-        unknown = set(run) - {"config", "cfg_options", "metric", "function", "kwargs", "arms", "amp", "train"}
+        unknown = set(run) - {"config", "cfg_options", "metric", "function", "kwargs", "arms", "amp", "train", "tests"}
         if unknown:
             raise ClipkitError(f'{path}: arm "{arm}" has no "{min(unknown)}"')
     return path, definition
@@ -83,19 +83,24 @@ def main(argv: list[str]) -> int:
 def _train_and_test(run: Mapping[str, Any], seed: int, work_dir: Path) -> Any:
     from clipkit.engine.build import build_runner
 
-    runner = build_runner(
-        run["config"],
-        work_dir=work_dir,
-        seed=seed,
-        resume=True,
-        amp=run.get("amp", False),
-        cfg_options=run.get("cfg_options"),
-    )
+    def build(**options: Any) -> Any:
+        options = {**run.get("cfg_options", {}), **options}
+        amp = run.get("amp", False)
+        return build_runner(
+            run["config"], work_dir=work_dir, seed=seed, resume=True, amp=amp, cfg_options=options or None
+        )
+
+    runner = build()
     if run.get("train", True):  # False: a training-free arm is only tested
         runner.train()
+    if "tests" in run:  # each resumes from what was just trained
+        return {name: _scores(build(**options), run.get("metric")) for name, options in run["tests"].items()}
+    return _scores(runner, run.get("metric"))
+
+
+def _scores(runner: Any, wanted: str | Sequence[str] | None) -> Any:
     scores = runner.test() if runner._test_loop is not None else runner.val()
     scores = {key: value for key, value in scores.items() if hasattr(value, "__float__")}
-    wanted = run.get("metric")
     if wanted is None:
         return scores
     names = [wanted] if isinstance(wanted, str) else list(wanted)

@@ -17,3 +17,4 @@ arms = {
     "frozen": dict(config="lseg/lseg_tiny_shapes.py", metric=METRICS, cfg_options=_SHORT),
     "fine-tuned": dict(config="lseg/lseg_tiny_shapes.py", metric=METRICS, cfg_options={**_SHORT, **_TUNED}),
 }
+statements = [dict(says="frozen beats fine-tuned", metric="unseen", better="frozen", than="fine-tuned")]

@@ -17,3 +17,4 @@ arms = {
     "ensemble": dict(config="vild/vild_tiny_shapes_ensemble.py", metric=METRICS),
     "image": dict(config="vild/vild_tiny_shapes_image.py", metric=METRICS),
 }
+statements = [dict(says="distillation lifts novel classes", metric="novel_AP50", better="vild", than="text", times=1.3)]

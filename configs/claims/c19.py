@@ -9,3 +9,7 @@ expect:   base_AP50: ensemble >= 0.9 text; novel_AP50: ensemble >= vild
 claim = "C19"
 runs_of = "C18"
 arms = ("text", "vild", "ensemble")
+statements = [
+    dict(says="base within 10 % of ViLD-text", metric="base_AP50", better="ensemble", than="text", times=0.9),
+    dict(says="novel at ViLD or above", metric="novel_AP50", better="ensemble", than="vild"),
+]

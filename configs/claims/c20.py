@@ -9,3 +9,4 @@ expect:   base_AP50: image < vild, ensemble, text
 claim = "C20"
 runs_of = "C18"
 arms = ("text", "vild", "ensemble", "image")
+statements = [dict(says=f"image-only below {name}", metric="base_AP50", better=name, than="image") for name in arms[:3]]

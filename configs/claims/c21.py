@@ -14,3 +14,4 @@ arms = {
     )
     for kind in ("learned", "word")
 }
+statements = [dict(says="a learned background beats the word", metric="AP50", better="learned", than="word")]

@@ -16,3 +16,4 @@ arms = {
     "two crops": dict(config="vild/vild_tiny_shapes.py", metric=METRICS),
     "one crop": dict(config="vild/vild_tiny_shapes.py", cfg_options=_ONE, metric=METRICS),
 }
+statements = [dict(says="two crops beat one", metric="novel_AP50", better="two crops", than="one crop")]

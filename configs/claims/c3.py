@@ -15,3 +15,8 @@ arms = {
         arms=("bare", "prompt", "ensemble"),
     ),
 }
+statements = [
+    dict(says="a prompt beats the bare name", metric="all", better="prompt", than="bare"),
+    dict(says="an ensemble beats one prompt", metric="all", better="ensemble", than="prompt"),
+    dict(says="a prompt repairs ambiguous names", metric="ambiguous", better="prompt", than="bare"),
+]

@@ -119,6 +119,19 @@ def test_a_training_as_an_arm(folder, monkeypatch):
         execute("arm", {**run, "metric": "eror"}, 3, folder / "w")
 
 
+def test_one_training_serves_several_tests(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import tiny_parts
+
+    (folder / "tiny.py").write_text(tiny_parts.CONFIG)
+    run = {"config": str(folder / "tiny.py"), "cfg_options": {"train_cfg.max_iters": 2}, "metric": "error"}
+    still = {"test_dataloader.dataset.noise": 0.0}
+    run["cfg_options"].update(still)
+    tests = {"same": {}, "longer": {"test_dataloader.dataset.length": 50}}
+    values = execute("arm", {**run, "tests": tests}, 3, folder / "w")["arm"]
+    assert values["same"] == execute("arm", run, 3, folder / "x")["arm"] != values["longer"]
+
+
 def test_a_claim_may_be_read_off_another_s_runs(folder):
     (folder / "cy.py").write_text('claim = "CY"\nruns_of = "CX"\narms = ("square",)\n')
     path, definition = read_claim(folder / "cy.py")

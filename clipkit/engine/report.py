@@ -1,0 +1,222 @@
+"""`clipkit report [RESULTS.jsonl …] --out report.html`: every claim's table, statements and picture in one page.
+
+Results are the lines that `clipkit claim` wrote; by default those of `docs/claims/` and `work_dirs/claims/`. What a
+claim states is in its file:
+
+    statements = [dict(says="ViLD lifts novel classes", metric="novel_AP50", better="vild", than="text", times=1.3)]
+
+holds if `better − (times · than + by)` is above zero over the seeds (paired, 95 % interval).
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import io
+import json
+import re
+import runpy
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clipkit.engine.config import find_config
+from clipkit.engine.provenance import now
+from clipkit.engine.verdict import paired, spread
+from clipkit.errors import ClipkitError, one_line
+
+Seeds = dict[int, float]  # seed -> value
+PAGE = """<!doctype html><meta charset="utf-8"><title>clipkit: claims</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse;margin:1rem 0}}td,th{{border-bottom:1px solid #ccc;padding:.2rem .8rem;text-align:left}}
+.holds{{color:#0a7a2f}}.does{{color:#b00020}}.undecided{{color:#8a6d00}}figure{{margin:1rem 0}}
+small{{color:#666}}svg{{max-width:100%;height:auto}}</style>
+<h1>Claims, re-tested in the embedded world</h1>
+<p>Means over seeds ± half of the 95 % interval (Student's t); verdicts by the paired difference. Made {date}.</p>
+{contents}{claims}
+"""
+
+
+@dataclass
+class Claim:
+    """A claim's file and the results that belong to it."""
+
+    name: str
+    title: str
+    statements: list[dict[str, Any]]
+    arms: dict[str, dict[str, Seeds]] = field(default_factory=dict)  # arm -> metric -> seed -> value
+    sources: set[str] = field(default_factory=set)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `clipkit report`."""
+    parser = argparse.ArgumentParser(prog="clipkit report", description="One HTML page of all claims' results.")
+    parser.add_argument("results", nargs="*", help="files of JSON lines (default: docs/claims, work_dirs/claims)")
+    parser.add_argument("--out", default="report.html", help="default: report.html")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the page and prints the verdicts."""
+    args = parser().parse_args(argv)
+    paths = [Path(p) for p in args.results]
+    if not paths:
+        paths = sorted([*Path("docs/claims").glob("*.jsonl"), *Path("work_dirs/claims").glob("*.jsonl")])
+    if not paths:
+        raise ClipkitError("no results: run `clipkit claim ID` first, or name the files")
+    claims = collect(read_results(paths))
+    Path(args.out).write_text(page(claims), encoding="utf-8")
+    for claim in claims:
+        for statement in claim.statements:
+            print(f"{claim.name}: {statement['says']}: {judge(claim, statement)[1]}")
+    print(f"wrote {args.out}")
+    return 0
+
+
+def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The lines of all files, metrics flat (`{"open": {"unseen": 1}}` is `open.unseen`), without a last line that a kill cut.
+
+    Raises:
+        ClipkitError: a file that is missing, or another line that is no result.
+    """
+    records = []
+    for path in paths:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ClipkitError(f"{path}: can't be read ({one_line(error)})") from error
+        for number, line in enumerate(filter(None, lines), 1):
+            try:
+                record = json.loads(line)
+                record["metric"] = dict(_flat(record["metric"]))
+                records.append({**record, "claim": str(record["claim"]), "seed": int(record["seed"])})
+            except (ValueError, KeyError, TypeError) as error:  # noqa: PERF203
+                if number == len(lines):
+                    continue
+                raise ClipkitError(
+                    f"{path}: line {number} is no result of `clipkit claim` ({one_line(error)})"
+                ) from error
+    return records
+
+
+def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
+    """Results by claim, in the order of their numbers; claims without results are left out."""
+    by_run: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        by_run[record["claim"].lower()].append(record)
+    folder = find_config(Path("claims") / "c3.py").parent
+    claims = []
+    for path in sorted(folder.glob("c*.py"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
+        definition = runpy.run_path(str(path))
+        claim = Claim(definition["claim"], _title(definition), list(definition.get("statements", ())))
+        wanted = definition.get("arms") if "runs_of" in definition else None
+        for record in by_run[str(definition.get("runs_of", claim.name)).lower()]:
+            if wanted is None or record["arm"] in wanted:
+                claim.sources.add(f"{record.get('hardware', '?')}, {record.get('commit', '?')}, {record['date'][:10]}")
+                for metric, value in record["metric"].items():
+                    claim.arms.setdefault(record["arm"], {}).setdefault(metric, {})[record["seed"]] = value
+        if claim.arms:
+            claims.append(claim)
+    return claims
+
+
+def judge(claim: Claim, statement: Mapping[str, Any]) -> tuple[str, str]:
+    """(the paired difference as text, the verdict) over the seeds that both arms have."""
+    metric = statement["metric"]
+    first, second = (claim.arms.get(statement[side], {}).get(metric, {}) for side in ("better", "than"))
+    seeds = sorted(set(first) & set(second))
+    if not seeds:
+        return "–", "not run"
+    times, by = statement.get("times", 1.0), statement.get("by", 0.0)
+    found, verdict = paired([first[s] for s in seeds], [second[s] for s in seeds], times, by)
+    return f"{found} ({len(seeds)} seeds)", verdict
+
+
+def page(claims: Sequence[Claim]) -> str:
+    """The HTML page, pictures inside."""
+    links = "".join(f'<li><a href="#{c.name}">{c.name}</a> {html.escape(c.title)}</li>' for c in claims)
+    return PAGE.format(date=now(), contents=f"<ul>{links}</ul>", claims="".join(map(_section, claims)))
+
+
+def _section(claim: Claim) -> str:
+    metrics = list(dict.fromkeys(metric for values in claim.arms.values() for metric in values))
+    head = "".join(f"<th>{html.escape(metric)}</th>" for metric in metrics)
+    rows = "".join(
+        f"<tr><td>{html.escape(arm)}</td><td>{max(map(len, values.values()))}</td>"
+        + "".join(f"<td>{spread(list(values[m].values())) if m in values else '–'}</td>" for m in metrics)
+        + "</tr>"
+        for arm, values in claim.arms.items()
+    )
+    statements = "".join(_statement(claim, statement) for statement in claim.statements)
+    shown = list(dict.fromkeys(s["metric"] for s in claim.statements)) or metrics[:1]
+    figures = "".join(f"<figure>{_figure(claim, metric)}</figure>" for metric in shown)
+    sources = "; ".join(sorted(claim.sources))
+    return (
+        f'<h2 id="{claim.name}">{claim.name}: {html.escape(claim.title)}</h2><ul>{statements}</ul>'
+        f"<table><tr><th>arm</th><th>seeds</th>{head}</tr>{rows}</table>{figures}<small>{html.escape(sources)}</small>"
+    )
+
+
+def _statement(claim: Claim, statement: Mapping[str, Any]) -> str:
+    difference, verdict = judge(claim, statement)
+    right = f"{statement.get('times', 1):g} · {statement['than']}" if "times" in statement else statement["than"]
+    if by := statement.get("by", 0):
+        right += f" {'+' if by > 0 else '−'} {abs(by):g}"
+    rule = f"{statement['metric']}: {statement['better']} > {right}, difference {difference}"
+    return (
+        f'<li>{html.escape(statement["says"])}: <b class="{verdict.split()[0]}">{verdict}</b> '
+        f"<small>{html.escape(rule)}</small></li>"
+    )
+
+
+def _figure(claim: Claim, metric: str) -> str:
+    """Means with intervals and every seed as a dot; arms whose names end in a number become curves over it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "clipkit"  # the same results give the same file
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    axes = figure.subplots()
+    arms = {arm: list(values[metric].values()) for arm, values in claim.arms.items() if metric in values}
+    numbered = {arm: match for arm in arms if (match := re.fullmatch(r"(.*\D)\s*(\d+(?:\.\d+)?)%?", arm))}
+    groups: dict[str, list[tuple[float, list[float]]]] = defaultdict(list)
+    if len(numbered) == len(arms) > 2:
+        for arm, match in numbered.items():
+            groups[match[1].strip()].append((float(match[2]), arms[arm]))
+        for name, points in groups.items():
+            xs, values = zip(*sorted(points), strict=True)
+            _draw(axes, list(xs), list(values), label=name, line=True)
+        axes.set_xlabel("the number in the arm's name")
+        axes.legend()
+    else:
+        _draw(axes, list(range(len(arms))), list(arms.values()), line=False)
+        axes.set_xticks(range(len(arms)), list(arms), rotation=20 if len(arms) > 5 else 0)
+    axes.set_ylabel(metric)
+    axes.spines[["top", "right"]].set_visible(False)
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()[stream.getvalue().index("<svg") :]
+
+
+def _draw(axes: Any, xs: list[float], values: list[list[float]], line: bool, label: str | None = None) -> None:
+    spreads = [spread(v) for v in values]
+    halves = [s.half if s.seeds > 1 else 0 for s in spreads]
+    style = "o-" if line else "o"
+    drawn = axes.errorbar(xs, [s.mean for s in spreads], halves, fmt=style, capsize=4, label=label)
+    for x, seeds in zip(xs, values, strict=True):
+        axes.scatter([x] * len(seeds), seeds, s=12, alpha=0.4, color=drawn[0].get_color())
+
+
+def _flat(value: Any, name: str = "") -> Iterable[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    else:
+        yield name or "score", float(value)
+
+
+def _title(definition: Mapping[str, Any]) -> str:
+    text = " ".join((definition.get("__doc__") or "").split("\n\n")[0].split())
+    return re.sub(r"^(Claim )?C\d+: ", "", text).split(". ")[0].rstrip(".")

@@ -1,0 +1,82 @@
+"""`clipkit report`: verdicts against scipy's own test, tables and pictures from JSON lines alone."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from clipkit import cli
+from clipkit.engine.report import collect, judge, read_results
+from clipkit.engine.verdict import paired, spread
+from clipkit.errors import ClipkitError
+
+
+def line(arm, seed, metric, claim="C18"):
+    about = {"commit": "abc", "hardware": "2 cores", "date": "2026-11-21T00:00:00Z"}
+    return json.dumps({"claim": claim, "arm": arm, "seed": seed, "metric": metric, **about})
+
+
+def vild(text, distilled):
+    found = [line("text", s, {"novel_AP50": v, "base_AP50": 1}) for s, v in enumerate(text)]
+    return found + [line("vild", s, {"novel_AP50": v, "base_AP50": 1}) for s, v in enumerate(distilled)]
+
+
+def test_the_interval_is_student_s():
+    values = [3.0, 4.5, 4.0, 7.25, 1.0]
+    low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    found = spread(values)
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high), abs=1e-12)
+    assert spread([2.0]).half == math.inf and str(spread([2.0])) == "2.0" and str(spread([1.0, 3.0])) == "2.0 ± 12.7"
+    with pytest.raises(ValueError, match="no values"):
+        spread([])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_verdicts_agree_with_a_paired_t_test(seed):
+    rng = np.random.default_rng(seed)
+    better, than = rng.normal(1, 1, 4), rng.normal(0, 1, 4)
+    test = stats.ttest_rel(better, than * 1.3 + 0.5)
+    expected = "undecided" if test.pvalue > 0.05 else "holds" if test.statistic > 0 else "does not hold"
+    assert paired(list(better), list(than), times=1.3, by=0.5)[1] == expected
+
+
+def test_one_seed_decides_nothing():
+    assert paired([9.0], [1.0])[1] == "undecided"
+
+
+def test_a_page_from_lines(tmp_path, capsys):
+    results = tmp_path / "c18.jsonl"
+    results.write_text("\n".join(vild([10, 11, 12], [20, 22, 21])) + '\n{"claim": "C18", "arm')  # a kill cut the last
+    assert cli.run("report", [str(results), "--out", str(tmp_path / "r.html")]) == 0
+    assert "C18: distillation lifts novel classes: holds" in capsys.readouterr().out
+    text = (tmp_path / "r.html").read_text()
+    assert '<h2 id="C18">' in text and "11.0 ± 2.5" in text and "21.0 ± 2.5" in text and text.count("<svg") >= 1
+    assert '<b class="holds">holds</b>' in text and "2 cores, abc, 2026-11-21" in text
+
+
+def test_other_verdicts_and_seeds_that_one_arm_lacks(tmp_path):
+    results = tmp_path / "r.jsonl"
+    results.write_text("\n".join(vild([10, 11, 12, 50], [10, 11, 12])))
+    claim = next(c for c in collect(read_results([results])) if c.name == "C18")
+    assert judge(claim, claim.statements[0]) == ("-3.3 ± 0.7 (3 seeds)", "does not hold")
+    assert judge(claim, {**claim.statements[0], "better": "image"})[1] == "not run"
+
+
+def test_arms_that_end_in_numbers_are_a_curve(tmp_path):
+    arms = [line(f"probe {n}", s, {"all": n + s}, "C3") for n in (1, 2, 4) for s in (0, 1)]
+    (tmp_path / "r.jsonl").write_text("\n".join(arms))
+    assert cli.run("report", [str(tmp_path / "r.jsonl"), "--out", str(tmp_path / "r.html")]) == 0
+    assert "LineCollection" in (tmp_path / "r.html").read_text() and "legend" in (tmp_path / "r.html").read_text()
+
+
+def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run("report", []) == 2
+    assert "no results" in capsys.readouterr().err
+    (tmp_path / "r.jsonl").write_text('{"claim": 3}\n' + line("text", 0, {"novel_AP50": 1}))
+    with pytest.raises(ClipkitError, match=r"r\.jsonl: line 1 is no result"):
+        read_results([tmp_path / "r.jsonl"])
+    with pytest.raises(ClipkitError, match="can't be read"):
+        read_results([tmp_path / "none.jsonl"])

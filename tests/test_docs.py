@@ -22,7 +22,8 @@ def test_every_page_is_in_the_navigation():
 def test_every_plugin_and_module_has_a_page():
     for folder in (ROOT / "plugins").iterdir():
         if (folder / "README.md").is_file():
-            assert (DOCS / "plugins" / f"{folder.name}.md").is_file(), folder.name
+            page = DOCS / "plugins" / f"{folder.name}.md"
+            assert page.is_file() and page.read_text().strip() == f"{{README plugins/{folder.name}}}", folder.name
     modules = {path.parent.name for path in (ROOT / "clipkit").glob("*/__init__.py")}
     assert modules == {page.stem for page in (DOCS / "api").glob("*.md")}
 
@@ -44,4 +45,5 @@ def test_the_site_builds(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "lseg_unseen.png" in (tmp_path / "plugins" / "lseg" / "index.html").read_text(encoding="utf-8")
     assert "ContrastiveLoss" in (tmp_path / "api" / "adapters" / "index.html").read_text(encoding="utf-8")

@@ -1,14 +1,37 @@
-"""Reading and drawing images and masks: plain functions."""
+"""Reading and drawing images, masks and videos: plain functions."""
 
 from .draw import colour_map, enlarge, grid, legend, overlay, save_indexed_png, used_entries, with_legend
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read_mask
 from .pairs import Pairs, pair_folders
 from .palette import palette
+from .video import (
+    VIDEO_SUFFIXES,
+    Fps,
+    Indices,
+    Segments,
+    Uniform,
+    VideoError,
+    VideoFrames,
+    VideoInfo,
+    VideoReader,
+    probe_video,
+    read_video,
+    stream_video,
+)
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "MASK_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Fps",
+    "Indices",
     "Pairs",
+    "Segments",
+    "Uniform",
+    "VideoError",
+    "VideoFrames",
+    "VideoInfo",
+    "VideoReader",
     "colour_map",
     "enlarge",
     "grid",
@@ -17,9 +40,12 @@ __all__ = [
     "overlay",
     "pair_folders",
     "palette",
+    "probe_video",
     "read_image",
     "read_mask",
+    "read_video",
     "save_indexed_png",
+    "stream_video",
     "used_entries",
     "with_legend",
 ]

@@ -1,0 +1,262 @@
+"""Five ways to decode, behind one face: `times` (N,) seconds from the first frame, `size` (height, width) of what comes
+out, and `frame(index)`. They run in the reader process, see `_video_child`.
+
+An index is a frame's place in the order of display. Frames are cheapest in ascending order.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Refused(Exception):
+    """What is wrong with a file, in the words that the user will read after its name."""
+
+
+class Backend(Protocol):
+    """One open video."""
+
+    times: np.ndarray
+    size: tuple[int, int]
+
+    def frame(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+
+
+def scaled(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:
+    """(height, width) with that short side and the same proportions, to the nearest pixel."""
+    if short_side is None:
+        return size
+    height, width = (max(1, round(side * short_side / min(size))) for side in size)
+    return height, width
+
+
+def from_first(seconds: Any) -> np.ndarray:
+    """Timestamps in display order, the first at 0. Containers may start anywhere."""
+    times = np.sort(np.asarray(seconds, dtype=np.float64))
+    if not len(times):
+        raise Refused("holds no video frames")
+    if not np.isfinite(times).all():
+        raise Refused("has no usable timestamps")
+    return times - times[0]
+
+
+class Decord:
+    """decord: indexes the packets when it opens, resizes while it converts colours, turns as the metadata says."""
+
+    def __init__(self, path: str, short_side: int | None) -> None:
+        import decord
+
+        # One thread: a data loader has a worker a core, and decord's own threads have hung (dmlc/decord#220).
+        reader = decord.VideoReader(path, num_threads=1)
+        self.times = from_first(reader.get_frame_timestamp(np.arange(len(reader)))[:, 0])
+        height, width = reader[0].shape[:2]
+        self.size = scaled((height, width), short_side)
+        if self.size != (height, width):
+            reader = decord.VideoReader(path, width=self.size[1], height=self.size[0], num_threads=1)
+        self._reader = reader
+
+    def frame(self, index: int) -> np.ndarray:
+        picture = self._reader[index].asnumpy()
+        height, width = self.size
+        # decord takes the padding of narrow rows (16, 24, 48, 72 pixels, …) for more channels.
+        return picture.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
+
+
+class PyAV:
+    """PyAV: FFmpeg's own demuxer and decoder; seeks to the key frame before the one that is asked for."""
+
+    def __init__(self, path: str, short_side: int | None) -> None:
+        import av
+
+        self._container = av.open(path)
+        if not self._container.streams.video:
+            raise Refused("holds no video stream")
+        self._stream = self._container.streams.best("video") or self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1
+        packets = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
+        if any(pts is None for pts, _ in packets):  # AVI: only decoding tells
+            self._container.seek(0)
+            packets = [(f.pts, bool(f.key_frame)) for f in self._container.decode(self._stream)]
+        packets.sort()
+        self._pts = np.array([pts for pts, _ in packets], dtype=np.int64)
+        self._keys = np.array([index for index, (_, is_key) in enumerate(packets) if is_key] or [0])
+        self.times = from_first(self._pts * float(self._stream.time_base))
+        self._seeks = True
+        self._rewind(0)
+        first = next(self._frames, None)
+        if first is None:
+            raise Refused("holds no frame that can be decoded")
+        self._turns = round(getattr(first, "rotation", 0) / 90) % 4
+        shape = (first.height, first.width)
+        self.size = scaled(shape[::-1] if self._turns % 2 else shape, short_side)
+        self._rewind(0)
+
+    def frame(self, index: int) -> np.ndarray:
+        if not self._before < index <= self._at:
+            key = int(self._keys[max(0, np.searchsorted(self._keys, index, side="right") - 1)])
+            if index <= self._before or key > self._at:
+                self._rewind(key)
+            self._decode_to(index)
+            if self._at > index and self._seeks:  # the container's seeks are late: from the start, now and always
+                self._seeks = False
+                self._rewind(0)
+                self._decode_to(index)
+        return self._convert(self._last)
+
+    def _rewind(self, key: int) -> None:
+        key = key if self._seeks else 0
+        self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
+        self._frames = self._container.decode(self._stream)
+        # `_last` stands for the frames after `_before` up to `_at`: those between cannot be decoded.
+        self._last, self._before, self._at = None, key - 1, key - 1
+
+    def _decode_to(self, index: int) -> None:
+        for frame in self._frames:
+            if frame.pts is None:
+                continue
+            self._last, self._before = frame, self._at
+            self._at = int(np.searchsorted(self._pts, frame.pts))
+            if self._at >= index:
+                return
+        if self._last is None:
+            raise Refused(f"has no frame that can be decoded from number {index} on")
+        self._at = len(self._pts) - 1
+
+    def _convert(self, frame: Any) -> np.ndarray:
+        height, width = self.size[::-1] if self._turns % 2 else self.size
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, self._turns))
+
+
+class TorchCodec:
+    """torchcodec: exact seeks after a scan of the file; turns as the metadata says."""
+
+    def __init__(self, path: str, short_side: int | None) -> None:
+        from torchcodec.decoders import VideoDecoder
+
+        self._decoder = VideoDecoder(path, dimension_order="NHWC", seek_mode="exact")
+        count = len(self._decoder)
+        if not count:
+            raise Refused("holds no video frames")
+        # It gives timestamps only with frames, so it has to decode all to know them.
+        steps = range(0, count, 16)
+        parts = [self._decoder.get_frames_in_range(i, min(i + 16, count)).pts_seconds.numpy() for i in steps]
+        self.times = from_first(np.concatenate(parts))
+        height, width = self._decoder.get_frame_at(0).data.shape[:2]
+        self._whole, self.size = (height, width), scaled((height, width), short_side)
+
+    def frame(self, index: int) -> np.ndarray:
+        picture = self._decoder.get_frame_at(index).data.numpy()
+        return picture if self.size == self._whole else _resize(picture, self.size)
+
+
+class OpenCV:
+    """OpenCV: its seeks and frame counts are estimates, so it reads from the start and counts, without converting what
+    is not asked for. Decodes everything twice; correct, and slow."""
+
+    def __init__(self, path: str, short_side: int | None) -> None:
+        import cv2
+
+        self._cv2, self._path = cv2, path
+        capture = self._open()
+        times = []
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        self.times = from_first(times)
+        self._capture, self._next = self._open(), 0
+        first = self._capture.read()[1]
+        self.size = scaled(first.shape[:2], short_side)
+        self._keep(first)
+
+    def frame(self, index: int) -> np.ndarray:
+        if index != self._next - 1:
+            if index < self._next:
+                self._capture, self._next = self._open(), 0
+            while self._next <= index:
+                if not self._capture.grab():
+                    raise Refused(f"ends before frame {index}, though it did not the first time")
+                self._next += 1
+            self._keep(self._capture.retrieve()[1], self._next)
+        return self._picture
+
+    def _open(self) -> Any:
+        capture = self._cv2.VideoCapture(self._path, self._cv2.CAP_FFMPEG)
+        if not capture.isOpened():
+            raise Refused("cannot be opened as a video")
+        return capture
+
+    def _keep(self, picture: np.ndarray, count: int = 1) -> None:
+        if picture.shape[:2] != self.size:
+            picture = self._cv2.resize(picture, self.size[::-1], interpolation=self._cv2.INTER_AREA)
+        self._picture, self._next = np.ascontiguousarray(picture[..., ::-1]), count
+
+
+class FrameFolder:
+    """A folder of pictures in the order of their names, 2 before 10. Their times: `timestamps.txt` in the folder (one
+    second a line), else a steady rate."""
+
+    def __init__(self, path: str, short_side: int | None, fps: float) -> None:
+        from clipkit.data.images import IMAGE_SUFFIXES
+
+        files = [file for file in Path(path).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+        self._files = sorted(files, key=lambda file: [int(w) if w.isdigit() else w for w in _DIGITS.split(file.name)])
+        self.times = from_first(self._times(Path(path) / "timestamps.txt", fps))
+        self.size: tuple[int, int] = (0, 0)
+        self._short_side = short_side
+        self.size = self.frame(0).shape[:2]
+
+    def frame(self, index: int) -> np.ndarray:
+        from clipkit.data.images import read_image
+
+        picture = read_image(self._files[index])
+        size = scaled(picture.shape[:2], self._short_side)
+        if self.size not in ((0, 0), size):
+            raise Refused(f"holds pictures of different sizes ({self._files[index].name} is another)")
+        return picture if size == picture.shape[:2] else _resize(picture, size)
+
+    def _times(self, file: Path, fps: float) -> Any:
+        if not file.is_file():
+            return np.arange(len(self._files)) / fps
+        try:
+            times = np.array(file.read_text().split(), dtype=np.float64)
+        except ValueError as error:
+            raise Refused(f"has a timestamps.txt that is not one number a line ({error})") from None
+        if len(times) != len(self._files) or (np.diff(times) < 0).any():
+            raise Refused(f"has {len(self._files)} pictures, and a timestamps.txt without as many rising times")
+        return times
+
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+BACKENDS = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
+PACKAGES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
+"""What to install for each."""
+
+
+def open_video(path: str, backend: str, short_side: int | None, folder_fps: float) -> Backend:
+    """Opens a file with the named backend, a folder as frames.
+
+    Raises:
+        Refused: one line for the user; any other exception is the backend's own.
+    """
+    if Path(path).is_dir():
+        return FrameFolder(path, short_side, folder_fps)
+    try:
+        return BACKENDS[backend](path, short_side)
+    except ModuleNotFoundError as error:
+        package = PACKAGES[backend]
+        raise Refused(
+            f"{error.name} is not installed, which the backend {backend} needs: pip install {package}"
+        ) from None

@@ -1,0 +1,95 @@
+"""The reader process: a job a line comes in, frames go out. What a decoder does to it (hang, crash, leak) ends here.
+
+In:  JSON lines `{"path", "backend", "short_side", "sampling", "folder_fps", "timeout"}`.
+Out: messages of 4 bytes length and JSON of that length: first `{"indices", "times", "size", "count", "fps",
+"duration"}`, then for each index length 0 and the frame's bytes; `{"error": line}` at any time instead ends the job.
+`sampling` None asks for the first message only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from clipkit.data._video_backends import Refused, open_video
+from clipkit.data._video_sampling import from_json
+
+
+def main() -> None:
+    """Serves jobs until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle; its end closes our input
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what decoders print must not come between the frames
+    for line in sys.stdin.buffer:
+        job = json.loads(line)
+        try:
+            _serve(job, out)
+        except BrokenPipeError:
+            return
+        except Refused as error:
+            _send(out, {"error": str(error)})
+        except Exception as error:
+            _send(out, {"error": f"cannot be read by {job['backend']} ({_reason(error, job['path'])})"})
+        _alarm(0)
+
+
+def _serve(job: dict[str, Any], out: BinaryIO) -> None:
+    # The parent kills us at the timeout; should it be gone by then, the alarm does, even in a hang in native code.
+    limit = job["timeout"] + 2
+    _alarm(limit)
+    video = open_video(job["path"], job["backend"], job["short_side"], job["folder_fps"])
+    times = video.times
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    about: dict[str, Any] = {
+        "count": len(times),
+        "fps": (len(times) - 1) / float(times[-1]) if times[-1] > 0 else 0.0,
+        "duration": float(times[-1]) + step,
+        "size": list(video.size),
+    }
+    if job["sampling"] is None:
+        return _send(out, about)
+    try:
+        indices = from_json(job["sampling"]).choose(times, about["duration"])
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    _send(out, {**about, "indices": indices.tolist(), "times": times[indices].tolist()})
+    for index in indices.tolist():
+        _alarm(limit)
+        frame = np.ascontiguousarray(video.frame(index), dtype=np.uint8)
+        if frame.shape != (*video.size, 3):
+            raise Refused(f"changes its size in frame {index}, to {frame.shape[1]}x{frame.shape[0]}")
+        _alarm(0)  # waiting for a slow parent is no hang
+        _write(out, bytes(4))
+        _write(out, memoryview(frame).cast("B"))
+
+
+def _send(out: BinaryIO, message: dict[str, Any]) -> None:
+    text = json.dumps(message).encode()
+    _write(out, len(text).to_bytes(4, "little") + text)
+
+
+def _write(out: BinaryIO, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while len(view):
+        view = view[out.write(view) :]
+
+
+def _alarm(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM's default ends the process
+
+
+def _reason(error: Exception, path: str) -> str:
+    """The first line that says something, without the file's name and what decord puts before it."""
+    lines = [line.strip() for line in str(error).replace(path, "it").splitlines() if line.strip()]
+    line = lines[0].rpartition("Check failed: ")[2] if lines else type(error).__name__
+    return line[:160]
+
+
+if __name__ == "__main__":
+    main()

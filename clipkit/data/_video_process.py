@@ -1,0 +1,180 @@
+"""Reader processes, seen from the process that wants frames.
+
+Decoders hang in native code with Python's lock held, crash, and leak; only another process can be timed out and
+killed. Data-loader workers are daemonic and may not start multiprocessing children, so it is a plain subprocess. One
+serves many videos. Frames come through its pipe, straight into the array that the caller gets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import clipkit
+
+_VIDEOS = 256  # that one process reads; a leak ends with it
+_PIPE_BYTES = 1 << 20  # as much as Linux allows without privileges
+_START = 30.0  # seconds beyond the timeout that a fresh process may need for its imports
+_CODE = "import sys; sys.path[0:1] = []; sys.path.append({root!r}); from clipkit.data._video_child import main; main()"
+_F_SETPIPE_SZ = 1031
+
+
+class ReaderFailed(Exception):
+    """A reader that is lost: it hung or died. Ends a line that begins with the video's name."""
+
+
+class Refused(Exception):
+    """What the reader says is wrong with the video; it is fit for the next. Ends such a line too."""
+
+
+class _Reader:
+    """One subprocess."""
+
+    def __init__(self) -> None:
+        root = str(Path(clipkit.__file__).resolve().parents[1])
+        debug = os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _CODE.format(root=root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=None if debug else subprocess.DEVNULL, bufsize=0,
+        )  # fmt: skip
+        assert self.process.stdin and self.process.stdout
+        self.input, self.output = self.process.stdin, self.process.stdout
+        self.videos = 0
+        self._widen()
+        _all.add(self)
+
+    def ask(self, job: dict[str, Any]) -> None:
+        """Sends a job."""
+        # A fresh process has its imports before it.
+        self.timeout = job["timeout"] + (0 if self.videos else _START)
+        self.limit = job["timeout"]
+        self.videos += 1
+        with suppress(BrokenPipeError):  # its end is seen where its answer is read
+            self.input.write(json.dumps(job).encode() + b"\n")
+
+    def message(self) -> dict[str, Any] | None:
+        """The next message; None where a frame follows.
+
+        Raises:
+            Refused: the child says what is wrong with the video.
+            ReaderFailed: it is gone, or takes too long.
+        """
+        length = int.from_bytes(self._exactly(bytearray(4)), "little")
+        if not length:
+            return None
+        message = json.loads(self._exactly(bytearray(length)))
+        if "error" in message:
+            raise Refused(message["error"])
+        return message
+
+    def fill(self, array: np.ndarray) -> None:
+        """Reads a frame into a contiguous array."""
+        self._exactly(memoryview(array).cast("B"))
+
+    def kill(self) -> None:
+        """At once, whatever it is doing."""
+        self.process.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Lets an idle one end."""
+        self.input.close()
+        self.output.close()
+        self.process.wait()
+        _all.discard(self)
+
+    def forget(self) -> None:
+        """In a fork: the process is the parent's. Holding its pipe would keep it alive after the parent's end."""
+        self.input.close()
+        self.output.close()
+        self.process.returncode = 0  # not ours to wait for
+
+    def _exactly(self, buffer: Any) -> Any:
+        view, deadline = memoryview(buffer), time.monotonic() + self.timeout
+        descriptor = self.output.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(view):
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise ReaderFailed(f"gave no frame within {self.limit:g} s")
+            got = os.readv(descriptor, [view])
+            if not got:
+                raise ReaderFailed(self._end())
+            view = view[got:]
+        self.timeout = self.limit
+        return buffer
+
+    def _end(self) -> str:
+        code = self.process.wait()
+        if code == -signal.SIGALRM:
+            return f"gave no frame within {self.limit:g} s"
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return f"ended the process that read it ({how}; CLIPKIT_DEBUG=1 shows its output)"
+
+    def _widen(self) -> None:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.fcntl(self.output.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+_all: weakref.WeakSet[_Reader] = weakref.WeakSet()
+_idle: list[_Reader] = []
+
+
+@contextmanager
+def borrow() -> Iterator[_Reader]:
+    """An idle reader of this process, or a new one. One that is lost, or was not read to the end, is killed."""
+    reader = None
+    while reader is None:
+        try:
+            reader = _idle.pop()  # atomic: threads may borrow side by side
+        except IndexError:
+            reader = _Reader()
+        if reader.process.poll() is not None:
+            reader.close()
+            reader = None
+    is_fit = False
+    try:
+        yield reader
+        is_fit = True
+    except Refused:
+        is_fit = True
+        raise
+    finally:
+        if not is_fit:
+            reader.kill()
+        elif reader.videos < _VIDEOS:
+            _idle.append(reader)
+        else:
+            reader.close()
+
+
+def _forget_all() -> None:
+    _idle.clear()
+    for reader in list(_all):
+        reader.forget()
+    _all.clear()
+
+
+def _close_all() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+atexit.register(_close_all)

@@ -1,0 +1,112 @@
+"""Which frames of a video to read: from the frames' timestamps alone, so that every backend chooses the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+# Seconds: Matroska writes whole milliseconds. An odd number, for frames of NTSC rates start whole fractions of a
+# millisecond after the tick, and backends must not disagree over those that meet the limit.
+_ROUNDING = 0.77e-3
+
+
+class Sampling(Protocol):
+    """Chooses frames."""
+
+    def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        """`(N,)` timestamps in seconds, ascending from 0 -> `(T,)` int64 indices of frames, T at least 1."""
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """`n` frames spread evenly from the first to the last; all frames where there are fewer than `n`.
+
+    The choice is symmetric in time: of a video played backwards it takes the same frames in reverse. (Only the middle
+    one of an odd `n` has no mirror image where the number of frames is even.)
+    """
+
+    n: int
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.n, "Uniform(n)")
+
+    def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        last, n = len(times) - 1, min(self.n, len(times))
+        if n == 1:
+            return np.array([last // 2])
+        place = np.arange(n)
+        early = place * last // (n - 1)
+        return np.where(2 * place < n - 1, early, (last - early)[::-1])
+
+
+@dataclass(frozen=True)
+class Fps:
+    """The frame on show at 0, 1/rate, 2/rate, … seconds (one that starts within a millisecond counts), up to the end;
+    repeated where the video has fewer frames."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.rate < math.inf):
+            raise ValueError(f"Fps(rate) needs a positive number of frames a second, got {self.rate}")
+
+    def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        ticks = np.arange(max(1, math.ceil((duration - _ROUNDING) * self.rate))) / self.rate
+        return np.maximum(np.searchsorted(times, ticks + _ROUNDING, side="right") - 1, 0)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """One frame of each of `n` equal segments (TSN, Wang et al., 2016, section 3.1): its middle, or with a seed as
+    `jitter` a random one. Frames repeat where the video has fewer than `n`."""
+
+    n: int
+    jitter: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.n, "Segments(n)")
+
+    def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        within = 0.5 if self.jitter is None else np.random.default_rng(self.jitter).random(self.n)
+        return ((np.arange(self.n) + within) * len(times) / self.n).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Indices:
+    """These frames, in this order; 0 is the first."""
+
+    indices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indices", tuple(int(index) for index in self.indices))
+        if not self.indices or min(self.indices) < 0:
+            raise ValueError("Indices needs at least one frame, and none below 0")
+
+    def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        if max(self.indices) >= len(times):
+            raise ValueError(f"has {len(times)} frames, so there is no frame {max(self.indices)}")
+        return np.array(self.indices)
+
+
+SAMPLINGS = {kind.__name__: kind for kind in (Uniform, Fps, Segments, Indices)}
+
+
+def to_json(sampling: Any) -> dict[str, Any]:
+    """Plain JSON, for the reader process."""
+    if type(sampling) not in SAMPLINGS.values():
+        raise TypeError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    return {"kind": type(sampling).__name__, **asdict(sampling)}
+
+
+def from_json(fields: dict[str, Any]) -> Sampling:
+    """What `to_json` wrote."""
+    fields = dict(fields)
+    return SAMPLINGS[fields.pop("kind")](**fields)
+
+
+def _at_least_one(n: int, name: str) -> None:
+    if n < 1:
+        raise ValueError(f"{name} needs at least one frame, got {n}")

@@ -1,0 +1,213 @@
+"""Reading videos from strangers: frames with their times, equal from every backend, and one line for whatever is wrong.
+
+>>> read_video("film.mp4", Uniform(12), short_side=224).frames.shape
+(12, 224, 398, 3)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipkit.data._video_backends import BACKENDS
+from clipkit.data._video_process import ReaderFailed, Refused, borrow
+from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
+from clipkit.errors import ClipkitError, did_you_mean
+
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Fps",
+    "Indices",
+    "Segments",
+    "Uniform",
+    "VideoError",
+    "VideoFrames",
+    "VideoInfo",
+    "VideoReader",
+    "probe_video",
+    "read_video",
+    "stream_video",
+]
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp")
+FOLDER_FPS = 25.0
+
+
+class VideoError(ClipkitError):
+    """A video that cannot be read: missing, empty, broken, or its decoder hangs. One line."""
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """Some frames of a video.
+
+    Attributes:
+        frames: `(T, H, W, 3)` uint8 RGB, turned as the video's metadata says.
+        timestamps: `(T,)` float64 seconds from the video's first frame.
+        indices: `(T,)` int64, each frame's place in the order of display.
+    """
+
+    frames: np.ndarray
+    timestamps: np.ndarray
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video is.
+
+    Attributes:
+        fps: frames a second on average, 0.0 where there is one frame.
+        frames: how many.
+        duration: seconds from the first frame to the end of the last.
+        size: (height, width) in pixels, turned as the metadata says.
+    """
+
+    fps: float
+    frames: int
+    duration: float
+    size: tuple[int, int]
+
+
+def read_video(
+    path: str | Path,
+    sampling: Sampling,
+    *,
+    short_side: int | None = None,
+    backend: str = "decord",
+    timeout: float = 30.0,
+    folder_fps: float = FOLDER_FPS,
+) -> VideoFrames:
+    """Reads the frames that `sampling` chooses.
+
+    All decoding happens in a process of its own, so that no video can take this one down; it may be called in
+    data-loader workers. Backends agree in indices and timestamps; pixels differ by rounding of colours and resizing.
+
+    Args:
+        path: a video file, or a folder of pictures (frames in the order of their names).
+        sampling: `Uniform`, `Fps`, `Segments` or `Indices`.
+        short_side: pixels; the frames keep their proportions.
+        backend: decord, pyav, torchcodec or opencv.
+        timeout: the longest wait for the next frame, in seconds; then the reader is killed.
+        folder_fps: of a folder without `timestamps.txt` (one second a line).
+
+    Raises:
+        VideoError: one line that names the file.
+    """
+    (whole,) = stream_video(
+        path, sampling, short_side=short_side, backend=backend, timeout=timeout, batch=None, folder_fps=folder_fps
+    )
+    return whole
+
+
+def stream_video(
+    path: str | Path,
+    sampling: Sampling,
+    *,
+    short_side: int | None = None,
+    backend: str = "decord",
+    timeout: float = 30.0,
+    batch: int | None = 32,
+    folder_fps: float = FOLDER_FPS,
+) -> Iterator[VideoFrames]:
+    """As `read_video`, `batch` frames at a time: memory does not grow with the film."""
+    job = _job(path, short_side, backend, timeout, folder_fps, to_json(sampling))
+    try:
+        with borrow() as reader:
+            reader.ask(job)
+            about = reader.message() or {}
+            indices, times = np.array(about["indices"], dtype=np.int64), np.array(about["times"])
+            step = batch or len(indices)
+            for start in range(0, len(indices), step):
+                part = slice(start, start + step)
+                frames = np.empty((len(indices[part]), *about["size"], 3), dtype=np.uint8)
+                for frame in frames:
+                    reader.message()
+                    reader.fill(frame)
+                yield VideoFrames(frames, times[part], indices[part])
+    except (ReaderFailed, Refused, MemoryError) as error:
+        raise _failed(path, error) from None
+
+
+def probe_video(
+    path: str | Path, *, backend: str = "decord", timeout: float = 30.0, folder_fps: float = FOLDER_FPS
+) -> VideoInfo:
+    """Rate, number of frames, duration and size, from the frames themselves rather than from the header.
+
+    Raises:
+        VideoError: as `read_video`.
+    """
+    try:
+        with borrow() as reader:
+            reader.ask(_job(path, None, backend, timeout, folder_fps, None))
+            about = reader.message() or {}
+    except (ReaderFailed, Refused) as error:
+        raise _failed(path, error) from None
+    return VideoInfo(about["fps"], about["count"], about["duration"], tuple(about["size"]))
+
+
+class VideoReader:
+    """`read_video` for a data set, with its answer to broken files.
+
+    Args:
+        sampling, options: as `read_video`; `sampling` may also be given with each call.
+        broken: 'skip' returns None for a file that cannot be read, says so once on stderr and does not try it again
+            (mmengine's data sets then take another sample); 'stop' raises.
+    """
+
+    def __init__(self, sampling: Sampling, *, broken: str = "skip", **options: Any) -> None:
+        if broken not in ("skip", "stop"):
+            raise ValueError(f"broken is 'skip' or 'stop', got {broken!r}")
+        self.sampling, self.broken, self.options = sampling, broken, options
+        self.skipped: dict[str, str] = {}
+        """Files that could not be read in this process, with their line."""
+
+    def __call__(self, path: str | Path, sampling: Sampling | None = None) -> VideoFrames | None:
+        if str(path) in self.skipped:
+            return None
+        try:
+            return read_video(path, sampling or self.sampling, **self.options)
+        except VideoError as error:
+            if self.broken == "stop":
+                raise
+            self.skipped[str(path)] = str(error)
+            print(f"skipped: {error}", file=sys.stderr)
+            return None
+
+
+def _job(
+    path: str | Path, short_side: int | None, backend: str, timeout: float, folder_fps: float, sampling: Any
+) -> dict[str, Any]:
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} is unknown; {did_you_mean(backend, BACKENDS)}")
+    if short_side is not None and short_side < 1:
+        raise ValueError(f"short_side is at least 1 pixel, got {short_side}")
+    if not (timeout > 0 and folder_fps > 0):
+        raise ValueError(f"timeout and folder_fps must be positive, got {timeout} and {folder_fps}")
+    place = Path(path)
+    if not place.exists():
+        raise VideoError(f"{path}: no such video")
+    if place.is_file() and not place.stat().st_size:
+        raise VideoError(f"{path}: is empty; copy or download it again")
+    return {
+        "path": str(place.absolute()),
+        "backend": backend,
+        "short_side": short_side,
+        "sampling": sampling,
+        "folder_fps": folder_fps,
+        "timeout": timeout,
+    }
+
+
+def _failed(path: str | Path, error: Exception) -> VideoError:
+    if isinstance(error, MemoryError):
+        return VideoError(f"{path}: its frames do not fit into memory; ask for fewer or smaller ones, or stream")
+    return VideoError(f"{path}: {' '.join(str(error).split())}")

@@ -2,6 +2,7 @@
 
 from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_precision
 from clipkit.evaluation.fewshot import fewshot_scores
+from clipkit.evaluation.retrieval import Ranks, RetrievalRanks, retrieval_ranks
 from clipkit.evaluation.segmentation import (
     harmonic_mean,
     ignore_left_out,
@@ -11,10 +12,13 @@ from clipkit.evaluation.segmentation import (
     mean_iou,
     seen_unseen_iou,
 )
-from clipkit.evaluation.zeroshot import accuracy, retrieval
+from clipkit.evaluation.video_retrieval import retrieve
+from clipkit.evaluation.zeroshot import accuracy
 
 __all__ = [
     "ClassPrecision",
+    "Ranks",
+    "RetrievalRanks",
     "accuracy",
     "coco_precision",
     "fewshot_scores",
@@ -25,6 +29,7 @@ __all__ = [
     "lvis_precision",
     "map_labels",
     "mean_iou",
-    "retrieval",
+    "retrieval_ranks",
+    "retrieve",
     "seen_unseen_iou",
 ]

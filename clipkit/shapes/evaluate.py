@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from clipkit.backbone import ClipModel
-from clipkit.evaluation.zeroshot import accuracy, retrieval
+from clipkit.evaluation.retrieval import retrieval_ranks
+from clipkit.evaluation.zeroshot import accuracy
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES, class_names
 from clipkit.shapes.render import Scenes, render
 
@@ -63,12 +64,13 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
         ground = embed_texts(clip, [f"a scene on {name}" for name in STUFF])
         uniform = scenes.stuff[:, 0] == scenes.stuff[:, 1]
         pair_images, pair_texts = distinct_pairs(count, seed + 1)
-        found = retrieval(embed_texts(clip, pair_texts), embed_images(clip, pair_images))
+        ranks = retrieval_ranks(embed_texts(clip, pair_texts) @ embed_images(clip, pair_images).T).text_to_video
+        found = ranks.metrics("pessimistic")
         return {
             "composition": accuracy(images, composition, labels),
             "texture": accuracy(images, textured, scenes.texture[:, 0], texture_of_row),
             "stuff": accuracy(images[uniform], ground, scenes.stuff[uniform, 0]),
-            **found,
+            **{key: found[key] for key in ("R@1", "R@5", "R@10", "MdR")},
         }
     finally:
         clip.train(was_training)

@@ -6,7 +6,16 @@ from setuptools import find_namespace_packages, find_packages, setup
 SEG = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmsegmentation>=1.4.1", "ftfy"]
 DET = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmdetection>=3.5.0"]
 VIDEO = ["decord>=0.6", "av>=15"]
-TEST = ["pytest>=8", "ruff>=0.6", "mypy>=1.10", "transformers>=4.45", "tensorboard", "av>=15", "faiss-cpu>=1.9"]
+TEST = [
+    "pytest>=8",
+    "ruff>=0.6",
+    "mypy>=1.10",
+    "transformers>=4.45",
+    "tensorboard",
+    "av>=15",
+    "faiss-cpu>=1.9",
+    "scikit-learn>=1.5",
+]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]

@@ -1,20 +1,24 @@
-"""Adapters: fusion, distillation, contrastive objectives and temporal pooling as plain PyTorch objects."""
+"""Adapters: fusion, distillation, contrastive objectives, temporal pooling, few-shot adapters as plain PyTorch."""
 
 from ._crops import crop_boxes, scale_boxes
+from .clip_adapter import ClipAdapter
 from .contrastive import ContrastiveLoss, LogitScale
 from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
 from .fusion import Fusion
 from .multi_positive import MultiPositiveLoss
 from .pooling import pool_boxes, pool_masks
+from .prompt_learner import PromptLearner
 from .sigmoid import SigmoidLoss
 from .teacher import CLIPTeacher
 from .temporal import MeanPool, SeqLSTM, SeqTransformer
 from .temporal_head import temporal_head
 from .temporal_text import QueryScoring, WeightedTokenInteraction
 from .temporal_tight import TightTransformer
+from .tip_adapter import TipAdapter
 
 __all__ = [
     "CLIPTeacher",
+    "ClipAdapter",
     "ContrastiveLoss",
     "CosineDistillLoss",
     "Fusion",
@@ -22,6 +26,7 @@ __all__ = [
     "LogitScale",
     "MeanPool",
     "MultiPositiveLoss",
+    "PromptLearner",
     "QueryScoring",
     "RelationalDistillLoss",
     "SeqLSTM",
@@ -29,6 +34,7 @@ __all__ = [
     "SigmoidLoss",
     "SimilarityKLLoss",
     "TightTransformer",
+    "TipAdapter",
     "WeightedTokenInteraction",
     "crop_boxes",
     "pool_boxes",

@@ -253,6 +253,12 @@ class ClipModel(nn.Module):
         with self._graph():
             return self._text.embed(ids.to(self.device))
 
+    def eot_index(self, ids: Tensor) -> Tensor | None:
+        """Token ids `(N, L)` to the place of the token whose state is the sentence's, `(N,)`, as `encode_embeddings`
+        wants it; None where the text tower pools the first or the last position."""
+        self._text.require_native("eot_index")
+        return self._text.eot(ids)
+
     def encode_embeddings(
         self, token_embeddings: Tensor, eot_index: Tensor | None = None, normalize: bool = True
     ) -> Tensor:

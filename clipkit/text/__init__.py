@@ -6,7 +6,7 @@ from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._match import LabelMatch
 from clipkit.text._precomputed import load_embeddings, save_embeddings
 from clipkit.text.bank import TextBank
-from clipkit.text.templates import TEMPLATE_SETS, get_templates
+from clipkit.text.templates import TEMPLATE_SETS, get_templates, imagenet_names
 from clipkit.text.vocabulary import Vocabulary
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TextEmbeddings",
     "Vocabulary",
     "get_templates",
+    "imagenet_names",
     "load_embeddings",
     "read_class_file",
     "save_embeddings",

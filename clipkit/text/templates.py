@@ -108,6 +108,13 @@ def get_templates(templates: str | Sequence[str | Callable[[str], str]]) -> tupl
     return strings
 
 
+def imagenet_names() -> tuple[str, ...]:
+    """ImageNet's 1,000 classes in the words that CLIP's authors chose, in the order of their ids. Some come twice."""
+    from open_clip import zero_shot_metadata as known
+
+    return tuple(known.IMAGENET_CLASSNAMES)
+
+
 def fill(template: str, name: str) -> str:
     """Writes `name` into `template`. Braces inside the name stay as they are."""
     out = template

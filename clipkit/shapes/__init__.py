@@ -1,5 +1,6 @@
 """The embedded world: procedural scenes with names for everything in them, and the tiny CLIP that was trained on it."""
 
+from clipkit.shapes._film_words import action_names
 from clipkit.shapes._words import (
     AMBIGUOUS,
     COLOURS,
@@ -12,6 +13,8 @@ from clipkit.shapes._words import (
     seen_mask,
 )
 from clipkit.shapes.evaluate import evaluate
+from clipkit.shapes.film_files import film_set, read_film_set, write_film
+from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.render import STYLES, Scenes, render
 from clipkit.shapes.tiny import tiny_clip
 
@@ -23,11 +26,17 @@ __all__ = [
     "STUFF",
     "STYLES",
     "TEXTURES",
+    "Films",
     "Scenes",
+    "action_names",
     "class_names",
     "evaluate",
+    "film_set",
+    "read_film_set",
     "render",
+    "render_films",
     "seen_compositions",
     "seen_mask",
     "tiny_clip",
+    "write_film",
 ]

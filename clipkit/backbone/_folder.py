@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from clipkit.backbone._video import TemporalConv
 from clipkit.backbone.clip import ClipModel
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,6 +35,8 @@ def save_open_clip_folder(model: ClipModel, folder: str | Path, precision: str =
         raise ValueError("save_open_clip_folder needs the model's configuration: wrap the model with model_cfg=")
     if len(getattr(model, "adapters", {})):
         raise ValueError("an open_clip folder has no place for in-encoder adapters; save `clip.adapters` beside it")
+    if getattr(model, "time_embedding", None) is not None or any(isinstance(m, TemporalConv) for m in model.modules()):
+        raise ValueError("an open_clip folder has no place for time in the image tower; save `clip.state_dict()`")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
 from clipkit.backbone._features import Features
+from clipkit.backbone._video import TemporalConv
 
 
 class ImageTower:
@@ -20,7 +22,10 @@ class ImageTower:
         no_dense: why this tower cannot give a dense map, or ''.
         variants: the dense variants it can give.
         adapters: modules that run after block i, under the key `visual_i`.
+        frames: how many images in a row are one video, in the pass that runs.
     """
+
+    frames = 1
 
     patch_size: int | None = None
     depth = 0
@@ -36,6 +41,18 @@ class ImageTower:
     def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
         """One pass over normalised images `(B, 3, H, W)`; `layers` are resolved, non-negative indices."""
         raise NotImplementedError
+
+    @contextmanager
+    def of_videos(self, frames: int) -> Iterator[None]:
+        """Passes inside see each `frames` images in a row as one video."""
+        layers = [module for module in self.visual.modules() if isinstance(module, TemporalConv)]
+        for part in (self, *layers):
+            part.frames = frames
+        try:
+            yield
+        finally:
+            for part in (self, *layers):
+                part.frames = 1
 
     def resolve(self, layers: Sequence[int]) -> list[int]:
         """Negative indices counted from the end.

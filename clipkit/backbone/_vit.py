@@ -16,13 +16,22 @@ from clipkit.backbone._attention import OpenClipBlock, TimmBlock
 from clipkit.backbone._dense import VARIANTS, dense_tokens
 from clipkit.backbone._features import Features
 from clipkit.backbone._tower import ImageTower
+from clipkit.backbone._video import add_time, join_frames, shift_tokens
 
 CACHED_GRIDS = 16
 
 
 class ViTTower(ImageTower):
-    """The pass that both kinds share. Subclasses say how tokens are made, pooled and projected."""
+    """The pass that both kinds share. Subclasses say how tokens are made, pooled and projected.
 
+    Attributes:
+        shift: divisor of `shift_tokens`, which runs before every block; 0: none.
+        time: `(T, C)`, added to the patches of frame t, whose blocks then attend over all frames at once; or None.
+    """
+
+    shift = 0
+    time: Tensor | None = None
+    has_rope = False
     prefix = 1
     has_class_token = True
     token_pooled = True
@@ -38,6 +47,14 @@ class ViTTower(ImageTower):
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int], Tensor | None]:
         """Tokens `(B, prefix + h·w, C)` before block 0, the grid `(h, w)`, the rotary table or None."""
         raise NotImplementedError
+
+    def timed(self, x: Tensor) -> Tensor:
+        """`x` with the time embedding, where there is one."""
+        return x if self.time is None else add_time(x, self.frames, self.prefix, self.time)
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """`x` with tokens of the neighbouring frames, where that is asked for."""
+        return shift_tokens(x, self.frames, self.prefix, self.shift) if self.shift else x
 
     def drop_patches(self, x: Tensor) -> Tensor:
         """Patch dropout while training, where the model was configured with it; maps need all patches."""
@@ -66,15 +83,19 @@ class ViTTower(ImageTower):
 
     def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
         x, grid, rope = self.embed(images)
+        if self.time is not None:
+            if layers or dense is not None:
+                raise ValueError("a tower that joins the frames of a video gives embeddings only, no maps")
+            x = join_frames(x, self.frames, self.prefix)
         if not layers and dense is None:
             x = self.drop_patches(x)
         kept: dict[int, Tensor] = {}
         last = self.depth - 1
         for layer in range(last):
-            x = self.after(layer, self.run(layer, x, rope))
+            x = self.after(layer, self.run(layer, self.shifted(x), rope))
             if layer in layers:
                 kept[layer] = x
-        x, patches = self._last(x, grid, rope, last in layers, dense)
+        x, patches = self._last(self.shifted(x), grid, rope, last in layers, dense)
         if last in layers:
             kept[last] = x
         penultimate, embedding = self.pool(x)
@@ -161,7 +182,7 @@ class OpenClipViT(ViTTower):
             table = resized_positions(table[None], old, grid, 1)[0]
         class_token = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat((class_token, x), dim=1) + table.to(x.dtype)
-        return visual.ln_pre(x), grid, None
+        return visual.ln_pre(self.timed(x)), grid, None
 
     def drop_patches(self, x: Tensor) -> Tensor:
         return self.visual.patch_dropout(x)
@@ -198,6 +219,7 @@ class TimmViT(ViTTower):
         self.prefix = int(trunk.num_prefix_tokens)
         self.has_class_token = trunk.cls_token is not None
         self.token_pooled = trunk.attn_pool is None and trunk.global_pool == "token"
+        self.has_rope = getattr(trunk, "rope", None) is not None
         self._ropes: dict[tuple, Tensor] = {}
         if trunk.attn_pool is not None:
             self.no_dense = (
@@ -231,7 +253,7 @@ class TimmViT(ViTTower):
         x = torch.cat([*front, x], dim=1) if front else x
         if table is not None and not trunk.no_embed_class:
             x = x + table
-        return trunk.norm_pre(trunk.pos_drop(x)), grid, self._rope(grid)
+        return trunk.norm_pre(trunk.pos_drop(self.timed(x))), grid, self._rope(grid)
 
     def drop_patches(self, x: Tensor) -> Tensor:
         if getattr(self.trunk, "rope", None) is None or self.trunk.patch_drop is None or not self.trunk.training:

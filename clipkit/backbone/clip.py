@@ -204,6 +204,20 @@ class ClipModel(nn.Module):
             embedding = self._tower(self._normalised(images)).embedding
             return F.normalize(embedding, dim=-1) if normalize else embedding
 
+    def encode_frames(self, videos: Tensor, normalize: bool = False) -> Tensor:
+        """Videos `(M, F, 3, H, W)`, float RGB in [0, 1], to their frames' embeddings `(M, F, D)`: what temporal heads
+        take. Each frame is an image of its own unless a `TunableCLIP` was told otherwise; under `join_frames` a video
+        has one embedding, `(M, 1, D)`.
+
+        Raises:
+            ValueError: videos of another shape.
+        """
+        if videos.ndim != 5:
+            raise ValueError(f"videos must be (M, F, 3, H, W), got {tuple(videos.shape)}")
+        with self._tower.of_videos(videos.shape[1]):
+            embedding = self.encode_image(videos.flatten(0, 1), normalize)
+        return embedding.unflatten(0, (len(videos), -1)) if len(videos) else embedding[:, None]
+
     def features(self, images: Tensor, layers: Sequence[int] = (), *, dense: bool = True) -> Features:
         """Everything that one pass gives; see `Features`. Nothing in it is normalised.
 

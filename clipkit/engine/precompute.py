@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.max_boxes < 1 or args.workers < 1:
         raise ClipkitError("--max-boxes and --workers must be at least 1")
-    device = torch.device(args.device or _own_device())
+    device = torch.device(args.device or own_device())
     images = list_dataset(args.images, args.annotations)
     source: RegionSource
     if args.proposals:
@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def _own_device() -> str:
+def own_device() -> str:
+    """This process's GPU, or the CPU."""
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"

@@ -1,0 +1,114 @@
+"""Films of the embedded world as videos with sentences, and what of their order a model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from prettytable import PrettyTable
+from torch import Tensor
+
+from clipkit.data.video_sets import CaptionedVideo
+from clipkit.evaluation.retrieval import Ranks
+from clipkit.shapes.film_files import film_set
+
+from .registry import DATASETS, METRICS
+from .retrieval_metric import RetrievalMetric
+from .video_texts import VideoTexts
+
+TASKS = ("direction", "reversed", "order", "speed", "static")
+
+
+@DATASETS.register_module()
+class FilmTexts(VideoTexts):
+    """`n` films of each task, written as real video files once and read back as any others; see `clipkit.shapes.films`.
+
+    Args:
+        folder: of the files.
+        tasks, n, seed, film: as `film_set`, whose options are `film`: `dict(words='unseen', subset='seen')`.
+        of_each: use only so many of each task, the first.
+        options: of `VideoTexts`: `clip`, `store`, `sampling`, …
+
+    Samples also say `task`, `pair` and `label`.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        tasks: Sequence[str] = TASKS,
+        n: int = 400,
+        seed: int = 0,
+        film: dict | None = None,
+        of_each: int | None = None,
+        **options: Any,
+    ) -> None:
+        films = film_set(folder, tasks, n, seed, **(film or {}))
+        if of_each is not None:
+            films = [f for task in tasks for f in [f for f in films if f["task"] == task][:of_each]]
+        name = Path(folder).name
+        videos = [CaptionedVideo(f"{name}/{f['file']}", Path(folder) / f["file"], (f["caption"],)) for f in films]
+        about = [{key: f[key] for key in ("task", "pair", "label")} for f in films]
+        self._load(videos, about=about, **options)
+
+
+@METRICS.register_module()
+class FilmMetric(RetrievalMetric):
+    """Percent of right choices, for each task:
+
+    - of films that come in pairs, one the reverse of the other: the share of right choices between the two, given a
+      sentence or given a film (`direction`, …; `pairs` is the mean over tasks). What is blind to order ties, and has
+      50 under the rule 'expected';
+    - `static`: the share of sentences whose best still film has the right colour and shape, and the reverse.
+
+    Args:
+        retrieval: also rank all films of all tasks, R@1 and so on; pairs are dear for heads that do not pool.
+        tolerance: scores that differ by no more are tied; frames of a film and of its reverse are embedded in different
+            batches, which rounds differently.
+    """
+
+    def __init__(
+        self, ties: str = "expected", retrieval: bool = False, tolerance: float = 1e-5, collect_device: str = "cpu"
+    ) -> None:
+        super().__init__(ties, collect_device=collect_device)
+        self.retrieval, self.tolerance = retrieval, tolerance
+
+    def score(self, samples: Sequence[dict]) -> dict[str, float]:
+        values = {}
+        for task in dict.fromkeys(sample["task"] for sample in samples):
+            own = sorted((s for s in samples if s["task"] == task), key=lambda s: (s["pair"], s["name"]))
+            scores = self.score_matrix(own)
+            if task == "static":
+                values[task] = label_accuracy(scores, torch.tensor([sample["label"] for sample in own]))
+            else:
+                values[task] = pair_accuracy(scores, self.ties, self.tolerance)
+        if paired := [value for task, value in values.items() if task != "static"]:
+            values["pairs"] = sum(paired) / len(paired)
+        return {**values, **super().score(samples)} if self.retrieval else values
+
+    def table(self, samples: Sequence[dict], metrics: dict[str, float]) -> PrettyTable:
+        table = PrettyTable([f"{len(samples)} films", "%"], align="l")
+        for task, value in metrics.items():
+            table.add_row([task, f"{value:.2f}"])
+        return table
+
+
+def pair_accuracy(scores: Tensor, ties: str = "expected", tolerance: float = 0.0) -> float:
+    """Percent of right choices between the two of a pair, for sentences and for films. `scores` `(2P, 2P)`; rows and
+    columns 2k and 2k + 1 are a pair."""
+    first = torch.arange(0, len(scores), 2)
+    above, tied = [], []
+    for own, other in ((first, first + 1), (first + 1, first)):
+        right = scores[own, own]
+        for wrong in (scores[own, other], scores[other, own]):  # the sentence's other film, the film's other sentence
+            same = (wrong - right).abs() <= tolerance
+            above.append(~((wrong < right) | same))
+            tied.append(same)
+    return Ranks(torch.cat(above).long(), torch.cat(tied).long()).metrics(ties)["R@1"]
+
+
+def label_accuracy(scores: Tensor, labels: Tensor) -> float:
+    """Percent of sentences and of films whose best counterpart has their label. `scores` `(N, N)`."""
+    hits = [labels[scores.argmax(dim)] == labels for dim in (0, 1)]
+    return 100 * float(torch.cat(hits).double().mean())

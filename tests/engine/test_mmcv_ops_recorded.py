@@ -1,4 +1,5 @@
-"""Substitutes of mmcv's operators against numbers of the compiled CPU operators."""
+"""Substitutes of mmcv's operators against numbers of the compiled CPU operators: the C++ files of onedl-mmcv 2.3.6 for nms,
+soft-nms, nms_match, roi_align and both deformable convolutions, built with torch 2.15, 2026-11-21."""
 
 import json
 from pathlib import Path
@@ -12,10 +13,7 @@ pytest.importorskip("mmcv")
 
 from mmcv_ops_cases import CASES
 
-FILE = Path(__file__).with_name("mmcv_cpu_ops.json")
-if not FILE.is_file():
-    pytest.skip(f"no numbers of compiled operators: {FILE.name} is not there", allow_module_level=True)
-RECORDED = json.loads(FILE.read_text())
+RECORDED = json.loads(Path(__file__).with_name("mmcv_cpu_ops.json").read_text())
 
 
 @pytest.mark.parametrize("name", CASES)

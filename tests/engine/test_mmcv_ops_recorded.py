@@ -1,4 +1,4 @@
-"""Substitutes of mmcv's operators against numbers of the compiled CPU operators: the C++ files of onedl-mmcv 2.3.6 for nms,
+"""Substitutes of mmcv's operators against numbers of the compiled CPU operators: onedl-mmcv 2.3.6's C++ files for nms,
 soft-nms, nms_match, roi_align and both deformable convolutions, built with torch 2.15, 2026-11-21."""
 
 import json

@@ -12,13 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, utils
 from mmengine.config import DictAction as _MmengineDictAction
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from clipkit.engine.registry import ROOTS
 from clipkit.errors import ClipkitError, did_you_mean, one_line
+
+# `_base_ = "mmseg::..."`: mmengine asks for the distribution `mmsegmentation`, which today is `onedl-mmsegmentation`.
+utils.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 # What mmengine reads outside a `type`'s constructor, by the key of the dict it stands in.
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"}

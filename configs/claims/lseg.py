@@ -11,7 +11,6 @@ def _arm(config: str, **options) -> dict:
     return dict(
         config=config,
         cfg_options={**_SHORT, **options},
-        metric=("seen", "unseen", "harmonic_mean"),
         tests={"open": {}, "closed": {"test_dataloader.dataset.subset": "seen"}},
     )
 

@@ -1,0 +1,56 @@
+"""A claim's arm that is a curve: the validation score at several moments of one training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from clipkit.engine.build import build_runner
+from clipkit.errors import ClipkitError, did_you_mean
+
+
+class ScoreCurve(Hook):
+    """Keeps each validation's scores by iteration in a file, since a checkpoint is written before its validation."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Called by mmengine after each validation."""
+        curve = self.read()
+        curve[str(runner.iter)] = {key: float(value) for key, value in (metrics or {}).items()}
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(curve), encoding="utf-8")
+        os.replace(partial, self.path)
+
+    def read(self) -> dict[str, dict[str, float]]:
+        """Iteration -> scores."""
+        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+
+
+def run(
+    seed: int, work_dir: str | Path, config: str, metric: str, every: int, cfg_options: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Trains a config and validates every so many iterations.
+
+    Returns:
+        `{"at 100": score, "at 200": …}`.
+
+    Raises:
+        ClipkitError: no such metric.
+    """
+    options = {**(cfg_options or {}), "train_cfg.val_interval": every}
+    runner = build_runner(config, work_dir=work_dir, seed=seed, resume=True, cfg_options=options)
+    curve_hook = ScoreCurve(Path(work_dir) / "score_curve.json")
+    runner.register_hook(curve_hook)
+    runner.train()
+    curve = curve_hook.read()
+    for scores in curve.values():
+        if metric not in scores:
+            raise ClipkitError(f'no metric "{metric}"; {did_you_mean(metric, scores)}')
+    return {f"at {step}": scores[metric] for step, scores in curve.items()}

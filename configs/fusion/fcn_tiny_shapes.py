@@ -1,0 +1,36 @@
+"""The host of fcn_tiny_shapes_fused.py: mmseg's own FCN config (R50-D8), with ResNet-18 and few channels, on 1 % of the
+embedded world's training scenes.
+
+Command:   clipkit train fusion/fcn_tiny_shapes.py       (10 %: --cfg-options train_dataloader.dataset.length=2048)
+Hardware:  2 CPU cores
+Time:      not yet measured
+Expected:  mIoU over the 78 seen classes: not yet measured
+"""
+
+_base_ = ["mmseg::_base_/models/fcn_r50-d8.py", "../_base_/seg_shapes_data.py"]
+
+norm_cfg = dict(type="BN", requires_grad=True)
+head = dict(num_classes=102, channels=64, norm_cfg=norm_cfg)
+model = dict(
+    _scope_="mmseg",
+    pretrained=None,
+    data_preprocessor=dict(size=(64, 64)),
+    backbone=dict(depth=18, norm_cfg=norm_cfg),
+    decode_head=dict(in_channels=512, **head),
+    auxiliary_head=dict(in_channels=256, **head),
+)
+
+iterations = 400
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
+train_dataloader = dict(batch_size=32, dataset=dict(length=205))
+val_dataloader = dict(dataset=dict(subset="seen", length=512))
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.02), clip_grad=dict(max_norm=1.0)
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=iterations, eta_min=0),
+]
+custom_hooks = [dict(type="SegPictureHook", count=8)]
+visualizer = dict(type="mmseg.SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])

@@ -45,16 +45,25 @@ def number_of(picture: np.ndarray) -> int:
     return int("".join("1" if picture[y, x].mean() > 118 else "0" for y, x in centres), 2)
 
 
-def write_video(path: Path, times: list[Fraction], *, codec: str = "libx264", picture=numbered, **options) -> Path:
-    """Writes one frame a timestamp; B-frames and key frames every 12, as videos have them."""
+def write_video(
+    path: Path,
+    times: list[Fraction],
+    *,
+    codec: str = "libx264",
+    picture=numbered,
+    rate: Fraction | None = None,
+    **options,
+) -> Path:
+    """Writes one frame a timestamp; B-frames and key frames every 12, as videos have them. `rate`: for containers that
+    have no timestamps."""
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options={"g": "12", "bf": "2", **options})
+        stream = container.add_stream(codec, rate=rate or 30, options={"g": "12", "bf": "2", **options})
         first = picture(0)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
-        base = Fraction(1, 60000)
+        base = 1 / rate if rate else Fraction(1, 60000)
         stream.codec_context.time_base = base
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")

@@ -40,31 +40,87 @@ def from_first(seconds: Any) -> np.ndarray:
     times = np.sort(np.asarray(seconds, dtype=np.float64))
     if not len(times):
         raise Refused("holds no video frames")
-    if not np.isfinite(times).all():
-        raise Refused("has no usable timestamps")
     return times - times[0]
 
 
+def are_usable(times: np.ndarray) -> bool:
+    """False where the container has no timestamps for its frames, as AVI: they come as zeros, or as 2**63 ticks."""
+    return bool(np.isfinite(times).all() and times[-1] < 1e8 and (np.diff(times) > 0).all())
+
+
+def steady(count: int, fps: float) -> np.ndarray:
+    """Timestamps of a container that has none: its rate is all there is."""
+    if not fps > 0:
+        raise Refused("has neither timestamps nor a frame rate")
+    return np.arange(count) / fps
+
+
 class Decord:
-    """decord: indexes the packets when it opens, resizes while it converts colours, turns as the metadata says."""
+    """decord: indexes the packets when it opens, resizes while it converts colours, turns as the metadata says.
+
+    Its seeks take the order of the packets for that of display, and miss by frames where a group of pictures is open
+    (x265's habit), in AVI and in ASF. It reads on from the start there, and everywhere if PyAV is not there to tell.
+    """
 
     def __init__(self, path: str, short_side: int | None) -> None:
-        import decord
-
-        # One thread: a data loader has a worker a core, and decord's own threads have hung (dmlc/decord#220).
-        reader = decord.VideoReader(path, num_threads=1)
+        if _is_mpeg_stream(path):
+            raise Refused("is an MPEG stream, of which decord loses the first frames; read it with pyav or opencv")
+        self._path, self._options = path, {}
+        reader = self._open()
         self.times = from_first(reader.get_frame_timestamp(np.arange(len(reader)))[:, 0])
+        self._seeks = _can_be_sought(path)
+        if not are_usable(self.times):
+            self.times = steady(len(reader), reader.get_avg_fps())
         height, width = reader[0].shape[:2]
         self.size = scaled((height, width), short_side)
         if self.size != (height, width):
-            reader = decord.VideoReader(path, width=self.size[1], height=self.size[0], num_threads=1)
-        self._reader = reader
+            self._options = {"height": self.size[0], "width": self.size[1]}
+        self._reader, self._next = self._open(), 0
 
     def frame(self, index: int) -> np.ndarray:
-        picture = self._reader[index].asnumpy()
+        if self._seeks:
+            picture = self._reader[index].asnumpy()
+        elif index == self._next - 1:
+            return self._last
+        else:
+            if index < self._next:
+                self._reader, self._next = self._open(), 0
+            for self._next in range(self._next + 1, index + 2):  # noqa: B020
+                picture = self._reader.next()
+            picture = picture.asnumpy()
         height, width = self.size
         # decord takes the padding of narrow rows (16, 24, 48, 72 pixels, …) for more channels.
-        return picture.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
+        self._last = picture.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
+        return self._last
+
+    def _open(self) -> Any:
+        import decord
+
+        # One thread: a data loader has a worker a core, and decord's own threads have hung (dmlc/decord#220).
+        return decord.VideoReader(self._path, num_threads=1, **self._options)
+
+
+def _is_mpeg_stream(path: str) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(189)
+    return head[:4] == b"\0\0\1\xba" or (head[:1] == b"G" and head[188:] == b"G")
+
+
+def _can_be_sought(path: str) -> bool:
+    """True if the container has an index, and each key frame is as late in the order of display as in the file."""
+    try:
+        import av
+
+        with av.open(path) as container:
+            if not set(container.format.name.split(",")) & {"mp4", "matroska"}:
+                return False
+            packets = [(p.pts, p.is_keyframe) for p in container.demux(container.streams.best("video")) if p.size]
+    except Exception:  # not installed, or it cannot read the file: decord may
+        return False
+    if any(pts is None for pts, _ in packets):
+        return False
+    shown = sorted(pts for pts, _ in packets)
+    return all(shown[place] == pts for place, (pts, is_key) in enumerate(packets) if is_key)
 
 
 class PyAV:
@@ -73,32 +129,31 @@ class PyAV:
     def __init__(self, path: str, short_side: int | None) -> None:
         import av
 
-        self._container = av.open(path)
-        if not self._container.streams.video:
-            raise Refused("holds no video stream")
-        self._stream = self._container.streams.best("video") or self._container.streams.video[0]
-        self._stream.codec_context.thread_count = 1
+        self._av, self._path, self._container = av, path, None
+        self._restart()
         packets = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
-        if any(pts is None for pts, _ in packets):  # AVI: only decoding tells
-            self._container.seek(0)
-            packets = [(f.pts, bool(f.key_frame)) for f in self._container.decode(self._stream)]
-        packets.sort()
-        self._pts = np.array([pts for pts, _ in packets], dtype=np.int64)
-        self._keys = np.array([index for index, (_, is_key) in enumerate(packets) if is_key] or [0])
-        self.times = from_first(self._pts * float(self._stream.time_base))
-        self._seeks = True
-        self._rewind(0)
-        first = next(self._frames, None)
+        # AVI has no timestamps, and FFmpeg's guesses are not to be trusted: there frames are counted.
+        self._counts = self._container.format.name == "avi" or any(pts is None for pts, _ in packets)
+        if self._counts:
+            self._pts = np.arange(sum(1 for _ in self._restart()))
+            self.times = steady(len(self._pts), float(self._stream.average_rate or 0))
+        else:
+            packets.sort()
+            self._pts = np.array([pts for pts, _ in packets], dtype=np.int64)
+            self.times = from_first(self._pts * float(self._stream.time_base))
+        self._keys = np.array([0] if self._counts else [i for i, (_, is_key) in enumerate(packets) if is_key] or [0])
+        self._seeks = not self._counts
+        first = next(self._restart(), None)
         if first is None:
             raise Refused("holds no frame that can be decoded")
-        self._turns = round(getattr(first, "rotation", 0) / 90) % 4
+        self._turns = round(first.rotation / 90) % 4
         shape = (first.height, first.width)
         self.size = scaled(shape[::-1] if self._turns % 2 else shape, short_side)
         self._rewind(0)
 
     def frame(self, index: int) -> np.ndarray:
         if not self._before < index <= self._at:
-            key = int(self._keys[max(0, np.searchsorted(self._keys, index, side="right") - 1)])
+            key = int(self._keys[max(0, np.searchsorted(self._keys, index, side="right") - 1)]) if self._seeks else 0
             if index <= self._before or key > self._at:
                 self._rewind(key)
             self._decode_to(index)
@@ -109,23 +164,34 @@ class PyAV:
         return self._convert(self._last)
 
     def _rewind(self, key: int) -> None:
-        key = key if self._seeks else 0
-        self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
-        self._frames = self._container.decode(self._stream)
+        self._frames = self._restart()
+        if key:
+            self._container.seek(int(self._pts[key]), stream=self._stream, backward=True)
         # `_last` stands for the frames after `_before` up to `_at`: those between cannot be decoded.
         self._last, self._before, self._at = None, key - 1, key - 1
 
     def _decode_to(self, index: int) -> None:
         for frame in self._frames:
-            if frame.pts is None:
+            if not self._counts and frame.pts is None:
                 continue
             self._last, self._before = frame, self._at
-            self._at = int(np.searchsorted(self._pts, frame.pts))
+            self._at = self._at + 1 if self._counts else int(np.searchsorted(self._pts, frame.pts))
             if self._at >= index:
                 return
         if self._last is None:
             raise Refused(f"has no frame that can be decoded from number {index} on")
         self._at = len(self._pts) - 1
+
+    def _restart(self) -> Any:
+        """Opens anew, for not every container can be put back to its start; frames from there."""
+        if self._container is not None:
+            self._container.close()
+        self._container = self._av.open(self._path)
+        self._stream = self._container.streams.best("video")
+        if self._stream is None:
+            raise Refused("holds no video stream")
+        self._stream.codec_context.thread_count = 1
+        return self._container.decode(self._stream)
 
     def _convert(self, frame: Any) -> np.ndarray:
         height, width = self.size[::-1] if self._turns % 2 else self.size
@@ -168,6 +234,8 @@ class OpenCV:
         while capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         self.times = from_first(times)
+        if not are_usable(self.times):
+            self.times = steady(len(times), capture.get(cv2.CAP_PROP_FPS))
         self._capture, self._next = self._open(), 0
         first = self._capture.read()[1]
         self.size = scaled(first.shape[:2], short_side)

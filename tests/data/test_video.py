@@ -83,6 +83,37 @@ def test_matroska_rounds_its_timestamps(videos):
         assert [number_of(picture) for picture in found.frames] == expected
 
 
+CONTAINERS = {
+    "b_frames.avi": ("libx264", {}),
+    "xvid.avi": ("mpeg4", {}),
+    "film.webm": ("libvpx", {"bf": "0"}),
+    "film.wmv": ("wmv2", {"bf": "0"}),
+    "film.flv": ("flv", {"bf": "0"}),
+    "film.ts": ("libx264", {}),
+    "open_gop.mp4": ("libx264", {"x264-params": "open-gop=1"}),
+    "hevc.mkv": ("libx265", {"x265-params": "log-level=none"}),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_frames_are_exact_in_every_container_and_order(tmp_path, name):
+    codec, options = CONTAINERS[name]
+    try:
+        path = write_video(tmp_path / name, steady(Fraction(25), COUNT), codec=codec, rate=Fraction(25), **options)
+    except (ValueError, OSError) as error:
+        pytest.skip(f"this PyAV cannot write {codec}: {error}")
+    for backend in INSTALLED:
+        if (name, backend) == ("film.ts", "decord"):
+            with pytest.raises(VideoError, match="decord loses the first frames; read it with pyav or opencv"):
+                read_video(path, Uniform(4), backend=backend)
+            continue
+        for wanted in (tuple(range(COUNT)), (40, 3, 74, 13, 37, 60, 0), (5, 38, 39, 70)):
+            found = read_video(path, Indices(wanted), backend=backend)
+            assert tuple(number_of(picture) for picture in found.frames) == wanted, backend
+            np.testing.assert_allclose(found.timestamps, np.array(wanted) / 25, atol=0.0011, err_msg=backend)
+        assert probe_video(path, backend=backend).frames == COUNT
+
+
 def test_uniform_is_its_own_mirror_image_and_holds_both_ends():
     for count in range(1, 60):
         for n in range(1, 20):
@@ -341,27 +372,26 @@ def test_memory_stays_flat_over_a_film_of_ten_minutes(tmp_path, backend):
 
 def read_or_check_line(path, backend):
     try:
-        return read_video(path, Uniform(6), short_side=64, backend=backend, timeout=15)
+        return read_video(path, Fps(2), short_side=64, backend=backend, timeout=15)
     except VideoError as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
-        print(error)
         return None
 
 
-@pytest.mark.parametrize("backend", INSTALLED)
-def test_every_real_file_is_read_or_refused_in_one_line(data_root, backend):
+def test_every_real_file_is_read_the_same_by_all_backends_or_refused_in_one_line(data_root):
     files = sorted((data_root / "videos").glob("*")) if (data_root / "videos").is_dir() else []
     if not files:
         pytest.skip("no real videos")
     read = {}
     for path in files:
-        found = read_or_check_line(path, backend)
-        if found is not None:
-            assert min(found.frames.shape[1:3]) == 64 and (np.diff(found.timestamps) >= 0).all()
-            read[path.name] = found
-    assert {"arm_wrestling.mp4", "flipping_a_pancake.mkv", "test.avi", "test.mp4"} <= set(read)
+        found = {backend: read_or_check_line(path, backend) for backend in INSTALLED}
+        read[path.name] = [frames for frames in found.values() if frames is not None]
+        for frames in read[path.name]:
+            first = read[path.name][0]
+            np.testing.assert_array_equal(frames.indices, first.indices)
+            np.testing.assert_allclose(frames.timestamps, first.timestamps, atol=0.001)
+            assert frames.frames.shape == first.frames.shape and min(frames.frames.shape[1:3]) == 64
+            assert np.abs(frames.frames.astype(float) - first.frames).mean() < 6
+    assert [name for name, frames in read.items() if len(frames) < len(INSTALLED)] == ["corrupted.mp4"]
     for degrees, shape in ((0, (64, 114)), (90, (114, 64)), (180, (64, 114)), (270, (114, 64))):
-        turned = read[f"rotated_{degrees}.mov"].frames
-        assert turned.shape[1:3] == shape
-        decords = read_video(data_root / f"videos/rotated_{degrees}.mov", Uniform(6), short_side=64).frames
-        assert np.abs(turned.astype(float) - decords).mean() < 3
+        assert read[f"rotated_{degrees}.mov"][0].frames.shape[1:3] == shape

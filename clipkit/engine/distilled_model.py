@@ -75,8 +75,8 @@ class DistilledModel(BaseModel):
         init_cfg: Any = None,
     ) -> None:
         built = student if isinstance(student, nn.Module) else MODELS.build(dict(student))
-        # mmengine hands a config's top-level `data_preprocessor` to the model, in the model's scope; mmseg's configs have
-        # one that is meant for the student, who has it already.
+        # mmengine hands a config's top-level `data_preprocessor` to the model, in the model's scope; mmseg's configs
+        # have one that is meant for the student, who has it already.
         own = isinstance(student, nn.Module) or "data_preprocessor" in student
         super().__init__(built.data_preprocessor if own else data_preprocessor or built.data_preprocessor, init_cfg)
         self.student = built

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The lines of all files, metrics flat (`{"open": {"unseen": 1}}` is `open.unseen`), without a last line that a kill cut.
+    """The lines of all files but those that a kill cut; metrics are flat (`{"open": {"seen": 1}}` is `open.seen`).
 
     Raises:
         ClipkitError: a file that is missing, or another line that is no result.

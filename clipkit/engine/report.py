@@ -11,6 +11,7 @@ holds if `better − (times · than + by)` is above zero over the seeds (paired,
 from __future__ import annotations
 
 import argparse
+import base64
 import html
 import io
 import json
@@ -32,7 +33,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>clipkit: claims</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
 table{{border-collapse:collapse;margin:1rem 0}}td,th{{border-bottom:1px solid #ccc;padding:.2rem .8rem;text-align:left}}
 .holds{{color:#0a7a2f}}.does{{color:#b00020}}.undecided{{color:#8a6d00}}figure{{margin:1rem 0}}
-small{{color:#666}}svg{{max-width:100%;height:auto}}</style>
+small{{color:#666}}svg,img{{max-width:100%;height:auto}}.wide{{overflow-x:auto}}</style>
 <h1>Claims, re-tested in the embedded world</h1>
 <p>Means over seeds ± half of the 95 % interval (Student's t); verdicts by the paired difference. Made {date}.</p>
 {contents}{claims}
@@ -45,6 +46,7 @@ class Claim:
 
     name: str
     title: str
+    run: str  # the folder of its runs
     statements: list[dict[str, Any]]
     arms: dict[str, dict[str, Seeds]] = field(default_factory=dict)  # arm -> metric -> seed -> value
     sources: set[str] = field(default_factory=set)
@@ -54,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit report`."""
     parser = argparse.ArgumentParser(prog="clipkit report", description="One HTML page of all claims' results.")
     parser.add_argument("results", nargs="*", help="files of JSON lines (default: docs/claims, work_dirs/claims)")
+    parser.add_argument(
+        "--work-dir", default="work_dirs/claims", help="where the runs left pictures (work_dirs/claims)"
+    )
     parser.add_argument("--out", default="report.html", help="default: report.html")
     return parser
 
@@ -67,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not paths:
         raise ClipkitError("no results: run `clipkit claim ID` first, or name the files")
     claims = collect(read_results(paths))
-    Path(args.out).write_text(page(claims), encoding="utf-8")
+    Path(args.out).write_text(page(claims, Path(args.work_dir)), encoding="utf-8")
     for claim in claims:
         for statement in claim.statements:
             print(f"{claim.name}: {statement['says']}: {judge(claim, statement)[1]}")
@@ -110,9 +115,10 @@ def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
     claims = []
     for path in sorted(folder.glob("c*.py"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
         definition = runpy.run_path(str(path))
-        claim = Claim(definition["claim"], _title(definition), list(definition.get("statements", ())))
+        run = str(definition.get("runs_of", definition["claim"])).lower()
+        claim = Claim(definition["claim"], _title(definition), run, list(definition.get("statements", ())))
         wanted = definition.get("arms") if "runs_of" in definition else None
-        for record in by_run[str(definition.get("runs_of", claim.name)).lower()]:
+        for record in by_run[run]:
             if wanted is None or record["arm"] in wanted:
                 claim.sources.add(f"{record.get('hardware', '?')}, {record.get('commit', '?')}, {record['date'][:10]}")
                 for metric, value in record["metric"].items():
@@ -134,13 +140,15 @@ def judge(claim: Claim, statement: Mapping[str, Any]) -> tuple[str, str]:
     return f"{found} ({len(seeds)} seeds)", verdict
 
 
-def page(claims: Sequence[Claim]) -> str:
-    """The HTML page, pictures inside."""
+def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> str:
+    """The HTML page, charts and the runs' pictures inside."""
     links = "".join(f'<li><a href="#{c.name}">{c.name}</a> {html.escape(c.title)}</li>' for c in claims)
-    return PAGE.format(date=now(), contents=f"<ul>{links}</ul>", claims="".join(map(_section, claims)))
+    return PAGE.format(
+        date=now(), contents=f"<ul>{links}</ul>", claims="".join(_section(claim, work_dir) for claim in claims)
+    )
 
 
-def _section(claim: Claim) -> str:
+def _section(claim: Claim, work_dir: Path) -> str:
     metrics = list(dict.fromkeys(metric for values in claim.arms.values() for metric in values))
     head = "".join(f"<th>{html.escape(metric)}</th>" for metric in metrics)
     rows = "".join(
@@ -155,8 +163,22 @@ def _section(claim: Claim) -> str:
     sources = "; ".join(sorted(claim.sources))
     return (
         f'<h2 id="{claim.name}">{claim.name}: {html.escape(claim.title)}</h2><ul>{statements}</ul>'
-        f"<table><tr><th>arm</th><th>seeds</th>{head}</tr>{rows}</table>{figures}<small>{html.escape(sources)}</small>"
+        f'<div class="wide"><table><tr><th>arm</th><th>seeds</th>{head}</tr>{rows}</table></div>'
+        f"{figures}{_pictures(claim, work_dir)}<small>{html.escape(sources)}</small>"
     )
+
+
+def _pictures(claim: Claim, work_dir: Path) -> str:
+    """The first picture that a run of each arm left behind, inside the page."""
+    found = []
+    for arm in claim.arms:
+        for path in sorted(work_dir.glob(f"{claim.run}/{arm}-[0-9]*/*.png"))[:1]:
+            data = base64.b64encode(path.read_bytes()).decode()
+            found.append(
+                f"<details><summary>{html.escape(path.parent.name)}: picture</summary>"
+                f'<img alt="{html.escape(path.parent.name)}" src="data:image/png;base64,{data}"></details>'
+            )
+    return "".join(found)
 
 
 def _statement(claim: Claim, statement: Mapping[str, Any]) -> str:

@@ -49,10 +49,14 @@ def test_one_seed_decides_nothing():
 def test_a_page_from_lines(tmp_path, capsys):
     results = tmp_path / "c18.jsonl"
     results.write_text("\n".join(vild([10, 11, 12], [20, 22, 21])) + '\n{"claim": "C18", "arm')  # a kill cut the last
-    assert cli.run("report", [str(results), "--out", str(tmp_path / "r.html")]) == 0
+    (tmp_path / "runs" / "c18" / "vild-1").mkdir(parents=True)
+    (tmp_path / "runs" / "c18" / "vild-1" / "predictions.png").write_bytes(b"picture")
+    arguments = [str(results), "--work-dir", str(tmp_path / "runs"), "--out", str(tmp_path / "r.html")]
+    assert cli.run("report", arguments) == 0
     assert "C18: distillation lifts novel classes: holds" in capsys.readouterr().out
     text = (tmp_path / "r.html").read_text()
     assert '<h2 id="C18">' in text and "11.0 ± 2.5" in text and "21.0 ± 2.5" in text and text.count("<svg") >= 1
+    assert "vild-1: picture" in text and "cGljdHVyZQ==" in text
     assert '<b class="holds">holds</b>' in text and "2 cores, abc, 2026-11-21" in text
 
 

@@ -34,10 +34,13 @@ class Converted(NamedTuple):
     Attributes:
         state: the state dict of the file OUT.
         notes: lines for the person: what was left out or is missing, and what to do with the file.
+        file: where the state dict lies in a file of the original: under "state_dict", "flat", or the names of several
+            that lie side by side, with which the keys here begin (see `read_state`).
     """
 
     state: dict[str, Tensor]
     notes: list[str]
+    file: str | tuple[str, ...] = "state_dict"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,7 +90,7 @@ def convert_file(
         converted = module.convert(state, reverse, kept)
     except ClipkitError as error:
         raise ClipkitError(f"{source}: {error}") from error
-    content: dict = {"state_dict": converted.state}
+    content: dict = _laid_out(converted) if reverse else {"state_dict": converted.state}
     if not reverse:
         content["meta"] = {"format": "clipkit/1", "clipkit": __version__, "converted_from": Path(source).name}
     save_checkpoint(content, target)
@@ -95,7 +98,8 @@ def convert_file(
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file, read without running anything of it.
+    """The state dict in a file, read without running anything of it. Several that lie side by side, as in
+    `{"model_state_dict": …, "fusion_model_state_dict": …}`, become one whose keys begin with their names.
 
     Raises:
         ClipkitError, ValueError, FileNotFoundError: no checkpoint, or one that holds more than tensors and plain values
@@ -103,6 +107,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """
     content = load_tensors(path, allowed=[_CALLBACK])
     state = content.get("state_dict", content)
+    parts = {name: part for name, part in content.items() if str(name).endswith("model_state_dict")}
+    if parts and all(isinstance(part, dict) for part in parts.values()):
+        state = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
     if not isinstance(state, dict) or not state:
         raise ClipkitError(f"{path}: holds no state dict")
     strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
@@ -110,3 +117,14 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         what = type(state[strange[0]]).__name__
         raise ClipkitError(f"{path}: holds no state dict: its entry {strange[0]!r} is a {what}, not a tensor")
     return dict(state)
+
+
+def _laid_out(converted: Converted) -> dict:
+    if converted.file == "flat":
+        return dict(converted.state)
+    if converted.file == "state_dict":
+        return {"state_dict": converted.state}
+    return {
+        part: {key.removeprefix(f"{part}."): v for key, v in converted.state.items() if key.startswith(f"{part}.")}
+        for part in converted.file
+    }

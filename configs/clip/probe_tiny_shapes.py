@@ -1,0 +1,20 @@
+"""Linear probes on the shipped tiny CLIP: the four textures of the embedded world.
+
+Command:   clipkit test clip/probe_tiny_shapes.py none
+           other labels: --cfg-options variables.label=shape    (colour, stuff, count, composition)
+Hardware:  CPU
+Time:      not yet measured
+Expected:  not yet measured
+"""
+
+_base_ = ["../_base_/clip_zeroshot.py"]
+
+variables = dict(label="texture")
+model = dict(clip="tiny_shapes", pretrained=None)
+test_dataloader = dict(dataset=dict(type="ShapesImages", length=1000, label="{label}"))
+test_cfg = dict(
+    _delete_=True,
+    type="ProbeLoop",
+    train=dict(type="ShapesImages", length=2000, seed=1, label="{label}"),
+    val=dict(type="ShapesImages", length=500, seed=2, label="{label}"),
+)

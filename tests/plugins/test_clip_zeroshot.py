@@ -1,0 +1,150 @@
+"""Zero-shot classification through the whole command: numbers against loops, other labels, real photos."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("mmengine")
+
+import clipkit_plugins.clip  # noqa: F401
+
+from clipkit import cli
+from clipkit.data.image_folder import ImageFolder
+from clipkit.engine.image_features import image_features
+from clipkit.engine.image_sets import ShapesImages
+from clipkit.shapes import tiny_clip
+from clipkit.store import Store
+
+CONFIG = "clip/zeroshot_tiny_shapes.py"
+FEW = ["test_dataloader.dataset.length=60", "model.templates=['{}','photo']"]
+
+
+def run(tmp_path, *arguments, options=()):
+    out = tmp_path / "scores.json"
+    words = [CONFIG, "none", "--work-dir", str(tmp_path / "w"), "--out", str(out), *arguments]
+    assert cli.run("test", [*words, "--cfg-options", *FEW, *options]) == 0
+    records = (tmp_path / "w/results.jsonl").read_text().splitlines()
+    return json.loads(out.read_text())["scores"], [json.loads(line) for line in records]
+
+
+def by_hand(clip, images, prompts, labels):
+    """Top-1 and top-5 in loops: preprocess each image, normalise, average prompts, count."""
+    rows = []
+    for group in prompts:
+        mean = sum(clip.encode_text([text])[0].double() for text in group) / len(group)
+        rows.append(mean / mean.norm())
+    right = near = 0
+    for index, label in enumerate(labels):
+        pixels = clip.preprocess(Image.fromarray(images.read(index)))
+        image = clip.encode_image(pixels[None])[0].double()
+        order = sorted(range(len(rows)), key=lambda k: -float(image @ rows[k]))
+        right += order[0] == label
+        near += label in order[:5]
+    return 100 * right / len(labels), 100 * near / len(labels)
+
+
+def test_the_command_s_numbers_are_those_of_loops(tmp_path):
+    scores, records = run(tmp_path, options=["test_dataloader.dataset.style=night"])
+    images, clip = ShapesImages(60, style="night"), tiny_clip()
+    for key, template in (("bare", "{}"), ("photo", "a photo of a {}.")):
+        expected = by_hand(clip, images, [[template.format(n)] for n in images.names], images.labels.tolist())
+        assert (scores[f"{key}/top1"], scores[f"{key}/top5"]) == pytest.approx(expected, abs=0.01)
+    assert 3 < scores["bare/top1"] < 100
+    assert (tmp_path / "w/confusion.png").stat().st_size > 1000
+    for record in records:  # every number says what made it
+        assert record["weights"].endswith(clip.weights_hash[:12]) and record["weights"].startswith("tiny_clip")
+        assert record["activation"] == "GELU" and record["names"] == "96, the data set's"
+        assert record["resize"] == "short side to 64, centre crop, bicubic" and record["images"] == 60
+        assert {"templates", "precision", "commit", "hardware", "date"} <= set(record)
+        assert str(Path.home()) not in json.dumps(record)
+
+
+def test_an_ensemble_is_the_mean_of_its_prompts(tmp_path):
+    scores, _ = run(tmp_path, options=["model.templates=[['a small {}','a large {}','{}']]"])
+    images = ShapesImages(60)
+    prompts = [[f"a small {n}", f"a large {n}", n] for n in images.names]
+    expected = by_hand(tiny_clip(), images, prompts, images.labels.tolist())
+    assert (scores["own3/top1"], scores["own3/top5"]) == pytest.approx(expected, abs=0.01)
+
+
+def test_other_labels_synonyms_distractors_and_classes_left_out(tmp_path):
+    option = ["test_dataloader.dataset.label=colour"]
+    scores, records = run(tmp_path, "--labels", "red; scarlet, golden; yellow, unicorn", options=option)
+    images, clip = ShapesImages(60, label="colour"), tiny_clip()
+    labels = images.labels
+    kept = [i for i in range(60) if labels[i] in (0, 2)]  # red, yellow
+    rows = []
+    for group in (("red", "scarlet"), ("golden", "yellow"), ("unicorn",)):
+        mean = sum(clip.encode_text([word])[0].double() for word in group)
+        rows.append(mean / mean.norm())
+    right = 0
+    for i in kept:
+        image = clip.encode_image(clip.preprocess(Image.fromarray(images.read(i)))[None])[0].double()
+        right += (0, 2, -1)[max(range(3), key=lambda k: float(image @ rows[k]))] == labels[i]
+    assert scores["bare/top1"] == pytest.approx(100 * right / len(kept), abs=0.01)
+    assert records[-1]["images"] == len(kept)
+    assert "distractors: unicorn" in records[-1]["names"] and "left out of the score: orange" in records[-1]["names"]
+
+
+def test_names_that_no_class_has_are_refused(tmp_path, capsys):
+    arguments = ["test", CONFIG, "none", "--work-dir", str(tmp_path), "--labels", "unicorn"]
+    assert cli.main([*arguments, "--cfg-options", *FEW]) == 2
+    assert "no image has one of these names" in capsys.readouterr().err
+
+
+def test_features_are_computed_once_and_follow_the_content(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in ("cat/a.png", "cat/b.jpg", "dog/c.png"):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(path)
+    clip, images = tiny_clip(), ImageFolder(tmp_path / "set")
+    first = image_features(clip, images, tmp_path / "store")
+    pixels = torch.stack([clip.preprocess(Image.fromarray(images.read(i))) for i in range(3)])
+    expected = clip.features(pixels, dense=False)
+    assert torch.allclose(first.embedding, expected.embedding, atol=1e-5)
+    assert torch.allclose(first.penultimate, expected.penultimate, atol=1e-5)
+    assert first.thumbnail.shape == (3, 16, 16)
+
+    passes = []
+    real = type(clip).features
+    monkeypatch.setattr(type(clip), "features", lambda self, x, **k: passes.append(len(x)) or real(self, x, **k))
+    again = image_features(clip, images.take([2, 0]), tmp_path / "store")
+    assert passes == [] and torch.equal(again.embedding, first.embedding[[2, 0]])
+    Image.fromarray(rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(tmp_path / "set/cat/a.png")
+    changed = image_features(clip, ImageFolder(tmp_path / "set"), tmp_path / "store")
+    assert passes == [1] and torch.equal(changed.embedding[1:], first.embedding[1:])
+    assert (changed.embedding[0] - first.embedding[0]).abs().max() > 1e-3
+    (folder,) = (tmp_path / "store").iterdir()
+    assert Store(folder).key["weights"] == clip.weights_hash and len(Store(folder)) == 4
+
+
+def test_a_folder_of_real_photos(tmp_path, data_root):
+    """Cells cut out of real photos, as files in folders, through the command."""
+    from clipkit.data.annotations import read_voc
+    from clipkit.data.image_folder import BoxImages
+
+    rename = dict(RBC="red blood cell", WBC="white blood cell", Platelets="platelet")
+    found = read_voc(data_root / "bccd", "val", list(rename.values()), rename, check=False)
+    cells = BoxImages(found)
+    chosen = [i for k in range(3) for i in np.flatnonzero(cells.labels == k)[:6]]
+    for i in chosen:
+        path = tmp_path / "cells" / cells.names[cells.labels[i]].replace(" ", "_") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(cells.read(i)).save(path)
+    options = ["model.clip=tiny_shapes", "model.pretrained=None", "model.templates=['photo']"]
+    options += [f"variables.images={tmp_path / 'cells'}", "test_dataloader.num_workers=1"]
+    out = ["--work-dir", str(tmp_path / "w"), "--out", str(tmp_path / "s.json"), "--cfg-options", *options]
+    assert cli.run("test", ["clip/zeroshot_folder.py", "none", *out]) == 0
+    record = json.loads((tmp_path / "w/results.jsonl").read_text())
+    assert record["images"] == 18 and record["names"] == "3, the data set's"
+    order = sorted(chosen, key=lambda i: (cells.names[cells.labels[i]], str(i)))
+    labels = [sorted(cells.names).index(cells.names[cells.labels[i]]) for i in order]
+    prompts = [[f"a photo of a {name}."] for name in sorted(cells.names)]
+    expected = by_hand(tiny_clip(), cells.take(order), prompts, labels)
+    scores = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert scores["photo/top1"] == pytest.approx(expected[0], abs=0.01)

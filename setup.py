@@ -26,7 +26,7 @@ setup(
     package_dir={"clipkit": "clipkit", "clipkit_plugins": "plugins", "clipkit_configs": "configs"},
     package_data={
         "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log"],
-        "clipkit_plugins": ["**/*.md", "**/*.txt"],
+        "clipkit_plugins": ["**/*.md", "**/*.txt", "**/*.json"],
         "clipkit_configs": ["*.py", "**/*.py"],
     },
     install_requires=[

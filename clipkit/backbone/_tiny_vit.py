@@ -59,16 +59,4 @@ def clipkit_vit_tiny(pretrained: bool = False, *, img_size: int = 64, embed_dim:
     return model
 
 
-@register_model
-def clipkit_vit_mini(pretrained: bool = False, **kwargs):
-    """`clipkit_vit_tiny` of width 72 and 2 blocks: the small one of claim C1."""
-    return clipkit_vit_tiny(pretrained, embed_dim=72, depth=2, **kwargs)
-
-
-@register_model
-def clipkit_vit_small(pretrained: bool = False, **kwargs):
-    """`clipkit_vit_tiny` of width 216 and 6 blocks: the large one of claim C1."""
-    return clipkit_vit_tiny(pretrained, embed_dim=216, depth=6, **kwargs)
-
-
 open_clip.add_model_config(Path(__file__).parent / "model_configs")

@@ -15,6 +15,8 @@ from clipkit.engine.registry import HOOKS
 from clipkit.shapes import class_names
 from clipkit.shapes.evaluate import HELD_OUT, embed_images, embed_texts, single_objects
 
+from .sizes import register_sizes
+
 _NAMES = class_names()[:96]
 BARS = (10, 20, 40, 80)
 
@@ -68,6 +70,7 @@ def pretrain(
         `top1` at the end, `parameters`, and for each of the bars 10, 20, 40 and 80 % `images_to_…`: images seen when
         the curve first reached it; all images where it did not.
     """
+    register_sizes()
     options: dict[str, Any] = {
         "train_cfg.max_iters": iterations,
         "train_cfg.val_interval": 10 * iterations,  # the curve is what counts

@@ -20,7 +20,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())
 
 
-def caption_words(scenes: int = 4000) -> tuple[str, ...]:
+def caption_words(scenes: int = 2000) -> tuple[str, ...]:
     """All words that captions of the embedded world use, in alphabetical order."""
     found: set[str] = set()
     for start in range(0, scenes, 500):

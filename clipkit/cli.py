@@ -16,6 +16,7 @@ COMMANDS = {
     "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.engine.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "frames": ("clipkit.engine.frames", "embed the frames of videos and their sentences with CLIP, once"),
+    "search": ("clipkit.engine.search", "find the second of a video, or the image, that a text describes"),
     "convert": ("clipkit.engine.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.engine.report", "one page of all claims' results"),

@@ -1,0 +1,130 @@
+"""`clipkit search index VIDEOS… --out INDEX` and `clipkit search query INDEX "a red circle"`: text to file and time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clipkit.data._video_backends import BACKENDS
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `clipkit search`."""
+    parser = argparse.ArgumentParser(
+        prog="clipkit search", description="Find the second of a video, or the image, that a text describes."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
+    index = commands.add_parser("index", help="embed videos and images with CLIP; only what is new or has changed")
+    index.add_argument("inputs", nargs="+", metavar="VIDEO", help="videos, images, folders of them")
+    index.add_argument("--out", required=True, metavar="INDEX", help="the index, a folder of its own")
+    index.add_argument("--clip", metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip; needed once")
+    index.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
+    index.add_argument("--fps", type=float, help="frames a second that are indexed (default: the index's, else 2)")
+    index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
+    query = commands.add_parser("query", help="search an index")
+    query.add_argument("index", metavar="INDEX")
+    query.add_argument("text", metavar="TEXT", help='what to look for: "a red circle"')
+    query.add_argument("--top", type=int, default=5, metavar="N", help="how many answers (default: 5)")
+    query.add_argument("--contact-sheet", metavar="FILE", help="write a picture of thumbnails")
+    query.add_argument("--clip", metavar="NAME", help="the model, if it has another name now")
+    query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
+    query.add_argument("--faiss", action="store_true", help="compare with FAISS (same answers)")
+    for command in (index, query):
+        command.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
+        command.add_argument("--backend", default="decord", choices=sorted(BACKENDS), help="decoder (default: decord)")
+        command.add_argument("--timeout", type=float, default=30.0, help="seconds without a frame (default: 30)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Indexes or searches; returns 0, or 1 when some files could not be indexed."""
+    args = parser().parse_args(argv)
+    return _index(args) if args.command == "index" else _query(args)
+
+
+def _index(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from clipkit.engine.search_index import SearchIndex, index_key, list_media
+    from clipkit.errors import ClipkitError
+
+    files = list_media(args.inputs)
+    made_by, key = _made_by(args.out)
+    fps = args.fps or key.get("fps", 2.0)
+    if not fps > 0:
+        raise ClipkitError(f"--fps must be positive, got {fps}")
+    clip, chosen, named = _load(args, made_by, args.precision or key.get("precision", "auto"))
+    index = SearchIndex(args.out, index_key(clip, fps, chosen))
+    (Path(args.out) / "model.json").write_text(json.dumps(named))
+    before, bad = len(index), 0
+    adding = index.add(files, clip, backend=args.backend, timeout=args.timeout)
+    for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
+        if problem:
+            bad += 1
+            tqdm.write(f"skipped: {problem}", file=sys.stderr)
+    good = len(files) - bad
+    print(f"{good} of {len(files)} files; {len(index)} frames and images ({len(index) - before:+}) in {args.out}")
+    return 1 if bad else 0
+
+
+def _query(args: argparse.Namespace) -> int:
+    from clipkit.engine.search_index import SearchIndex
+    from clipkit.engine.search_sheet import contact_sheet, interval
+    from clipkit.errors import ClipkitError
+
+    if args.top < 1:
+        raise ClipkitError(f"--top must be at least 1, got {args.top}")
+    index = SearchIndex(args.index)
+    clip, _, named = _load(args, _made_by(args.index)[0], "fp32")
+    if clip.weights_hash != index.key["weights"]:
+        raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
+    moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
+    for rank, moment in enumerate(moments, 1):
+        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {moment.path}")
+    if not moments:
+        print("the index is empty")
+    elif args.contact_sheet:
+        from PIL import Image
+
+        sheet = contact_sheet(args.text, moments, backend=args.backend, timeout=args.timeout)
+        Image.fromarray(sheet).save(args.contact_sheet)
+        print(f"thumbnails in {args.contact_sheet}")
+    return 0
+
+
+def _made_by(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an existing index says of itself: the model's name, and its key."""
+    model, store = Path(folder) / "model.json", Path(folder) / "frames/store.json"
+    if not (model.is_file() and store.is_file()):
+        return {}, {}
+    try:
+        return json.loads(model.read_text()), json.loads(store.read_text())["key"]
+    except (ValueError, KeyError):
+        from clipkit.errors import ClipkitError
+
+        raise ClipkitError(f"{folder}: its {model.name} or {store.name} is damaged; make the index again") from None
+
+
+def _load(args: argparse.Namespace, made_by: dict[str, Any], precision: str) -> tuple[Any, str, dict[str, Any]]:
+    """The model, its precision in plain words, and how to load it again."""
+    import torch
+
+    from clipkit.backbone import FrozenCLIP
+    from clipkit.engine.precision import PRECISIONS, autocast_dtype
+    from clipkit.errors import ClipkitError
+    from clipkit.shapes.tiny import FOLDER
+
+    name = args.clip or made_by.get("clip")
+    if name is None:
+        raise ClipkitError("a new index needs --clip NAME (ViT-B-32 with --pretrained openai, …, or tiny_clip)")
+    pretrained = args.pretrained or (made_by.get("pretrained") if name == made_by.get("clip") else None)
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    dtype = autocast_dtype(precision, device)
+    chosen = next(word for word, value in PRECISIONS.items() if value == dtype)
+    source = f"local-dir:{FOLDER}" if name == "tiny_clip" else name
+    clip = FrozenCLIP.from_pretrained(source, pretrained, device=device)
+    return clip, chosen, {"clip": name, "pretrained": pretrained}

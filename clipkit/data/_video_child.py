@@ -34,7 +34,10 @@ def main() -> None:
         except Refused as error:
             _send(out, {"error": str(error)})
         except Exception as error:
-            _send(out, {"error": f"cannot be read by {job['backend']} ({_reason(error, job['path'])})"})
+            _send(
+                out,
+                {"error": f"cannot be read by {job['backend']} ({_reason(error, job['path'])}); another backend may"},
+            )
         _alarm(0)
 
 

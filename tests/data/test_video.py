@@ -95,6 +95,9 @@ CONTAINERS = {
 }
 
 
+REFUSED = {".ts": ("decord", "torchcodec"), ".avi": ("torchcodec",)}
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_frames_are_exact_in_every_container_and_order(tmp_path, name):
     codec, options = CONTAINERS[name]
@@ -103,8 +106,8 @@ def test_frames_are_exact_in_every_container_and_order(tmp_path, name):
     except (ValueError, OSError) as error:
         pytest.skip(f"this PyAV cannot write {codec}: {error}")
     for backend in INSTALLED:
-        if (name, backend) == ("film.ts", "decord"):
-            with pytest.raises(VideoError, match="decord loses the first frames; read it with pyav or opencv"):
+        if backend in REFUSED.get(path.suffix, ()):
+            with pytest.raises(VideoError, match=f"{backend} .*(read it with|another backend may)"):
                 read_video(path, Uniform(4), backend=backend)
             continue
         for wanted in (tuple(range(COUNT)), (40, 3, 74, 13, 37, 60, 0), (5, 38, 39, 70)):
@@ -372,7 +375,7 @@ def test_memory_stays_flat_over_a_film_of_ten_minutes(tmp_path, backend):
 
 def read_or_check_line(path, backend):
     try:
-        return read_video(path, Fps(2), short_side=64, backend=backend, timeout=15)
+        return read_video(path, Fps(2), short_side=64, backend=backend)
     except VideoError as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
         return None
@@ -392,6 +395,7 @@ def test_every_real_file_is_read_the_same_by_all_backends_or_refused_in_one_line
             np.testing.assert_allclose(frames.timestamps, first.timestamps, atol=0.001)
             assert frames.frames.shape == first.frames.shape and min(frames.frames.shape[1:3]) == 64
             assert np.abs(frames.frames.astype(float) - first.frames).mean() < 6
-    assert [name for name, frames in read.items() if len(frames) < len(INSTALLED)] == ["corrupted.mp4"]
+    missed = {name for name, frames in read.items() if len(frames) < len(INSTALLED)}
+    assert missed <= {"corrupted.mp4", "test.avi"} and len(read["test.avi"]) == len({*INSTALLED} - {"torchcodec"})
     for degrees, shape in ((0, (64, 114)), (90, (114, 64)), (180, (64, 114)), (270, (114, 64))):
         assert read[f"rotated_{degrees}.mov"][0].frames.shape[1:3] == shape

@@ -26,7 +26,17 @@ def percentages(name: str) -> list[float]:
 
 
 def test_every_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"contrastive.py", "distillation.py", "fusion.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "contrastive.py",
+        "dense_clip.py",
+        "distillation.py",
+        "few_shot.py",
+        "fusion.py",
+        "linear_probe.py",
+        "lseg.py",
+        "vild.py",
+        "zero_shot.py",
+    }
 
 
 def test_contrastive_finds_the_pairs():
@@ -42,3 +52,33 @@ def test_the_student_learns_the_teachers_names():
 def test_fusion_helps_the_host():
     alone, fused = percentages("fusion.py")
     assert fused > alone
+
+
+def test_zero_shot_knows_the_embedded_world():
+    numbers = percentages("zero_shot.py")
+    assert len(numbers) == 8 and min(numbers) > 80  # top-1 and top-5 of four ensembles
+
+
+def test_probes_work_where_words_fail():
+    zero_shot, validation, logistic, ridge = percentages("linear_probe.py")
+    assert zero_shot < 30 < min(validation, logistic, ridge)
+
+
+def test_four_shots_help():
+    zero_shot, *adapted = percentages("few_shot.py")
+    assert len(adapted) == 4 and max(adapted) > zero_shot
+
+
+def test_dense_clip_without_training():
+    grounds, objects = percentages("dense_clip.py")
+    assert grounds > 60 and objects > 25  # 81.2 and 38.4 where it was written; chance is 1
+
+
+def test_lseg_names_what_it_never_saw():
+    (unseen,) = percentages("lseg.py")
+    assert unseen > 20
+
+
+def test_vild_finds_by_name():
+    (found,) = percentages("vild.py")
+    assert found > 2  # a tenth of the schedule; chance is below 1

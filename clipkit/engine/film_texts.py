@@ -29,6 +29,8 @@ class FilmTexts(VideoTexts):
         folder: of the files.
         tasks, n, seed, film: as `film_set`, whose options are `film`: `dict(words='unseen', subset='seen')`.
         of_each: use only so many of each task, the first.
+        in_pairs: an item is a list of samples, a film and its reverse, so that each is the other's negative in a batch.
+            Among films drawn at random they seldom meet, and order hardly matters to the objective.
         options: of `VideoTexts`: `clip`, `store`, `sampling`, …
 
     Samples also say `task`, `pair` and `label`.
@@ -42,6 +44,7 @@ class FilmTexts(VideoTexts):
         seed: int = 0,
         film: dict | None = None,
         of_each: int | None = None,
+        in_pairs: bool = False,
         **options: Any,
     ) -> None:
         films = film_set(folder, tasks, n, seed, **(film or {}))
@@ -51,6 +54,17 @@ class FilmTexts(VideoTexts):
         videos = [CaptionedVideo(f"{name}/{f['file']}", Path(folder) / f["file"], (f["caption"],)) for f in films]
         about = [{key: f[key] for key in ("task", "pair", "label")} for f in films]
         self._load(videos, about=about, **options)
+        groups: dict[tuple, list[int]] = {}
+        for index, film in enumerate(self.about):
+            groups.setdefault((film["task"], film["pair"]) if in_pairs else (index,), []).append(index)
+        self.groups, self.in_pairs = list(groups.values()), in_pairs
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> Any:
+        samples = [super(FilmTexts, self).__getitem__(i) for i in self.groups[int(index)]]
+        return samples if self.in_pairs else samples[0]
 
 
 @METRICS.register_module()

@@ -68,6 +68,9 @@ class RetrievalMetric(BaseMetric):
         """Prints the table and returns the metrics, R@k in percent."""
         if self._head is None:
             raise ClipkitError("RetrievalMetric has no head: add dict(type='ModelForMetricsHook') to custom_hooks")
+        if unread := [sample for sample in results if not len(sample["frames"])]:
+            print_log(f"left out: {len(unread)} videos without a frame", "current")
+            results = [sample for sample in results if len(sample["frames"])]
         metrics = self.score(results)
         print_log("\n" + self.table(results, metrics).get_string(), MMLogger.get_current_instance())
         return {key: round(value, 2) for key, value in metrics.items()}

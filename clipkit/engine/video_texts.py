@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -93,7 +94,8 @@ class VideoTexts(Dataset):
             raise ClipkitError(f"on_bad='{on_bad}' is unknown; known: raise, skip")
         if max_frames < 1 or (sentences is not None and sentences < 1):
             raise ClipkitError("max_frames and sentences are at least 1; sentences=None takes all")
-        self.videos, self.test_mode, self.max_frames, self.sentences = list(videos), test_mode, max_frames, sentences
+        self.videos, self.max_frames, self.sentences = list(videos), max_frames, sentences
+        self.test_mode, self.on_bad = test_mode, on_bad
         self.about = list(about) if about is not None else [{}] * len(self.videos)
         self.source = FrameSource(dict(sampling or {"fps": 1.0}), short_side, backend, timeout)
         options = {key: clip.get(key) for key in ("name", "pretrained")}
@@ -123,13 +125,7 @@ class VideoTexts(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`frames` `(F, D)` float32 or `(F, 3, h, w)` uint8, `texts`, their ids `caption` (k,), `video` (), `name`."""
-        # Instead of one that cannot be read training takes the next that can.
-        places = [int(index)] if self.test_mode else [(int(index) + step) % len(self) for step in range(len(self))]
-        read = ((place, self._frames(place)) for place in places)
-        index, frames = next((found for found in read if found[1] is not None), (int(index), None))
-        if frames is None:
-            hint = "leave it out, or embed the videos first, with on_bad=skip"
-            raise ClipkitError(f"{self.videos[index].path}: cannot be read: {hint}")
+        index, frames = self._readable(int(index))
         captions = self.videos[index].captions
         if not self.test_mode and self.sentences is not None and self.sentences < len(captions):
             chosen = np.random.choice(len(captions), self.sentences, replace=False)
@@ -143,6 +139,18 @@ class VideoTexts(Dataset):
             **self.about[index],
         }
 
+    def _readable(self, index: int) -> tuple[int, Tensor]:
+        """This video, or where it cannot be read and may be skipped: in training the next that can, in tests no frames,
+        which `RetrievalMetric` leaves out."""
+        count = len(self.videos)
+        for place in [(index + step) % count for step in range(1 if self.test_mode else count)]:
+            frames = self._frames(place)
+            if frames is not None:
+                return place, frames
+        if self.test_mode:
+            return index, torch.zeros(0, 3, *self.prepare.image_size, dtype=torch.uint8)
+        raise ClipkitError(f"not one of {count} videos can be read, such as {self.videos[index].path}")
+
     def _frames(self, index: int) -> Tensor | None:
         video = self.videos[index]
         if self.store is not None:
@@ -153,6 +161,8 @@ class VideoTexts(Dataset):
         try:
             frames, _ = self.source.read(video)
         except VideoError as error:
+            if self.on_bad == "raise":
+                raise ClipkitError(f"{error}; repair it, or leave it out with on_bad=skip") from None
             self.skipped.add(index)
             print(f"skipped: {error}", file=sys.stderr)
             return None
@@ -173,9 +183,13 @@ def equal_text_id(text: str) -> int:
 
 
 @FUNCTIONS.register_module()
-def collate_lists(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """A batch of samples as a dict of lists: videos differ in frames and in sentences."""
-    return {key: [sample[key] for sample in samples] for key in samples[0]}
+def collate_lists(samples: Sequence[Any]) -> dict[str, list[Any]]:
+    """A batch as a dict of lists: videos differ in frames and in sentences. Items may be lists of samples."""
+    flat = [sample for item in samples for sample in (item if isinstance(item, list) else [item])]
+    return {key: [sample[key] for sample in flat] for key in flat[0]}
+
+
+ROOT_FUNCTIONS.register_module(module=collate_lists)  # the runner looks a collate_fn up without its scope
 
 
 def _device(store: str | None) -> str:

@@ -1,0 +1,11 @@
+"""CLIP4Clip in the embedded world with head meanP: the mean of the frames, blind to order.
+
+Command:   clipkit train clip4clip/clip4clip_tiny_films_meanp.py
+Hardware:  2 CPU cores
+Time:      not yet measured
+Expected:  not yet measured
+"""
+
+_base_ = ["./clip4clip_tiny_films.py"]
+
+model = dict(head=dict(type="meanP"))

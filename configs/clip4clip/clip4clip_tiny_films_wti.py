@@ -1,0 +1,12 @@
+"""CLIP4Clip in the embedded world with head wti: words and frames find each other, blind to order.
+
+Command:   clipkit train clip4clip/clip4clip_tiny_films_wti.py
+Hardware:  2 CPU cores
+Time:      not yet measured
+Expected:  not yet measured
+"""
+
+_base_ = ["./clip4clip_tiny_films.py"]
+
+variables = dict(tokens=True)
+model = dict(head=dict(type="wti"))

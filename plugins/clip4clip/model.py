@@ -1,0 +1,168 @@
+"""CLIP4Clip: a CLIP, a temporal head, and the contrastive objective between sentences and videos (Luo et al. 2021,
+"CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip Retrieval", arXiv:2104.08860)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from clipkit.adapters import LogitScale, WeightedTokenInteraction, temporal_head
+from clipkit.backbone import FrozenCLIP, TunableCLIP
+from clipkit.engine.embed_frames import as_pixels, local_name, sentence_rows
+from clipkit.engine.registry import MODELS
+from clipkit.engine.video_texts import pad_rows
+from clipkit.errors import ClipkitError, did_you_mean
+
+from .objective import pair_contrastive
+
+TUNE = ("unfreeze", "unfreeze_from", "adapters", "cross_modal", "inflate_patches")
+
+
+@MODELS.register_module()
+class CLIP4Clip(BaseModel):
+    """Scores sentences and videos; trains the head, and of CLIP what `tune` says.
+
+    Args:
+        clip: `dict(name=..., pretrained=...)`; 'tiny_clip' is the shipped one.
+        head: `dict(type='seqTransf', ...)`, a name of `clipkit.adapters.temporal_head` and its options.
+        tune: None: CLIP is frozen, and batches may bring embeddings from a store. Else what of it trains, on batches of
+            raw frames: `dict(unfreeze_from=9)` (CLIP4Clip's `freeze_layer_num`), `unfreeze=['visual.*']`,
+            `adapters=dict(width=64)`, `cross_modal=dict(bottleneck=8, shared=16)`, `inflate_patches=True` (3D linear
+            projection).
+        logit_scale: options of `LogitScale`; default: it starts at the CLIP's own. Heads whose scores are no cosines
+            have none.
+        videos_at_once: in a pass of a frozen CLIP over raw frames.
+
+    Raises:
+        ClipkitError: an unknown option of `tune`.
+        ValueError: unknown head, or one that does not fit this CLIP.
+    """
+
+    def __init__(
+        self,
+        clip: Mapping[str, Any],
+        head: Mapping[str, Any],
+        tune: Mapping[str, Any] | None = None,
+        logit_scale: Mapping[str, Any] | None = None,
+        videos_at_once: int = 16,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        options = dict(clip)
+        name = local_name(options.pop("name"))
+        self.clip: FrozenCLIP | TunableCLIP
+        if tune is None:
+            self.clip = FrozenCLIP.from_pretrained(name, **options)
+        else:
+            self.clip = _tuned(TunableCLIP.from_pretrained(name, **options), tune)
+        kind = dict(head)
+        self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)
+        self.by_words = isinstance(self.head, WeightedTokenInteraction)
+        self.logit_scale = LogitScale(**(logit_scale or {"init": min(self.clip.logit_scale, 100.0)}))
+        self.logit_scale.requires_grad_(self.head.cosine)
+        self.videos_at_once = videos_at_once
+
+    def forward(
+        self,
+        frames: Sequence[Tensor],
+        texts: Sequence[Sequence[Any]],
+        video: Sequence[Tensor],
+        caption: Sequence[Tensor],
+        mode: str = "tensor",
+        **about: Any,
+    ) -> Any:
+        """M videos with their sentences.
+
+        Args:
+            frames: of each video `(F, D)` embeddings, or `(F, 3, h, w)` uint8 RGB as `prepare_frames` gives it.
+            texts: of each video its sentences: strings, or embeddings `(D,)`, for token-wise heads `(L, D)`.
+            video, caption: ids, of each video () and of its sentences (k,); see `pair_contrastive`.
+            mode: 'loss' gives the loss, 'predict' a dict a video for `RetrievalMetric`, 'tensor' the logits `(N, M)` of
+                all sentences and videos.
+            about: whatever else a sample says; 'predict' hands it on.
+        """
+        counts = [len(own) for own in texts]
+        sentences = self.embed_texts([text for own in texts for text in own])
+        embeddings, mask = self.embed_frames(frames)
+        if mode == "predict":
+            return _samples(embeddings, mask, sentences, counts, {"video": video, "caption": caption, **about})
+        videos = (self.head(embeddings, mask),) if self.head.pools else (embeddings, mask)
+        if mode == "tensor":
+            return self.score(*sentences, *videos)
+        ids = torch.stack(list(video)).to(mask.device)
+        owner = ids.repeat_interleave(torch.tensor(counts, device=ids.device))
+        loss = pair_contrastive(self.score, sentences, videos, owner, torch.cat(list(caption)).to(ids), ids)
+        return {"loss": loss}
+
+    def score(self, text: Tensor, *rest: Tensor) -> Tensor:
+        """Logits `(N, M)` of the parts of `embed_texts` and `embed_frames`, the latter pooled where the head does."""
+        if self.head.pools:
+            scores = F.normalize(text, dim=-1) @ rest[0].T
+        elif self.by_words:
+            scores = self.head.similarity(text, rest[1], rest[2], text_mask=rest[0])
+        else:
+            scores = self.head.similarity(text, *rest)
+        return scores * self.logit_scale() if self.head.cosine else scores
+
+    def embed_frames(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """M videos as embeddings or as pictures -> embeddings `(M, F, D)`, padded with zeros, and mask `(M, F)`."""
+        if any(own.ndim == 4 for own in frames):
+            frames = self._encode(frames)
+        return pad_rows(frames)
+
+    def embed_texts(self, texts: Sequence[Any]) -> tuple[Tensor, ...]:
+        """N sentences as strings or embeddings -> `(N, D)`; for token-wise heads `(N, L, D)` and a mask `(N, L)`."""
+        if isinstance(texts[0], str):
+            texts = sentence_rows(self.clip, list(texts), self.by_words)
+        return pad_rows(texts) if self.by_words else (torch.stack(list(texts)).float(),)
+
+    def _encode(self, frames: Sequence[Tensor]) -> list[Tensor]:
+        """Videos of one length go together, so that a 3D patch layer sees neither padding nor a stranger's frame."""
+        found: dict[int, Tensor] = {}
+        for length in sorted({len(own) for own in frames}):
+            places = [i for i, own in enumerate(frames) if len(own) == length]
+            step = self.videos_at_once if isinstance(self.clip, FrozenCLIP) else len(places)
+            for start in range(0, len(places), step):
+                part = places[start : start + step]
+                if length == 0:
+                    rows = frames[part[0]].new_zeros(len(part), 0, self.clip.embed_dim, dtype=torch.float32)
+                else:
+                    rows = self.clip.encode_frames(as_pixels(torch.stack([frames[i] for i in part])))
+                found.update(zip(part, rows))
+        return [found[i] for i in range(len(frames))]
+
+
+def _samples(
+    frames: Tensor, mask: Tensor, sentences: Sequence[Tensor], counts: Sequence[int], about: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    text, *text_mask = (part.cpu() for part in sentences)
+    rows = [own[kept] for own, kept in zip(text, text_mask[0])] if text_mask else list(text)
+    frames, mask = frames.cpu(), mask.cpu()
+    found, start = [], 0
+    for index, count in enumerate(counts):
+        own = {"frames": frames[index, mask[index]], "texts": rows[start : start + count]}
+        found.append({**own, **{key: values[index] for key, values in about.items()}})
+        start += count
+    return found
+
+
+def _tuned(clip: TunableCLIP, tune: Mapping[str, Any]) -> TunableCLIP:
+    for key in tune:
+        if key not in TUNE:
+            raise ClipkitError(f'tune has no "{key}"; {did_you_mean(key, TUNE)}')
+    if tune.get("unfreeze_from") is not None:
+        clip.unfreeze_from(int(tune["unfreeze_from"]))
+    if tune.get("unfreeze"):
+        clip.unfreeze(*tune["unfreeze"])
+    if tune.get("adapters") is not None:
+        for tower in ("visual", "text"):
+            clip.add_adapters(tower, **tune["adapters"])
+    if tune.get("cross_modal") is not None:
+        clip.add_cross_modal_adapters(**tune["cross_modal"])
+    if tune.get("inflate_patches"):
+        clip.inflate_patches()
+    return clip.freeze("logit_scale")  # the model's own trains instead

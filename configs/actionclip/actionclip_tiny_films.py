@@ -1,0 +1,51 @@
+"""ActionCLIP in the embedded world: ten actions whose frames are the same in another order, on a frozen tiny CLIP.
+
+Films are rendered, written as video files, read by decord, embedded once (the store of clip4clip_tiny_films.py); then
+only the visual prompt trains. `unseen_top1` names the same actions in words that no training sentence held.
+
+Command:   clipkit train actionclip/actionclip_tiny_films.py
+Options:   model.head.type=meanP|Conv1D|LSTM|Transf_cls
+Hardware:  2 CPU cores
+Time:      not yet measured
+Expected:  not yet measured
+"""
+
+_base_ = ["../_base_/films.py"]
+
+plugins = ["actionclip"]
+iterations = 600
+
+model = dict(
+    type="ActionCLIP",
+    clip=dict(name="tiny_clip"),
+    head=dict(type="Transf"),
+    classes=[
+        "moves left", "moves right", "moves up", "moves down",
+        "grows", "shrinks", "appears", "vanishes",
+        "speeds up", "slows down",
+    ],
+    wordings=dict(
+        unseen=[
+            "drifts leftwards", "drifts rightwards", "drifts upwards", "drifts downwards",
+            "swells from small to large", "dwindles from large to small",
+            "emerges from nothing", "dissolves into nothing",
+            "accelerates", "brakes",
+        ],
+    ),
+)  # fmt: skip
+train_dataloader = dict(dataset=dict(type="FilmActions"))
+val_dataloader = dict(dataset=dict(type="FilmActions"))
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type="ActionAccuracy")
+test_evaluator = val_evaluator
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=iterations, eta_min=0),
+]
+default_hooks = dict(checkpoint=dict(type="AtomicCheckpointHook", interval=200))

@@ -1,12 +1,13 @@
-"""Data and evaluation of detection in the embedded world: scenes of 128 pixels, composition split.
+"""Data and evaluation of detection in the embedded world: scenes of 128 pixels.
 
-Novel compositions are in the training images, unlabelled; at test time all 96 compete.
+Novel objects are in the training images, unlabelled; at test time all 96 classes compete.
 """
 
 _base_ = ["./det_small.py"]
 
-# The tiny CLIP's embeddings of the training scenes' regions: made by the first run, completed by the next.
-variables = dict(teacher="work_dirs/vild_shapes_teacher")
+# teacher: the tiny CLIP's embeddings of the training scenes' regions, made by the first run, completed by the next.
+# split: what is novel, "composition" (24 pairs of colour and shape) or "shape" (3 of the 12 shapes, in every colour).
+variables = dict(teacher="work_dirs/vild_shapes_teacher", split="composition")
 
 size = 128
 regions = 32
@@ -33,6 +34,7 @@ train_dataloader = dict(
         length=4096,
         size=size,
         seed=1,
+        split="{split}",
         labelled="base",
         teacher=dict(folder="{teacher}", clip="tiny_clip", most=regions, scales=(1.0, 1.5)),
         pipeline=train_pipeline,
@@ -43,7 +45,14 @@ val_dataloader = dict(
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type="ShapesDetDataset", length=512, size=size, seed=2, labelled="all", test_mode=True, pipeline=test_pipeline
+        type="ShapesDetDataset",
+        length=512,
+        size=size,
+        seed=2,
+        split="{split}",
+        labelled="all",
+        test_mode=True,
+        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

@@ -14,7 +14,7 @@ model = dict(
     type="ViLD",
     variant="vild",
     classes="shapes:objects",
-    base_classes="shapes:objects:composition",
+    base_classes="shapes:objects:{split}",
     text=dict(clip="tiny_shapes"),
     classifier=dict(type="ViLDClassifier"),
     distill_weight=0.5,

@@ -32,7 +32,7 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=8,
     persistent_workers=True,
-    collate_fn=dict(type="collate_lists"),
+    collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="ResumableInfiniteSampler"),
     dataset=dict(split="{train}", train=True, shots="{shots}", flip="{flip}", **videos),
 )
@@ -41,7 +41,7 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     drop_last=False,
-    collate_fn=dict(type="collate_lists"),
+    collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(split="{test}", clips="{clips}", crops="{crops}", **videos),
 )

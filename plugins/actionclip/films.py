@@ -1,6 +1,6 @@
 """Films of the embedded world with their actions as labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,16 +20,17 @@ class FilmActions(FilmTexts):
     """
 
     def __init__(self, *args: Any, actions: Sequence[str] = ("direction", "reversed", "speed"), **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{**options, "strings": True})  # their sentences are of no use here
         names = {task: action_names(task) for task in actions}
         self.metainfo = {"classes": tuple(name for task in actions for name in names[task])}
         self.first = {task: self.metainfo["classes"].index(own[0]) for task, own in names.items()}
-        kept = [i for i, about in enumerate(self.about) if about["task"] in names]
-        self.videos, self.about = [self.videos[i] for i in kept], [self.about[i] for i in kept]
+        self.groups = [group for group in self.groups if self.about[group[0]]["task"] in names]
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """`frames` `(1, F, D)`, or `(1, F, 3, h, w)` without a store; `label`, `name`, `task`."""
-        sample = super().__getitem__(index)
-        label = self.first[sample["task"]] + sample["label"]
-        return {"frames": sample["frames"][None], "label": torch.tensor(label),
-                "name": sample["name"], "task": sample["task"]}  # fmt: skip
+    def __getitem__(self, index: int) -> Any:
+        """`frames` `(1, F, D)`, or `(1, F, 3, h, w)` without a store; `label`, `name`, `task`; or a list of two."""
+        found = super().__getitem__(index)
+        return [self._action(sample) for sample in found] if self.in_pairs else self._action(found)
+
+    def _action(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        label = torch.tensor(self.first[sample["task"]] + sample["label"])
+        return {"frames": sample["frames"][None], "label": label, "name": sample["name"], "task": sample["task"]}

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 pytest.importorskip("decord")
 
 from clipkit_plugins.actionclip.dataset import ActionVideos
+from clipkit_plugins.actionclip.films import FilmActions
 from clipkit_plugins.actionclip.metric import ActionAccuracy
 from clipkit_plugins.actionclip.model import ActionCLIP
 from clipkit_plugins.actionclip.prompts import KINDS, ShiftConv, visual_prompt
@@ -260,6 +261,24 @@ def test_crops_and_augmentation_treat_all_frames_alike():
         assert out.shape == (T, 3, 32, 32) and out.dtype == torch.uint8
         assert all(torch.equal(frame, out[0]) for frame in out)
     assert MultiScaleCrop(24)(still).shape == (T, 3, 24, 24)
+
+
+def test_films_with_their_actions(tmp_path):
+    options = dict(n=4, film=dict(frames=4), clip=dict(name="tiny_clip"), store=str(tmp_path / "store"),
+                   sampling=dict(uniform=4), max_frames=4, dtype="fp32")  # fmt: skip
+    films = FilmActions(str(tmp_path / "films"), in_pairs=True, **options)
+    assert len(films) == 6 and len(films.metainfo["classes"]) == 10
+    for i in range(6):
+        one, two = films[i]
+        assert one["frames"].shape == (1, 4, 128)
+        torch.testing.assert_close(one["frames"], two["frames"].flip(1), rtol=0, atol=1e-5)
+        assert two["label"] == one["label"] + 1
+    classes = films.metainfo["classes"]
+    assert {(s["task"], classes[s["label"]]) for i in range(6) for s in films[i]} >= {
+        ("direction", "moves left"), ("direction", "moves down"), ("reversed", "vanishes"), ("speed", "slows down")
+    }  # fmt: skip
+    assert not (tmp_path / "store" / "captions").exists()
+    assert FilmActions(str(tmp_path / "films"), **options)[0]["task"] == "direction"
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class VideoTexts(Dataset):
         max_frames: of a longer video so many are taken, spread evenly.
         sentences: drawn at random of each video in training; None takes all.
         tokens: sentences with all their tokens, for token-wise heads.
+        strings: sentences as strings beside stored frames too, for a text tower that trains.
         precision, dtype, workers: of the store, see `embed_frames`.
         on_bad: 'raise' where videos or sentences are missing or cannot be read, or 'skip' to leave them out and say so.
         test_mode: all sentences.
@@ -83,6 +84,7 @@ class VideoTexts(Dataset):
         max_frames: int = 12,
         sentences: int | None = 1,
         tokens: bool = False,
+        strings: bool = False,
         precision: str = "fp32",
         dtype: str = "fp16",
         workers: int = 2,
@@ -105,8 +107,10 @@ class VideoTexts(Dataset):
         if store is None:
             self.prepare = SimpleNamespace(preprocess=encoder.preprocess, image_size=encoder.image_size)
             return
-        texts = [text for video in self.videos for text in video.captions]
-        embed_captions(store, texts, encoder, made_by, tokens=tokens, dtype=dtype)
+        self.strings = strings
+        if not strings:
+            texts = [text for video in self.videos for text in video.captions]
+            embed_captions(store, texts, encoder, made_by, tokens=tokens, dtype=dtype)
         broken = embed_frames(store, self.videos, self.source, encoder, made_by, dtype=dtype, workers=workers)
         if broken:
             first = next(iter(broken.values()))
@@ -169,7 +173,7 @@ class VideoTexts(Dataset):
         return prepare_frames(self.prepare, frames[spread(len(frames), self.max_frames)])
 
     def _text(self, text: str) -> Any:
-        return text if self.store is None else torch.from_numpy(self.store.caption(text))
+        return text if self.store is None or self.strings else torch.from_numpy(self.store.caption(text))
 
 
 def spread(count: int, most: int) -> np.ndarray:

@@ -5,7 +5,11 @@
 
 # Made by the first run, completed or used by the next.
 variables = dict(
-    films="work_dirs/films/train", test_films="work_dirs/films/test", store="work_dirs/films/store", tokens=False
+    films="work_dirs/films/train",
+    test_films="work_dirs/films/test",
+    store="work_dirs/films/store",
+    tokens=False,  # True for head wti
+    strings=False,  # True where the text tower trains
 )
 frames = dict(
     type="FilmTexts",
@@ -16,6 +20,7 @@ frames = dict(
     max_frames=8,
     dtype="fp32",
     tokens="{tokens}",
+    strings="{strings}",
 )
 train_dataloader = dict(
     batch_size=64,  # pairs

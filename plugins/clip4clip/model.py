@@ -9,16 +9,12 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from clipkit.adapters import LogitScale, WeightedTokenInteraction, temporal_head
+from clipkit.adapters import LogitScale, WeightedTokenInteraction, pair_contrastive, temporal_head
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.engine.embed_frames import as_pixels, local_name, sentence_rows
 from clipkit.engine.registry import MODELS
+from clipkit.engine.tune import tune as tuned
 from clipkit.engine.video_texts import pad_rows
-from clipkit.errors import ClipkitError, did_you_mean
-
-from .objective import pair_contrastive
-
-TUNE = ("unfreeze", "unfreeze_from", "adapters", "cross_modal", "inflate_patches")
 
 
 @MODELS.register_module()
@@ -28,10 +24,9 @@ class CLIP4Clip(BaseModel):
     Args:
         clip: `dict(name=..., pretrained=...)`; 'tiny_clip' is the shipped one.
         head: `dict(type='seqTransf', ...)`, a name of `clipkit.adapters.temporal_head` and its options.
-        tune: None: CLIP is frozen, and batches may bring embeddings from a store. Else what of it trains, on batches of
-            raw frames: `dict(unfreeze_from=9)` (CLIP4Clip's `freeze_layer_num`), `unfreeze=['visual.*']`,
-            `adapters=dict(width=64)`, `cross_modal=dict(bottleneck=8, shared=16)`, `inflate_patches=True` (3D linear
-            projection).
+        tune: None: CLIP is frozen, and batches may bring embeddings from a store. Else what of it trains, see
+            `clipkit.engine.tune`; `unfreeze_from=9` is CLIP4Clip's `freeze_layer_num`. Where the image tower trains
+            batches must bring raw frames, where the text tower does, strings.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own. Heads whose scores are no cosines
             have none.
         videos_at_once: in a pass of a frozen CLIP over raw frames.
@@ -58,7 +53,7 @@ class CLIP4Clip(BaseModel):
         if tune is None:
             self.clip = FrozenCLIP.from_pretrained(name, **options)
         else:
-            self.clip = _tuned(TunableCLIP.from_pretrained(name, **options), tune)
+            self.clip = tuned(TunableCLIP.from_pretrained(name, **options), tune)
         kind = dict(head)
         self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)
         self.by_words = isinstance(self.head, WeightedTokenInteraction)
@@ -148,21 +143,3 @@ def _samples(
         found.append({**own, **{key: values[index] for key, values in about.items()}})
         start += count
     return found
-
-
-def _tuned(clip: TunableCLIP, tune: Mapping[str, Any]) -> TunableCLIP:
-    for key in tune:
-        if key not in TUNE:
-            raise ClipkitError(f'tune has no "{key}"; {did_you_mean(key, TUNE)}')
-    if tune.get("unfreeze_from") is not None:
-        clip.unfreeze_from(int(tune["unfreeze_from"]))
-    if tune.get("unfreeze"):
-        clip.unfreeze(*tune["unfreeze"])
-    if tune.get("adapters") is not None:
-        for tower in ("visual", "text"):
-            clip.add_adapters(tower, **tune["adapters"])
-    if tune.get("cross_modal") is not None:
-        clip.add_cross_modal_adapters(**tune["cross_modal"])
-    if tune.get("inflate_patches"):
-        clip.inflate_patches()
-    return clip.freeze("logit_scale")  # the model's own trains instead

@@ -1,5 +1,7 @@
 """The contrastive objective over scores of pairs, for similarities that are no dot products of two embeddings."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import torch
@@ -7,8 +9,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipkit.adapters._blocks import gathered
-from clipkit.adapters._gather import is_distributed
+from ._blocks import gathered
+from ._gather import is_distributed
 
 Score = Callable[..., Tensor]
 

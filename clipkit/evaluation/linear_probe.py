@@ -118,7 +118,9 @@ def sweep_logistic(
             return
         near = min(found, key=lambda other: abs(other - step), default=None)
         start = None if near is None else found[near]
-        found[step] = logistic_probe(train, train_labels, 10.0 ** (step / STEPS_PER_DECADE), count, start=start)
+        found[step] = logistic_probe(
+            train, train_labels, 10.0 ** (step / STEPS_PER_DECADE), count, start=start, tolerance=1e-5
+        )
         scores[step] = found[step].accuracy(val, val_labels)
 
     span = 16

@@ -149,7 +149,7 @@ def temperature(
         _contrast(towers, logit_scale, x, y, seed, steps, batch)
         with torch.no_grad():
             found = F.normalize(towers[0](images), dim=-1) @ F.normalize(towers[1](rows), dim=-1).T
-        result[name] = {"top1": _accuracy(found.argmax(1), held_out), "scale": float(logit_scale())}
+        result[name] = {"top1": _accuracy(found.argmax(1), held_out), "scale": float(logit_scale().detach())}
     best = max((name for name in result if name != "learned"), key=lambda name: result[name]["top1"])
     return {**result, "best fixed": result[best]}
 

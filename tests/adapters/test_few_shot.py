@@ -76,6 +76,8 @@ def test_tip_adapter_searches_as_loops_do():
     assert (found.accuracy, found.alpha, found.beta) == best
     assert (module.alpha, module.beta) == best[1:]
     assert best[1] > 0.5  # there was something to find
+    tie = module.search(val, truth, (0.0, 1e-9), (2.0, 3.0))  # of equally good ones the first
+    assert (tie.alpha, tie.beta) == (0.0, 2.0)
 
 
 def test_tip_adapter_f_trains_its_keys_alone():

@@ -92,9 +92,9 @@ def main() -> None:
             for name in installed:
                 cases[name] = partial(ours, film, sampling, side, name)
             cases["decord, no process"] = partial(decord_here, film, indices, side)
-            truth = cases[SEEKS]().astype(float)
+            truth = cases[SEEKS]().ravel()
             for name, case in cases.items():
-                if np.abs(case() - truth).mean() > 6:
+                if np.corrcoef(truth, case().ravel())[0, 1] < 0.95:  # the next frame gives 0.8
                     raise SystemExit(f"{name} gives other pictures than {SEEKS}; no time is comparable")
             times = interleaved(cases, args.rounds, "cpu", warmup=1)
             for name in cases:

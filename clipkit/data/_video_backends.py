@@ -65,7 +65,8 @@ class Decord:
     def __init__(self, path: str, short_side: int | None) -> None:
         if _is_mpeg_stream(path):
             raise Refused("is an MPEG stream, of which decord loses the first frames; read it with pyav or opencv")
-        self._path, self._options = path, {}
+        self._path, self._last = path, np.zeros(0, np.uint8)
+        self._options: dict[str, int] = {}
         reader = self._open()
         self.times = from_first(reader.get_frame_timestamp(np.arange(len(reader)))[:, 0])
         self._seeks = _can_be_sought(path)
@@ -75,7 +76,7 @@ class Decord:
         self.size = scaled((height, width), short_side)
         if self.size != (height, width):
             self._options = {"height": self.size[0], "width": self.size[1]}
-        self._reader, self._next = self._open(), 0
+        self._reader, self._next = reader if self._seeks and not self._options else self._open(), 0
 
     def frame(self, index: int) -> np.ndarray:
         if self._seeks:
@@ -114,7 +115,8 @@ def _can_be_sought(path: str) -> bool:
         with av.open(path) as container:
             if not set(container.format.name.split(",")) & {"mp4", "matroska"}:
                 return False
-            packets = [(p.pts, p.is_keyframe) for p in container.demux(container.streams.best("video")) if p.size]
+            stream: Any = container.streams.best("video")
+            packets: list[Any] = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size]
     except Exception:  # not installed, or it cannot read the file: decord may
         return False
     if any(pts is None for pts, _ in packets):
@@ -129,9 +131,12 @@ class PyAV:
     def __init__(self, path: str, short_side: int | None) -> None:
         import av
 
-        self._av, self._path, self._container = av, path, None
+        self._av, self._path = av, path
+        self._container: Any = None
+        self._stream: Any = None
+        self._last: Any = None
         self._restart()
-        packets = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
+        packets: list[Any] = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
         # AVI has no timestamps, and FFmpeg's guesses are not to be trusted: there frames are counted.
         self._counts = self._container.format.name == "avi" or any(pts is None for pts, _ in packets)
         if self._counts:
@@ -308,7 +313,7 @@ def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-BACKENDS = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
+BACKENDS: dict[str, Any] = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
 PACKAGES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
 """What to install for each."""
 

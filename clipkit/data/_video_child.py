@@ -68,7 +68,7 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
             raise Refused(f"changes its size in frame {index}, to {frame.shape[1]}x{frame.shape[0]}")
         _alarm(0)  # waiting for a slow parent is no hang
         _write(out, bytes(4))
-        _write(out, memoryview(frame).cast("B"))
+        _write(out, frame.data.cast("B"))
 
 
 def _send(out: BinaryIO, message: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ class _Reader:
 
     def fill(self, array: np.ndarray) -> None:
         """Reads a frame into a contiguous array."""
-        self._exactly(memoryview(array).cast("B"))
+        self._exactly(array.data.cast("B"))
 
     def kill(self) -> None:
         """At once, whatever it is doing."""

@@ -12,7 +12,7 @@ from clipkit import FrozenCLIP
 from clipkit.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "plugins/clip/README.md", "plugins/lseg/README.md", "plugins/vild/README.md")
+PAGES = ("README.md", *(f"plugins/{name}/README.md" for name in ("clip", "clip4clip", "lseg", "vild")))
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.evaluation.retrieval import Ranks
+from clipkit.shapes import COLOURS, SHAPES
+from clipkit.shapes._film_words import film_caption
 from clipkit.shapes.film_files import film_set
 
 from .registry import DATASETS, METRICS
@@ -19,6 +23,7 @@ from .retrieval_metric import RetrievalMetric
 from .video_texts import VideoTexts
 
 TASKS = ("direction", "reversed", "order", "speed", "static")
+_OBJECT = re.compile(f"(?:{'|'.join(COLOURS)}) (?:{'|'.join(SHAPES)})")
 
 
 @DATASETS.register_module()
@@ -31,6 +36,7 @@ class FilmTexts(VideoTexts):
         of_each: use only so many of each task, the first.
         in_pairs: an item is a list of samples, a film and its reverse, so that each is the other's negative in a batch.
             Among films drawn at random they seldom meet, and order hardly matters to the objective.
+        wordings: sentences of each film: its own, and the same told in other words that training may see.
         options: of `VideoTexts`: `clip`, `store`, `sampling`, …
 
     Samples also say `task`, `pair` and `label`.
@@ -45,13 +51,14 @@ class FilmTexts(VideoTexts):
         film: dict | None = None,
         of_each: int | None = None,
         in_pairs: bool = False,
+        wordings: int = 1,
         **options: Any,
     ) -> None:
         films = film_set(folder, tasks, n, seed, **(film or {}))
         if of_each is not None:
             films = [f for task in tasks for f in [f for f in films if f["task"] == task][:of_each]]
         name = Path(folder).name
-        videos = [CaptionedVideo(f"{name}/{f['file']}", Path(folder) / f["file"], (f["caption"],)) for f in films]
+        videos = [CaptionedVideo(f"{name}/{f['file']}", Path(folder) / f["file"], retold(f, wordings)) for f in films]
         about = [{key: f[key] for key in ("task", "pair", "label")} for f in films]
         self._load(videos, about=about, **options)
         groups: dict[tuple, list[int]] = {}
@@ -65,6 +72,16 @@ class FilmTexts(VideoTexts):
     def __getitem__(self, index: int) -> Any:
         samples = [super(FilmTexts, self).__getitem__(i) for i in self.groups[int(index)]]
         return samples if self.in_pairs else samples[0]
+
+
+def retold(film: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """A film's caption, and others in the words of training, at most `count` in all."""
+    objects = _OBJECT.findall(film["caption"])
+    if film["task"] == "order" and " after " in film["caption"]:
+        objects.reverse()
+    random = Random(film["caption"])
+    others = [film_caption(film["task"], film["label"], objects, "seen", random) for _ in range(4 * (count - 1))]
+    return tuple(dict.fromkeys([film["caption"], *others]))[:count]
 
 
 @METRICS.register_module()

@@ -9,7 +9,7 @@ variables = dict(
     test_films="work_dirs/films/test",
     store="work_dirs/films/store",
     tokens=False,  # True for head wti
-    strings=False,  # True where the text tower trains
+    strings=True,  # False where the text tower is frozen: then its embeddings come from the store too
 )
 frames = dict(
     type="FilmTexts",
@@ -27,7 +27,7 @@ train_dataloader = dict(
     num_workers=0,
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="ResumableInfiniteSampler"),
-    dataset=dict(folder="{films}", n=400, seed=0, in_pairs=True, **frames),
+    dataset=dict(folder="{films}", n=400, seed=0, in_pairs=True, wordings=6, **frames),
 )
 val_dataloader = dict(
     batch_size=128,

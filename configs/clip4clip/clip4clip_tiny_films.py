@@ -1,10 +1,14 @@
-"""CLIP4Clip in the embedded world: does a temporal head on a frozen tiny CLIP see the order of frames? Here seqTransf.
+"""CLIP4Clip in the embedded world: does a temporal head see the order of frames? Here seqTransf.
 
-Films are rendered, written as video files, read by decord, embedded once; then only the head trains. One run covers all
-tasks: direction, forward and reversed, A then B, speed, and still films as a control.
+Films are rendered, written as video files, read by decord, embedded once by the tiny CLIP's frozen image tower. One run
+covers all tasks: direction, forward and reversed, A then B, speed, and still films as a control.
+
+The blocks of the text tower train with the head. It has never read "moves left" or "vanishes": its sentences for a film
+and for the reverse have a cosine of 0.98 to 0.99, and what they say of order is hard to use on sentences that were not
+trained on, whatever a head sees. clip4clip_tiny_films_frozen.py freezes them.
 
 Command:   clipkit train clip4clip/clip4clip_tiny_films.py
-Siblings:  clip4clip_tiny_films_{meanp,lstm,tight,query,wti}.py
+Siblings:  clip4clip_tiny_films_{meanp,lstm,tight,query,wti,frozen}.py
 Hardware:  2 CPU cores
 Time:      not yet measured (aim: 5 minutes, and once a few for the films)
 Expected:  pairs >= 95 %, static at most 2 points below meanP's; not yet measured
@@ -13,19 +17,25 @@ Expected:  pairs >= 95 %, static at most 2 points below meanP's; not yet measure
 _base_ = ["../_base_/films.py"]
 
 plugins = ["clip4clip"]
-iterations = 600
+iterations = 300
 
-model = dict(type="CLIP4Clip", clip=dict(name="tiny_clip"), head=dict(type="seqTransf"))
+model = dict(
+    type="CLIP4Clip",
+    clip=dict(name="tiny_clip"),
+    head=dict(type="seqTransf"),
+    tune=dict(unfreeze=["transformer.*", "ln_final.*", "text_projection"]),
+)
 
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(custom_keys={"clip.": dict(lr_mult=0.5)}),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=iterations, eta_min=0),
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=30),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=30, end=iterations, eta_min=0),
 ]
 custom_hooks = [dict(type="ModelForMetricsHook")]
-default_hooks = dict(checkpoint=dict(type="AtomicCheckpointHook", interval=200))
+default_hooks = dict(checkpoint=dict(type="AtomicCheckpointHook", interval=100))

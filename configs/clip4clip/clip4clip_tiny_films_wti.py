@@ -8,5 +8,4 @@ Expected:  not yet measured
 
 _base_ = ["./clip4clip_tiny_films.py"]
 
-variables = dict(tokens=True)
 model = dict(head=dict(type="wti"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,13 +54,15 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.errors import ClipkitError
 
     files = list_media(args.inputs)
-    made_by, key = _made_by(args.out)
-    fps = args.fps or key.get("fps", 2.0)
+    named, key = _about(args.out)
+    fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:
         raise ClipkitError(f"--fps must be positive, got {fps}")
-    clip, chosen, named = _load(args, made_by, args.precision or key.get("precision", "auto"))
-    index = SearchIndex(args.out, index_key(clip, fps, chosen))
-    (Path(args.out) / "model.json").write_text(json.dumps(named))
+    clip, made_by, named = _load(args, named, args.precision or key.get("precision", "auto"))
+    index = SearchIndex(args.out, index_key(made_by, fps))
+    aside = Path(args.out) / f"model.json.{os.getpid()}"
+    aside.write_text(json.dumps(named))
+    os.replace(aside, Path(args.out) / "model.json")  # complete or absent
     before, bad = len(index), 0
     adding = index.add(files, clip, backend=args.backend, timeout=args.timeout)
     for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
@@ -79,8 +82,8 @@ def _query(args: argparse.Namespace) -> int:
     if args.top < 1:
         raise ClipkitError(f"--top must be at least 1, got {args.top}")
     index = SearchIndex(args.index)
-    clip, _, named = _load(args, _made_by(args.index)[0], "fp32")
-    if clip.weights_hash != index.key["weights"]:
+    clip, made_by, named = _load(args, _about(args.index)[0], "fp32")
+    if made_by["weights"] != index.key["weights"]:
         raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
     moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
     for rank, moment in enumerate(moments, 1):
@@ -96,7 +99,7 @@ def _query(args: argparse.Namespace) -> int:
     return 0
 
 
-def _made_by(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _about(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an existing index says of itself: the model's name, and its key."""
     model, store = Path(folder) / "model.json", Path(folder) / "frames/store.json"
     if not (model.is_file() and store.is_file()):
@@ -109,22 +112,19 @@ def _made_by(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ClipkitError(f"{folder}: its {model.name} or {store.name} is damaged; make the index again") from None
 
 
-def _load(args: argparse.Namespace, made_by: dict[str, Any], precision: str) -> tuple[Any, str, dict[str, Any]]:
-    """The model, its precision in plain words, and how to load it again."""
+def _load(
+    args: argparse.Namespace, named: dict[str, Any], precision: str
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The model, the part of the index's key that it makes, and how to load it again."""
     import torch
 
-    from clipkit.backbone import FrozenCLIP
-    from clipkit.engine.precision import PRECISIONS, autocast_dtype
+    from clipkit.engine.embed_frames import load_frozen
     from clipkit.errors import ClipkitError
-    from clipkit.shapes.tiny import FOLDER
 
-    name = args.clip or made_by.get("clip")
+    name = args.clip or named.get("clip")
     if name is None:
         raise ClipkitError("a new index needs --clip NAME (ViT-B-32 with --pretrained openai, …, or tiny_clip)")
-    pretrained = args.pretrained or (made_by.get("pretrained") if name == made_by.get("clip") else None)
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = autocast_dtype(precision, device)
-    chosen = next(word for word, value in PRECISIONS.items() if value == dtype)
-    source = f"local-dir:{FOLDER}" if name == "tiny_clip" else name
-    clip = FrozenCLIP.from_pretrained(source, pretrained, device=device)
-    return clip, chosen, {"clip": name, "pretrained": pretrained}
+    pretrained = args.pretrained or (named.get("pretrained") if name == named.get("clip") else None)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    clip, made_by = load_frozen(name, pretrained, precision, device)
+    return clip, made_by, {"clip": name, "pretrained": pretrained}

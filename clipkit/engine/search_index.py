@@ -24,7 +24,6 @@ from torch.nn import functional as F
 from clipkit.backbone import ClipModel
 from clipkit.data.images import IMAGE_SUFFIXES, read_image
 from clipkit.data.video import VIDEO_SUFFIXES, Fps, probe_video, stream_video
-from clipkit.engine.precision import PRECISIONS
 from clipkit.errors import ClipkitError, one_line
 from clipkit.store import Store, StoreError
 
@@ -125,7 +124,7 @@ class SearchIndex:
             problem = None
             if identifier not in self.store and identifier not in hand:
                 try:
-                    hand[identifier] = _embed_file(file, clip, self.key, options)
+                    hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
                 except (ClipkitError, OSError) as error:
                     problem = one_line(error)
             yield file, problem
@@ -243,32 +242,24 @@ class SearchIndex:
 _COLUMNS = ("frame", "start", "end")
 
 
-def index_key(clip: ClipModel, fps: float, precision: str) -> dict[str, Any]:
-    """What the rows of an index depend on."""
-    return {
-        "kind": "frames",
-        "format": FORMAT,
-        "weights": clip.weights_hash,
-        "fps": fps,
-        "precision": precision,
-        "preprocessing": {"size": list(clip.image_size), "resize_mode": "squash", "resampler": "antialiased bicubic"},
-        "dtype": "fp16",
-    }
+def index_key(made_by: dict[str, Any], fps: float) -> dict[str, Any]:
+    """What the rows of an index depend on. `made_by`: of `clipkit.engine.embed_frames.load_frozen`."""
+    preprocessing = {"size": made_by["preprocessing"]["size"], "resize_mode": "squash", "resampler": "bicubic"}
+    return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
 
 
-def _embed_file(file: Path, clip: ClipModel, key: dict[str, Any], options: dict[str, Any]) -> dict[str, np.ndarray]:
+def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]) -> dict[str, np.ndarray]:
     """A file's record."""
-    dtype = PRECISIONS[key["precision"]]
     if is_image(file):
         frame, zero = np.zeros(1, np.int64), np.zeros(1)
-        return {"embeddings": _embed(read_image(file)[None], clip, dtype), "frame": frame, "start": zero, "end": zero}
-    video = stream_video(file, Fps(key["fps"]), short_side=max(clip.image_size), batch=BATCH, **options)
+        return {"embeddings": _embed(read_image(file)[None], clip), "frame": frame, "start": zero, "end": zero}
+    video = stream_video(file, Fps(fps), short_side=max(clip.image_size), batch=BATCH, **options)
     rows, frames, times = [], [], []
     with ThreadPoolExecutor(1) as pool:  # decodes the next batch meanwhile
         coming = pool.submit(next, video, None)
         while (batch := coming.result()) is not None:
             coming = pool.submit(next, video, None)
-            rows.append(_embed(batch.frames, clip, dtype))
+            rows.append(_embed(batch.frames, clip))
             frames.append(batch.indices)
             times.append(batch.timestamps)
     start = np.concatenate(times)
@@ -282,12 +273,11 @@ def _embed_file(file: Path, clip: ClipModel, key: dict[str, Any], options: dict[
 
 
 @torch.no_grad()
-def _embed(frames: np.ndarray, clip: ClipModel, dtype: torch.dtype | None) -> np.ndarray:
+def _embed(frames: np.ndarray, clip: ClipModel) -> np.ndarray:
     """`(B, H, W, 3)` -> `(B, D)` float16. The whole picture is squeezed into CLIP's square: its rim counts."""
     images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
     images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
-    with torch.autocast(clip.device.type, dtype, enabled=dtype is not None):
-        rows = clip.encode_image(images).float()
+    rows = clip.encode_image(images).float()
     if not rows.isfinite().all():
         raise StoreError("CLIP's embeddings are not finite numbers; use --precision bf16 or fp32")
     return rows.cpu().numpy().astype(np.float16)

@@ -7,7 +7,7 @@ Seconds on a laptop, no download. The task is one that the tiny CLIP has no word
 
 import torch
 
-from clipkit.evaluation.linear_probe import logistic_probe, sweep_logistic, sweep_ridge
+from clipkit.evaluation import logistic_probe, sweep_logistic, sweep_ridge
 from clipkit.shapes import tiny_clip
 from clipkit.shapes.glyphs import GLYPHS, render_glyphs
 

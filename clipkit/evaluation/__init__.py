@@ -1,7 +1,18 @@
 """Metrics as plain functions on tensors."""
 
+from clipkit.evaluation.classification import ClassificationScores, classification_scores, rank_classes
 from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_precision
+from clipkit.evaluation.duplicates import Duplicates, Overlap, near_duplicates, overlap
 from clipkit.evaluation.fewshot import fewshot_scores
+from clipkit.evaluation.image_text import image_text_ranks
+from clipkit.evaluation.linear_probe import (
+    LinearProbe,
+    Sweep,
+    logistic_probe,
+    ridge_probes,
+    sweep_logistic,
+    sweep_ridge,
+)
 from clipkit.evaluation.retrieval import Ranks, RetrievalRanks, retrieval_ranks
 from clipkit.evaluation.segmentation import (
     harmonic_mean,
@@ -17,19 +28,33 @@ from clipkit.evaluation.zeroshot import accuracy
 
 __all__ = [
     "ClassPrecision",
+    "ClassificationScores",
+    "Duplicates",
+    "LinearProbe",
+    "Overlap",
     "Ranks",
     "RetrievalRanks",
+    "Sweep",
     "accuracy",
+    "classification_scores",
     "coco_precision",
     "fewshot_scores",
     "harmonic_mean",
     "ignore_left_out",
+    "image_text_ranks",
     "intersection_and_union",
     "iou_per_class",
+    "logistic_probe",
     "lvis_precision",
     "map_labels",
     "mean_iou",
+    "near_duplicates",
+    "overlap",
+    "rank_classes",
     "retrieval_ranks",
     "retrieve",
+    "ridge_probes",
     "seen_unseen_iou",
+    "sweep_logistic",
+    "sweep_ridge",
 ]

@@ -12,7 +12,7 @@ claim = "C4"
 arms = {
     "shots": dict(
         function="clipkit_plugins.clip.claims.few_shot_probe",
-        kwargs=dict(shots=(1, 2, 4, 8), test=1000, pool=2500),
+        kwargs=dict(shots=(1, 2, 4, 8), test=1000, pool=3500),
         arms=("zero-shot", "probe"),
     )
 }

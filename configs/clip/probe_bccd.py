@@ -4,8 +4,9 @@ photo: what a probe alone can do.
 Command:   clipkit test clip/probe_bccd.py none --cfg-options variables.data=data/bccd
            real weights: model.clip=ViT-B-32-quickgelu model.pretrained=openai
 Hardware:  CPU
-Time:      not yet measured
-Expected:  not yet measured
+Time:      38 s of CPU time (one core of an AMD EPYC, 2026-11-21)
+Expected:  1,137 cells: logistic top-1 99.1, mean per class 97.1 before the projection, 98.9 and 96.7 after it; ridge
+           98.7 and 95.5, 98.6 and 95.5 (2026-11-21)
 """
 
 _base_ = ["../_base_/clip_zeroshot.py", "../_base_/clip_bccd.py"]

@@ -5,8 +5,9 @@ Command:   clipkit test clip/zeroshot_tiny_shapes.py none
            other labels or a shift: --cfg-options
                test_dataloader.dataset.label=texture test_dataloader.dataset.style=night
 Hardware:  CPU
-Time:      not yet measured
-Expected:  not yet measured
+Time:      15 s of CPU time (one core of an AMD EPYC, 2026-11-21), most of it for 80 x 96 prompts
+Expected:  top-1 99.45, top-5 99.95 by the bare name and by 1, 7 and 80 prompts: 11 of 2,000 images are wrong with each
+           (2026-11-21; nothing is random)
 """
 
 _base_ = ["../_base_/clip_zeroshot.py"]

@@ -71,9 +71,12 @@ def pretrain(
         the curve first reached it; all images where it did not.
     """
     register_sizes()
+    warm = min(100, iterations // 2)
     options: dict[str, Any] = {
         "train_cfg.max_iters": iterations,
         "train_cfg.val_interval": 10 * iterations,  # the curve is what counts
+        "param_scheduler.0.end": warm,
+        "param_scheduler.1.begin": warm,
         "param_scheduler.1.end": iterations,
         "train_dataloader.dataset.seed": seed,
         "model.name": model,

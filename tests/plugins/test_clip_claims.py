@@ -28,20 +28,25 @@ def test_statements_speak_of_arms(name):
 
 def test_c4_measures_both_at_every_number_of_shots(tmp_path):
     run = {"function": "clipkit_plugins.clip.claims.few_shot_probe", "arms": ("zero-shot", "probe")}
-    found = execute("shots", {**run, "kwargs": {"shots": (1, 2), "test": 200, "pool": 1000}}, 0, tmp_path)
+    found = execute("shots", {**run, "kwargs": {"shots": (1, 2), "test": 200, "pool": 1500}}, 0, tmp_path)
     assert set(found["probe"]) == set(found["zero-shot"]) == {"1", "2"}
     assert found["zero-shot"]["1"] > 90 > found["probe"]["2"] > found["probe"]["1"] > 2
 
 
-@pytest.mark.slow
 def test_c5_compares_on_every_shift(tmp_path):
-    found = claims.robustness(0, tmp_path, train=600, test=250, steps=3)
-    assert set(claims.SHIFTS) <= set(found["zero-shot"]) and set(claims.SHIFTS) <= set(found["supervised"])
-    assert found["supervised"]["steps"] == 3 and found["zero-shot"]["plain"] > 90
+    found = claims.robustness(0, tmp_path, train=200, test=60)
+    assert set(found) == {"zero-shot", "probe"} and set(claims.SHIFTS) | {"styles"} == set(found["probe"])
+    assert found["zero-shot"]["plain"] > 90 and found["probe"]["plain"] > 30
+
+
+@pytest.mark.slow
+def test_c5_trains_a_classifier_from_scratch(tmp_path):
+    found = claims.supervised_robustness(0, tmp_path, train=200, test=60, steps=3)
+    assert found["steps"] == 3 and found["target"] > 90 and set(claims.SHIFTS) <= set(found)
 
 
 def test_c6_has_words_for_neither(tmp_path):
-    found = claims.unnamed(0, tmp_path, train=250, test=100)
+    found = claims.unnamed(0, tmp_path, train=150, test=80)
     assert found["chance"] == {"glyphs": 10, "count": pytest.approx(100 / 3)}
     assert found["probe"]["glyphs"] > 30 > found["zero-shot"]["glyphs"]
 

@@ -6,7 +6,8 @@ Hardware:  CPU
 Time:      61 s of CPU time for 3 draws (one core of an AMD EPYC, 2026-11-21)
 Expected:  top-1 at 1, 2, 4, 8, 16 shots, mean of 3 draws: zero-shot 50.8; linear probe 34.2, 39.6, 44.4, 49.5, 62.9;
            CoOp 47.4, 51.2, 59.8, 63.4, 70.2; CoOp per class 27.6, 30.8, 37.6, 44.3, 54.7; CLIP-Adapter 58.2, 60.8,
-           66.5, 71.0, 77.5; Tip-Adapter 50.9, 50.8, 52.5, 56.6, 60.4; Tip-Adapter-F 50.9, 50.7, 54.6, 56.2, 62.7 (2026-11-21)
+           66.5, 71.0, 77.5; Tip-Adapter 50.9, 50.8, 52.5, 56.6, 60.4; Tip-Adapter-F 50.9, 50.7, 54.6, 56.2, 62.7
+           (2026-11-21)
 """
 
 _base_ = ["../_base_/clip_zeroshot.py"]

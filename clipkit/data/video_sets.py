@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -31,10 +32,8 @@ from typing import Any
 from clipkit.errors import ClipkitError, did_you_mean
 
 from .pairs import Problems
+from .video import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp", ".ts", ".gif",
-)  # fmt: skip
 # Videos and sentences of each split as published; None where a number is not.
 COUNTS: dict[tuple[str, str], tuple[int | None, int]] = {
     ("msrvtt", "train9k"): (9000, 180000),
@@ -217,10 +216,12 @@ class _Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.by_name: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-                for name in (path.name, path.stem):
-                    self.by_name.setdefault(name, path)
+        for place, folders, names in os.walk(folder):
+            folders.sort()
+            for path in (Path(place, name) for name in sorted(names)):
+                if path.suffix.lower() in VIDEO_SUFFIXES:
+                    for name in (path.name, path.stem):
+                        self.by_name.setdefault(name, path)
 
     def find(self, identifier: str) -> Path | None:
         whole = self.folder / identifier

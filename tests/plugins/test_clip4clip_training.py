@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from mmengine.registry import DefaultScope
 from clipkit.cli import main
 from clipkit.engine import VideoRetriever
 from clipkit.engine.build import build_runner, prepare_config
+from clipkit.engine.claim_run import read_claim
+from clipkit.engine.config import find_config
 from clipkit.engine.film_texts import FilmMetric, FilmTexts, label_accuracy, pair_accuracy, retold
 from clipkit.engine.register import register_all
 from clipkit.engine.registry import MODELS
@@ -358,3 +361,14 @@ def test_films_are_told_in_other_words_of_the_same_content(work):
     assert len(moves) == 6 and all("red star" in text and "left" in text for text in moves)
     assert retold(dict(task="static", label=0, caption=caption), 1) == (caption,)
     assert {len(video.captions) for video in films(work, wordings=3).videos} <= {2, 3}
+
+
+@pytest.mark.parametrize("name", ["films", "C25", "C26", "C27", "C28"])
+def test_claims_name_configs_options_and_arms_that_exist(name):
+    _, definition = read_claim(name)
+    for run in definition["arms"].values():
+        cfg = prepare_config(run["config"], cfg_options=run.get("cfg_options"))
+        assert cfg.train_dataloader.dataset.type == "FilmTexts"
+    statements = runpy.run_path(str(find_config(f"claims/{name.lower()}.py"))).get("statements", [])
+    for statement in statements:
+        assert {statement["better"], statement["than"]} <= set(definition["arms"])

@@ -70,8 +70,9 @@ class FrameSource:
         return found.frames[inside], found.timestamps[inside]
 
 
-def prepare_frames(clip: ClipModel, frames: np.ndarray) -> Tensor:
-    """`(F, H, W, 3)` uint8 -> `(F, 3, h, w)` uint8 RGB, by the model's own resize and crop (which work on bytes)."""
+def prepare_frames(clip: Any, frames: np.ndarray) -> Tensor:
+    """`(F, H, W, 3)` uint8 -> `(F, 3, h, w)` uint8 RGB, by the model's own resize and crop, which work on bytes. Of
+    the model only `preprocess` and `image_size` are used."""
     if frames.shape[1:3] == clip.image_size:  # nothing to resize or crop
         return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     preprocess = clip.preprocess

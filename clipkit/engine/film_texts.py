@@ -62,8 +62,8 @@ class FilmTexts(VideoTexts):
         about = [{key: f[key] for key in ("task", "pair", "label")} for f in films]
         self._load(videos, about=about, **options)
         groups: dict[tuple, list[int]] = {}
-        for index, film in enumerate(self.about):
-            groups.setdefault((film["task"], film["pair"]) if in_pairs else (index,), []).append(index)
+        for index, own in enumerate(self.about):
+            groups.setdefault((own["task"], own["pair"]) if in_pairs else (index,), []).append(index)
         self.groups, self.in_pairs = list(groups.values()), in_pairs
 
     def __len__(self) -> int:

@@ -100,8 +100,9 @@ class VideoTexts(Dataset):
         self.test_mode, self.on_bad = test_mode, on_bad
         self.about = list(about) if about is not None else [{}] * len(self.videos)
         self.source = FrameSource(dict(sampling or {"fps": 1.0}), short_side, backend, timeout)
-        options = {key: clip.get(key) for key in ("name", "pretrained")}
-        encoder, made_by = load_frozen(**options, precision=precision if store else "fp32", device=_device(store))
+        encoder, made_by = load_frozen(
+            clip["name"], clip.get("pretrained"), precision if store else "fp32", _device(store)
+        )
         self.store: FrameStore | None = None
         self.skipped: set[int] = set()
         if store is None:

@@ -177,7 +177,9 @@ class ActionCLIP(BaseModel):
             return self.class_rows(self.classes)[drawn.to(labels.device), labels]
         self._rows.clear()  # the text tower moves with every step
         prompts = [fill(self.templates[t], self.classes[k]) for t, k in zip(drawn.tolist(), labels.tolist())]
-        return F.normalize(self.clip.encode_text(prompts, normalize=False).float(), dim=-1)
+        place = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}  # with few classes many are equal
+        rows = F.normalize(self.clip.encode_text(list(place), normalize=False).float(), dim=-1)
+        return rows[torch.tensor([place[prompt] for prompt in prompts], device=rows.device)]
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._rows.clear()

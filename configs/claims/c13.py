@@ -1,6 +1,6 @@
 """Claim C13: one or two regularisation blocks help, many collapse. LSeg with bottleneck blocks of depth 0, 1, 2 and 4;
-harmonic mean of seen and unseen mIoU. A CPU's schedule, 400 steps of 16 scenes: a block works on the logits of all labels at
-all places, so that drawn pixels save nothing, and a step costs several times that of depth 0.
+harmonic mean of seen and unseen mIoU. A CPU's schedule, 400 steps of 16 scenes: a block works on the logits of all
+labels at all places, so that drawn pixels save nothing, and a step costs several times that of depth 0.
 
 command:  python tools/claim.py C13 --seeds 10-14
 """

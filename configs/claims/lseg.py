@@ -1,5 +1,6 @@
 """The runs that C11 and C12 are read off: LSeg, mmseg's linear classifier on the same tower, decoder, pixels and
-schedule, and training-free CLIP. Half of README's schedule. Tested twice: "open", all 102 labels compete on scenes with unseen compositions; "closed", scenes of seen classes alone.
+schedule, and training-free CLIP. Half of README's schedule. Tested twice: "open", all 102 labels compete on scenes with
+unseen compositions; "closed", scenes of seen classes alone.
 """
 
 claim = "LSeg"

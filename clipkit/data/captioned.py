@@ -76,7 +76,8 @@ class KarpathyImages(CaptionedImages):
         chosen = [entry for entry in entries if entry["split"] in wanted]
         if not chosen:
             raise ClipkitError(f'{path}: has no split "{split}"; it has {", ".join(known)}')
-        places, missing, texts, owner = [], [], [], []
+        places: list[Path] = []
+        missing, texts, owner = [], [], []
         for entry in chosen:
             file = folder / str(entry.get("filepath", "")) / str(entry["filename"])
             file = file if file.is_file() else folder / str(entry["filename"])

@@ -117,8 +117,10 @@ def image_features(
         work = _Work(clip, images, ids, dtype, pool)
         # A set may show the same file twice.
         store.build(dict.fromkeys(ids), work, desc="embedding", unit="image", ahead=work.ahead, progress=progress)
-    columns = [torch.from_numpy(store.read(ids, name)[0]) for name in ("embedding", "penultimate", "thumbnail")]
-    return ImageFeatures(*columns, ids)
+    embedding, penultimate, thumbnail = (
+        torch.from_numpy(store.read(ids, name)[0]) for name in ("embedding", "penultimate", "thumbnail")
+    )
+    return ImageFeatures(embedding, penultimate, thumbnail, ids)
 
 
 class _Work:

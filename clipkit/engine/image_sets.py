@@ -59,7 +59,7 @@ class COCOBoxes(BoxImages):
         enlarge: float = 1.0,
         least: float = 8.0,
     ) -> None:
-        super().__init__(read_coco(annotations, images, classes, check=False), names, enlarge, least)
+        super().__init__(read_coco(annotations, images, classes, check=False), names, enlarge=enlarge, least=least)
 
 
 @DATASETS.register_module()

@@ -15,7 +15,7 @@ import clipkit_plugins.clip  # noqa: F401
 from clipkit import cli
 from clipkit.data.image_folder import ImageFolder
 from clipkit.engine.image_features import image_features
-from clipkit.engine.image_sets import ShapesImages
+from clipkit.engine.image_sets import ShapesImages, build_images
 from clipkit.shapes import tiny_clip
 from clipkit.store import Store
 
@@ -148,3 +148,19 @@ def test_a_folder_of_real_photos(tmp_path, data_root):
     expected = by_hand(tiny_clip(), cells.take(order), prompts, labels)
     scores = json.loads((tmp_path / "s.json").read_text())["scores"]
     assert scores["photo/top1"] == pytest.approx(expected[0], abs=0.01)
+
+
+def test_boxes_of_coco_s_format_in_a_config(tmp_path):
+    pixels = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "photos/x.png")
+    content = {
+        "images": [{"id": 1, "file_name": "x.png", "width": 30, "height": 20}],
+        "categories": [{"id": 7, "name": "cell"}, {"id": 9, "name": "plate"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 9, "bbox": [2, 3, 10, 12], "iscrowd": 0}],
+    }
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    config = dict(type="COCOBoxes", annotations=str(tmp_path / "x.json"), images=str(tmp_path / "photos"))
+    images = build_images({**config, "names": ["blood cell", "dish"], "enlarge": 1.0})
+    assert images.names == ("blood cell", "dish") and images.labels.tolist() == [1]
+    assert (images.read(0) == pixels[3:15, 2:12]).all()

@@ -318,16 +318,23 @@ def test_other_labels_are_matched_and_distractors_are_wrong():
 # ---- the runner -----------------------------------------------------------------------------------------------------
 
 
+SMALL = [
+    "variables.clip=tiny_clip", "variables.weights=None", "variables.segments=4", "variables.size=64",
+    "variables.flip=False", "model.tune.unfreeze_from=3", "model.tune.unfreeze=None", "model.head.layers=1",
+    "train_dataloader.batch_size=4", "train_dataloader.num_workers=0", "train_dataloader.persistent_workers=False",
+    "val_dataloader.num_workers=0", "val_dataloader.batch_size=4", "val_dataloader.persistent_workers=False",
+]  # fmt: skip
+
+
 def test_a_folder_of_videos_through_train_and_test(films, tmp_path, capsys):
     config = "actionclip/actionclip_folder.py"
     options = [
-        f"variables.root={films}", "variables.clip=tiny_clip", "variables.weights=None", "variables.segments=4",
-        "variables.size=64", "variables.flip=False", "model.tune.unfreeze_from=3", "model.tune.unfreeze=None",
-        "model.head.layers=1", "train_dataloader.batch_size=4", "train_dataloader.num_workers=0",
-        "train_dataloader.persistent_workers=False", "val_dataloader.num_workers=0", "val_dataloader.batch_size=4",
-        "val_dataloader.persistent_workers=False", "train_cfg.max_iters=2", "train_cfg.val_interval=2",
+        *SMALL,
+        f"variables.root={films}",
+        "train_cfg.max_iters=2",
+        "train_cfg.val_interval=2",
         "variables.crops=3",
-    ]  # fmt: skip
+    ]
     work = tmp_path / "work"
     assert main(["train", config, "--work-dir", str(work), "--cfg-options", *options]) == 0
     out = tmp_path / "scores.json"
@@ -338,3 +345,19 @@ def test_a_folder_of_videos_through_train_and_test(films, tmp_path, capsys):
     assert scores["videos"] == 6  # 4 and 2: no clip is dropped
     assert main([*command, "--labels", "moves on, moves back, unicorn", "--cfg-options", *options]) == 0
     assert 0 <= json.loads(out.read_text())["scores"]["top1"] <= 100
+
+
+@pytest.mark.slow
+def test_an_epoch_on_real_files(tmp_path, data_root, capfd):
+    """Everything in the shared folder with made-up labels; the corrupted file is told and counts as wrong."""
+    names = sorted(path.name for path in (data_root / "videos").iterdir())
+    (tmp_path / "list.txt").write_text("".join(f"{name} {i % 3}\n" for i, name in enumerate(names)))
+    (tmp_path / "labels.txt").write_text("arm wrestling\nflipping a pancake\nturning\n")
+    options = [
+        *SMALL, "variables.data=list", f"variables.root={tmp_path}/list.txt", f"variables.labels={tmp_path}/labels.txt",
+        f"variables.videos={data_root / 'videos'}", "train_cfg.max_iters=3", "train_cfg.val_interval=3",
+    ]  # fmt: skip
+    work = tmp_path / "work"
+    assert main(["train", "actionclip/actionclip_folder.py", "--work-dir", str(work), "--cfg-options", *options]) == 0
+    told = capfd.readouterr()
+    assert "corrupted.mp4" in told.err and "1 of 10 videos could not be read" in told.out + told.err

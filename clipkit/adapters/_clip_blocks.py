@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -65,9 +65,10 @@ class ResidualAttentionBlock(nn.Module):
         self.mlp.add_module("c_fc", nn.Linear(dim, 4 * dim))
         self.mlp.add_module("gelu", QuickGELU() if quick_gelu else nn.GELU())
         self.mlp.add_module("c_proj", nn.Linear(4 * dim, dim))
-        for layer in (self.attn.out_proj, self.mlp.c_fc, self.mlp.c_proj):
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        for layer in (self.attn.out_proj, *self.mlp):
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, tokens: int | None = None) -> Tensor:
         """`(B, L, dim)` to `(B, tokens, dim)`.
@@ -95,15 +96,16 @@ def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, lowest)
 
 
-def copy_blocks(source: Sequence[Any], target: Sequence[ResidualAttentionBlock]) -> None:
-    """Copies the weights of CLIP blocks (open_clip's or OpenAI's) into the first `len(target)`.
+def copy_blocks(source: Iterable[Any], target: Iterable[ResidualAttentionBlock]) -> None:
+    """Copies the weights of the first CLIP blocks (open_clip's or OpenAI's) into `target`.
 
     Raises:
         ValueError: too few blocks, another width, or blocks of another kind.
     """
-    if len(source) < len(target):
-        raise ValueError(f"{len(target)} layers cannot start as the {len(source)} text blocks of this CLIP")
-    for mine, theirs in zip(target, source):
+    theirs_all, mine_all = list(source), list(target)
+    if len(theirs_all) < len(mine_all):
+        raise ValueError(f"{len(mine_all)} layers cannot start as the {len(theirs_all)} text blocks of this CLIP")
+    for mine, theirs in zip(mine_all, theirs_all):
         wanted, given = mine.state_dict(), theirs.state_dict()
         for key, value in wanted.items():
             if key not in given or given[key].shape != value.shape:

@@ -49,15 +49,16 @@ def temporal_head(kind: str, clip: ClipModel, *, from_text: bool | None = None, 
         from_text = clip.has_text_blocks and clip.text_positions.shape[1] == clip.embed_dim
     if not from_text:
         return HEADS[kind](clip.embed_dim, **options)
-    table, blocks = clip.text_positions, clip.text_blocks
+    table = clip.text_positions
+    block: Any = clip.text_blocks[0]
     if table.shape[1] != clip.embed_dim:
         raise ValueError(
             f"from_text: the text tower of {clip.name!r} is {table.shape[1]} wide and its embedding {clip.embed_dim}: "
             "leave from_text out to start afresh"
         )
     options.setdefault("max_frames", len(table) - (kind == "tightTransf"))
-    options.setdefault("heads", blocks[0].attn.num_heads)
-    options.setdefault("quick_gelu", type(blocks[0].mlp.gelu).__name__ == QuickGELU.__name__)
+    options.setdefault("heads", block.attn.num_heads)
+    options.setdefault("quick_gelu", type(block.mlp.gelu).__name__ == QuickGELU.__name__)
     head: Any = HEADS[kind](clip.embed_dim, **options)
     start_from_text(clip, head.blocks, head.positions)
     return head
@@ -70,7 +71,7 @@ def start_from_text(clip: ClipModel, blocks: Iterable[ResidualAttentionBlock], p
     Raises:
         ValueError: widths differ, or there are fewer of them than wanted.
     """
-    copy_blocks(clip.text_blocks, list(blocks))
+    copy_blocks(clip.text_blocks, blocks)
     table = clip.text_positions
     if len(positions) > len(table):
         raise ValueError(f"max_frames: {clip.name!r} has {len(table)} text positions, not {len(positions)}")

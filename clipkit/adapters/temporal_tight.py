@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,7 +70,8 @@ class TightTransformer(nn.Module):
         positions = positions_of(self.positions, 1 + frames.shape[1])
         text = self.dropout(text + positions[0])
         frames = self.dropout(frames + positions[1:])
-        sentences, videos = _Sentences(self.blocks[0], text), _Videos(self.blocks[0], frames, mask)
+        first: Any = self.blocks[0]
+        sentences, videos = _Sentences(first, text), _Videos(first, frames, mask)
         columns = max(min(self.chunk, len(frames)), 1)
         rows = max(self.chunk // columns, 1)
         out = []
@@ -80,9 +83,10 @@ class TightTransformer(nn.Module):
 
     def _pairs(self, sentences: _Sentences, videos: _Videos, n: slice, m: slice) -> Tensor:
         """Logits of a block of pairs."""
-        x = _first_attention(self.blocks[0], sentences, videos, n, m)
+        first: Any = self.blocks[0]
+        x = _first_attention(first, sentences, videos, n, m)
         shape, mask = x.shape[:2], videos.mask[m]
-        x = self.blocks[0].feedforward(x).flatten(0, 1)
+        x = first.feedforward(x).flatten(0, 1)
         whole = F.pad(mask, (1, 0), value=True).expand(shape[0], -1, -1).flatten(0, 1)
         for block in self.blocks[1:-1]:
             x = block(x, whole)

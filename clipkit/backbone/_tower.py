@@ -45,13 +45,13 @@ class ImageTower:
     @contextmanager
     def of_videos(self, frames: int) -> Iterator[None]:
         """Passes inside see each `frames` images in a row as one video."""
-        layers = [module for module in self.visual.modules() if isinstance(module, TemporalConv)]
-        for part in (self, *layers):
+        parts: list[Any] = [self, *(part for part in self.visual.modules() if isinstance(part, TemporalConv))]
+        for part in parts:
             part.frames = frames
         try:
             yield
         finally:
-            for part in (self, *layers):
+            for part in parts:
                 part.frames = 1
 
     def resolve(self, layers: Sequence[int]) -> list[int]:

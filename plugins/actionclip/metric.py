@@ -15,7 +15,8 @@ from clipkit.text import Vocabulary
 @METRICS.register_module()
 class ActionAccuracy(BaseMetric):
     """`top1`, `top5` and the mean over the classes of `top1`, in percent of all videos: one that cannot be read counts
-    as wrong and is told. `unseen_top1` and the like are those of a model's `wordings`.
+    as wrong and is told. `unseen_top1` and the like are those of a model's `wordings`, `TASK_top1` those
+    of the samples that say a `task`.
 
     Labels that replace the classes are matched to them by name or synonym; the others are distractors, never right.
     """
@@ -36,13 +37,13 @@ class ActionAccuracy(BaseMetric):
             best = sample["scores"].topk(min(5, len(sample["scores"]))).indices
             readable = bool(sample.get("readable", True))
             other = {key: int(value.argmax()) for key, value in sample.items() if key.startswith("scores_")}
-            self.results.append(
-                (best if readable else torch.full_like(best, -1), int(sample["label"]), readable, other)
-            )
+            if not readable:
+                best, other = torch.full_like(best, -1), dict.fromkeys(other, -1)
+            self.results.append((best, int(sample["label"]), readable, other, sample.get("task")))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The scores of all videos."""
-        ranked, labels, readable, others = zip(*results)
+        ranked, labels, readable, others, tasks = zip(*results)
         guesses, classes = torch.stack(ranked), self.dataset_meta["classes"]
         if self._vocabulary is not None:
             match = self._vocabulary.match(list(classes))
@@ -58,4 +59,7 @@ class ActionAccuracy(BaseMetric):
         for key in others[0]:
             right = sum(guess[key] == label for guess, label in zip(others, labels))
             out[f"{key.removeprefix('scores_')}_top1"] = 100 * right / len(labels)
+        for task in dict.fromkeys(task for task in tasks if task is not None):
+            own = [int(guess[0]) == label for guess, label, its in zip(guesses, labels, tasks) if its == task]
+            out[f"{task}_top1"] = 100 * sum(own) / len(own)
         return out

@@ -87,11 +87,18 @@ def _train_and_test(run: Mapping[str, Any], seed: int, work_dir: Path) -> Any:
         options = {**run.get("cfg_options", {}), **options}
         amp = run.get("amp", False)
         return build_runner(
-            run["config"], work_dir=work_dir, seed=seed, resume=True, amp=amp, cfg_options=options or None
+            run["config"],
+            work_dir=work_dir,
+            seed=seed,
+            resume=trains,
+            amp=amp,
+            cfg_options=options or None,
+            for_training=trains,
         )
 
+    trains = run.get("train", True)  # False: a training-free arm is only tested
     runner = build()
-    if run.get("train", True):  # False: a training-free arm is only tested
+    if trains:
         runner.train()
     if "tests" in run:  # each resumes from what was just trained
         return {name: _scores(build(**options), run.get("metric")) for name, options in run["tests"].items()}

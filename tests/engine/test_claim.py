@@ -132,6 +132,13 @@ def test_one_training_serves_several_tests(folder, monkeypatch):
     assert values["same"] == execute("arm", run, 3, folder / "x")["arm"] != values["longer"]
 
 
+def test_a_training_free_arm(folder):
+    small = {"test_dataloader.dataset.length": 4, "custom_hooks": []}
+    run = {"config": "dense_clip/dense_tiny_shapes.py", "train": False, "cfg_options": small}
+    values = execute("arm", {**run, "tests": {"open": {}}}, 0, folder / "w")["arm"]["open"]
+    assert values == execute("arm", run, 1, folder / "x")["arm"] and values["mIoU"] > 0
+
+
 def test_a_claim_may_be_read_off_another_s_runs(folder):
     (folder / "cy.py").write_text('claim = "CY"\nruns_of = "CX"\narms = ("square",)\n')
     path, definition = read_claim(folder / "cy.py")

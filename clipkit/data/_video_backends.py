@@ -17,6 +17,11 @@ class Refused(Exception):
     """What is wrong with a file, in the words that the user will read after its name."""
 
 
+def progress() -> None:
+    """Called for each frame that is decoded on the way to one that is wanted; the reader process puts its own here, so
+    that a long way is not taken for a hang."""
+
+
 class Backend(Protocol):
     """One open video."""
 
@@ -88,6 +93,7 @@ class Decord:
                 self._reader, self._next = self._open(), 0
             for self._next in range(self._next + 1, index + 2):  # noqa: B020
                 picture = self._reader.next()
+                progress()
             picture = picture.asnumpy()
         height, width = self.size
         # decord takes the padding of narrow rows (16, 24, 48, 72 pixels, …) for more channels.
@@ -107,22 +113,26 @@ def _is_mpeg_stream(path: str) -> bool:
     return head[:4] == b"\0\0\1\xba" or (head[:1] == b"G" and head[188:] == b"G")
 
 
-def _can_be_sought(path: str) -> bool:
-    """True if the container has an index, and each key frame is as late in the order of display as in the file."""
+def _packets(path: str) -> tuple[str, list[tuple[float, bool]]]:
+    """Names of the container, and (seconds, is a key frame) of its packets in the file's order, by PyAV; nothing if
+    PyAV is not there, cannot read the file, or some packet has no timestamp."""
     try:
         import av
 
         with av.open(path) as container:
-            if not set(container.format.name.split(",")) & {"mp4", "matroska"}:
-                return False
             stream: Any = container.streams.best("video")
-            packets: list[Any] = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size]
-    except Exception:  # not installed, or it cannot read the file: decord may
-        return False
-    if any(pts is None for pts, _ in packets):
-        return False
-    shown = sorted(pts for pts, _ in packets)
-    return all(shown[place] == pts for place, (pts, is_key) in enumerate(packets) if is_key)
+            found = [(p.pts * stream.time_base, p.is_keyframe) for p in container.demux(stream) if p.size]
+            return container.format.name, [(float(seconds), bool(is_key)) for seconds, is_key in found]
+    except Exception:
+        return "", []
+
+
+def _can_be_sought(path: str) -> bool:
+    """True if the container has an index, and each key frame is as late in the order of display as in the file."""
+    container, packets = _packets(path)
+    shown = sorted(seconds for seconds, _ in packets)
+    in_order = all(shown[place] == seconds for place, (seconds, is_key) in enumerate(packets) if is_key)
+    return bool({*container.split(",")} & {"mp4", "matroska"}) and in_order and bool(packets)
 
 
 class PyAV:
@@ -140,7 +150,7 @@ class PyAV:
         # AVI has no timestamps, and FFmpeg's guesses are not to be trusted: there frames are counted.
         self._counts = self._container.format.name == "avi" or any(pts is None for pts, _ in packets)
         if self._counts:
-            self._pts = np.arange(sum(1 for _ in self._restart()))
+            self._pts = np.arange(sum(progress() is None for _ in self._restart()))
             self.times = steady(len(self._pts), float(self._stream.average_rate or 0))
         else:
             packets.sort()
@@ -177,6 +187,7 @@ class PyAV:
 
     def _decode_to(self, index: int) -> None:
         for frame in self._frames:
+            progress()
             if not self._counts and frame.pts is None:
                 continue
             self._last, self._before = frame, self._at
@@ -214,10 +225,14 @@ class TorchCodec:
         count = len(self._decoder)
         if not count:
             raise Refused("holds no video frames")
-        # It gives timestamps only with frames, so it has to decode all to know them.
-        steps = range(0, count, 16)
-        parts = [self._decoder.get_frames_in_range(i, min(i + 16, count)).pts_seconds.numpy() for i in steps]
-        self.times = from_first(np.concatenate(parts))
+        container, packets = _packets(path)
+        seconds = [second for second, _ in packets]
+        if len(seconds) != count or container == "avi":  # it tells times only with frames: decode all
+            seconds = []
+            for start in range(0, count, 16):
+                seconds += self._decoder.get_frames_in_range(start, min(start + 16, count)).pts_seconds.tolist()
+                progress()
+        self.times = from_first(seconds)
         height, width = self._decoder.get_frame_at(0).data.shape[:2]
         self._whole, self.size = (height, width), scaled((height, width), short_side)
 
@@ -238,6 +253,7 @@ class OpenCV:
         times = []
         while capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+            progress()
         self.times = from_first(times)
         if not are_usable(self.times):
             self.times = steady(len(times), capture.get(cv2.CAP_PROP_FPS))
@@ -254,6 +270,7 @@ class OpenCV:
                 if not self._capture.grab():
                     raise Refused(f"ends before frame {index}, though it did not the first time")
                 self._next += 1
+                progress()
             self._keep(self._capture.retrieve()[1], self._next)
         return self._picture
 

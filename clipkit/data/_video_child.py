@@ -2,7 +2,8 @@
 
 In:  JSON lines `{"path", "backend", "short_side", "sampling", "folder_fps", "timeout"}`.
 Out: messages of 4 bytes length and JSON of that length: first `{"indices", "times", "size", "count", "fps",
-"duration"}`, then for each index length 0 and the frame's bytes; `{"error": line}` at any time instead ends the job.
+"duration"}`, then for each index length 0 and the frame's bytes; `{"error": line}` at any time instead ends the job,
+`{"alive": true}` says that it goes on.
 `sampling` None asks for the first message only.
 """
 
@@ -12,10 +13,13 @@ import json
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from clipkit.data import _video_backends
 from clipkit.data._video_backends import Refused, open_video
 from clipkit.data._video_sampling import from_json
 
@@ -45,6 +49,7 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
     # The parent kills us at the timeout; should it be gone by then, the alarm does, even in a hang in native code.
     limit = job["timeout"] + 2
     _alarm(limit)
+    _video_backends.progress = _reporter(out, limit)
     video = open_video(job["path"], job["backend"], job["short_side"], job["folder_fps"])
     times = video.times
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
@@ -69,6 +74,21 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
         _alarm(0)  # waiting for a slow parent is no hang
         _write(out, bytes(4))
         _write(out, frame.data.cast("B"))
+
+
+def _reporter(out: BinaryIO, limit: float) -> Callable[[], None]:
+    """Says twice a second that decoding goes on."""
+    last = time.monotonic()
+
+    def progress() -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.5:
+            _alarm(0)
+            _send(out, {"alive": True})
+            _alarm(limit)
+            last = time.monotonic()
+
+    return progress
 
 
 def _send(out: BinaryIO, message: dict[str, Any]) -> None:

@@ -72,13 +72,13 @@ class _Reader:
             Refused: the child says what is wrong with the video.
             ReaderFailed: it is gone, or takes too long.
         """
-        length = int.from_bytes(self._exactly(bytearray(4)), "little")
-        if not length:
-            return None
-        message = json.loads(self._exactly(bytearray(length)))
-        if "error" in message:
-            raise Refused(message["error"])
-        return message
+        while length := int.from_bytes(self._exactly(bytearray(4)), "little"):
+            message = json.loads(self._exactly(bytearray(length)))
+            if "error" in message:
+                raise Refused(message["error"])
+            if "alive" not in message:
+                return message
+        return None
 
     def fill(self, array: np.ndarray) -> None:
         """Reads a frame into a contiguous array."""

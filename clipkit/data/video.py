@@ -96,7 +96,7 @@ def read_video(
         sampling: `Uniform`, `Fps`, `Segments` or `Indices`.
         short_side: pixels; the frames keep their proportions.
         backend: decord, pyav, torchcodec or opencv.
-        timeout: the longest wait for the next frame, in seconds; then the reader is killed.
+        timeout: seconds without any decoded frame after which the reader is killed.
         folder_fps: of a folder without `timestamps.txt` (one second a line).
 
     Raises:

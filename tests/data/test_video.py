@@ -219,6 +219,21 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path, videos, backend):
     assert len(read_video(videos / "25.mp4", Uniform(4), backend=backend)) == 4
 
 
+def test_a_folder_of_frames_that_does_not_fit_is_one_line(tmp_path):
+    folder = write_folder(tmp_path / "film", steady(Fraction(25), 12), False)
+    found = read_video(folder, Indices((0, 9, 10, 11)), folder_fps=5)
+    assert [number_of(picture) for picture in found.frames] == [0, 9, 10, 11]  # 2 before 10
+    assert found.timestamps.tolist() == [0, 1.8, 2, 2.2]
+    for text, line in (("0 1 x", "not one number a line"), ("0 1 2", "without as many rising times")):
+        (folder / "timestamps.txt").write_text(text)
+        with pytest.raises(VideoError, match=f"film: has .*{line}"):
+            read_video(folder, Uniform(2))
+    (folder / "timestamps.txt").unlink()
+    (folder / "frame_1.png").write_bytes((folder / "frame_1.png").read_bytes()[:100])
+    with pytest.raises(VideoError, match=r"frame_1\.png"):
+        read_video(folder, Uniform(12))
+
+
 def test_a_video_that_hangs_is_given_up_in_time(tmp_path, videos):
     os.mkfifo(tmp_path / "hangs.mp4")  # opening it blocks in native code: nobody writes
     read_video(videos / "25.mp4", Uniform(1))
@@ -227,6 +242,30 @@ def test_a_video_that_hangs_is_given_up_in_time(tmp_path, videos):
         read_video(tmp_path / "hangs.mp4", Uniform(4), timeout=0.5)
     assert time.monotonic() - start < 5
     assert len(read_video(videos / "25.mp4", Uniform(4))) == 4
+
+
+def test_a_long_way_to_a_frame_is_no_hang(videos, monkeypatch):
+    slow = (
+        "import sys, time; sys.path[0:1] = []; sys.path.append({root!r})\n"
+        "from clipkit.data import _video_backends as b; from clipkit.data._video_child import main\n"
+        "import cv2; opened = cv2.VideoCapture\n"
+        "class Slow:\n"
+        "    def __init__(self, *a): self.real = opened(*a)\n"
+        "    def __getattr__(self, name): return getattr(self.real, name)\n"
+        "    def grab(self): time.sleep(0.04); return self.real.grab()\n"
+        "cv2.VideoCapture = Slow; main()"
+    )
+    _video_process._close_all()
+    monkeypatch.setattr(_video_process, "_CODE", slow)
+    try:
+        assert (
+            probe_video(videos / "25.mp4", backend="opencv", timeout=60).frames == COUNT
+        )  # a fresh reader may take long
+        start = time.monotonic()
+        found = read_video(videos / "25.mp4", Indices((70,)), backend="opencv", timeout=2)
+        assert time.monotonic() - start > 2 and number_of(found.frames[0]) == 70
+    finally:
+        _video_process._close_all()
 
 
 def test_a_decoder_that_dies_is_an_error_of_its_video(videos):
@@ -263,7 +302,7 @@ def test_a_missing_backend_says_what_to_install(videos):
 
 class Videos(torch.utils.data.Dataset):
     def __init__(self, paths, broken):
-        self.paths, self.reader = paths, VideoReader(Uniform(4), broken=broken, timeout=0.5)
+        self.paths, self.reader = paths, VideoReader(Uniform(4), broken=broken, timeout=2)
 
     def __len__(self):
         return len(self.paths)
@@ -309,6 +348,18 @@ def test_one_process_serves_many_videos_and_an_abandoned_one_ends(videos):
     pids = [reader.process for reader in _video_process._all if reader not in _video_process._idle]
     stream.close()
     assert pids and all(process.poll() is not None for process in pids)
+
+
+def test_a_reader_is_replaced_after_many_videos_so_that_leaks_end(videos, monkeypatch):
+    monkeypatch.setattr(_video_process, "_VIDEOS", 2)
+    _video_process._close_all()
+    seen = []
+    for _ in range(4):
+        with _video_process.borrow() as reader:
+            seen.append(reader.process.pid)
+            reader.videos += 1
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+    assert not _video_process._idle
 
 
 def test_no_reader_outlives_a_killed_parent(videos, tmp_path):

@@ -2,8 +2,8 @@
 
 Films are rendered, written as video files, read by decord, embedded once by the tiny CLIP's frozen image tower (in the
 store of clip4clip_tiny_films.py); then a visual prompt trains, and the blocks of the text tower, which has never read
-"moves left". `unseen_top1` names the same actions in words that no training sentence held; `direction_top1` and its like
-are those of one kind of film. All ten names compete.
+"moves left". `unseen_top1` names the same actions in words that no training sentence held, `direction_top1` is that of
+one kind of film. All ten names compete.
 
 Command:   clipkit train actionclip/actionclip_tiny_films.py
 Options:   model.head.type=meanP|Conv1D|LSTM|Transf|Transf_cls

@@ -1,9 +1,13 @@
 """`clipkit convert actionclip`: checkpoints of the original in and out, and files that are none."""
 
+import json
+
+import open_clip
 import pytest
 import torch
 from actionclip_official import KINDS, flat, original_state
 from clipkit_plugins.actionclip.convert import CLIP, FUSION, SCALE, convert
+from clipkit_plugins.actionclip.model import ActionCLIP
 
 from clipkit.cli import main
 from clipkit.engine.checkpoint import load_checkpoint
@@ -97,3 +101,21 @@ def test_ways_back_that_lead_nowhere():
         convert({key: value for key, value in ours.items() if not key.startswith("clip.")}, reverse=True)
     with pytest.raises(ClipkitError, match="--original: lacks frame_position_embeddings"):
         convert(ours, reverse=True, original=weights(official("meanP")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_converted_file_fits_the_model(kind, tmp_path):
+    """Strictly: its keys are those of the model that the note names."""
+    vision = {"layers": 2, "width": 64, "head_width": 64, "patch_size": 16, "image_size": 32}
+    text = {"context_length": 16, "vocab_size": 300, "width": 64, "heads": 1, "layers": 2}
+    config = {"embed_dim": 64, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    (tmp_path / "clipkit-actionclip-test.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "clipkit-actionclip-test.json")
+    options = {"Conv1D": {"compatible": True}, "Transf": {"max_frames": 16}, "Transf_cls": {"max_frames": 8}}
+    model = ActionCLIP(
+        clip=dict(name="clipkit-actionclip-test"),
+        head=dict(type=kind, **options.get(kind, {})),
+        classes=["a", "b"],
+        tune=dict(unfreeze=["all"]),
+    )
+    model.load_state_dict(convert(weights(official(kind))).state, strict=True)

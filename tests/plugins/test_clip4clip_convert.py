@@ -1,9 +1,13 @@
 """`clipkit convert clip4clip`: checkpoints of the original in and out, and files that are none."""
 
+import json
+
+import open_clip
 import pytest
 import torch
-from clip4clip_official import KINDS, original_state
+from clip4clip_official import KINDS, OPEN_CLIP, original_state
 from clipkit_plugins.clip4clip.convert import CONV, POSITIONS, SCALE, convert
+from clipkit_plugins.clip4clip.model import CLIP4Clip
 
 from clipkit.cli import main
 from clipkit.engine.checkpoint import load_checkpoint
@@ -100,3 +104,19 @@ def test_ways_back_that_lead_nowhere():
         convert(frozen, reverse=True)
     with pytest.raises(ClipkitError, match=f"--original: lacks {POSITIONS}"):
         convert(ours, reverse=True, original=official("meanP"))
+
+
+@pytest.mark.parametrize(("kind", "three"), CASES)
+def test_a_converted_file_fits_the_model(kind, three, tmp_path):
+    """Strictly: its keys are those of the model that the note names."""
+    (tmp_path / "clipkit-clip4clip-test.json").write_text(json.dumps(OPEN_CLIP))
+    open_clip.add_model_config(tmp_path / "clipkit-clip4clip-test.json")
+    # Its two text blocks are too few to start from.
+    frames = {"seqTransf": {"max_frames": 16}, "tightTransf": {"max_frames": 15}}
+    frames = {name: {**options, "from_text": False} for name, options in frames.items()}
+    model = CLIP4Clip(
+        clip=dict(name="clipkit-clip4clip-test"),
+        head=dict(type=kind, **frames.get(kind, {})),
+        tune=dict(unfreeze=["all"], inflate_patches=three),
+    )
+    model.load_state_dict(convert(official(kind, three)).state, strict=True)

@@ -16,6 +16,7 @@ variables = dict(
     shots=None,  # few-shot training: that many videos of each class
     flip=True,
     size=224,
+    store=None,  # folder of `clipkit frames`: embeddings of a frozen CLIP, for model.tune=None
 )
 iterations = 10000
 
@@ -27,6 +28,7 @@ videos = dict(
     labels="{labels}",
     segments="{segments}",
     size="{size}",
+    store="{store}",
 )
 train_dataloader = dict(
     batch_size=128,

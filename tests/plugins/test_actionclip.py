@@ -281,6 +281,25 @@ def test_films_with_their_actions(tmp_path):
     assert FilmActions(str(tmp_path / "films"), **options)[0]["task"] == "direction"
 
 
+def test_stored_embeddings_in_place_of_pixels(tmp_path):
+    options = dict(n=2, tasks=("direction",), film=dict(frames=4), clip=dict(name="tiny_clip"), dtype="fp32",
+                   store=str(tmp_path / "store"), sampling=dict(uniform=4), max_frames=4)  # fmt: skip
+    stored = FilmActions(str(tmp_path / "films"), actions=("direction",), **options)
+    (tmp_path / "labels.txt").write_text("moves left\nmoves right\n")
+    (tmp_path / "list.txt").write_text("films/000000.mkv 0\nfilms/000001.mkv 1\n")
+    place = dict(set="list", root=str(tmp_path / "list.txt"), labels=str(tmp_path / "labels.txt"), segments=2)
+    data = ActionVideos(**place, clips=2, store=str(tmp_path / "store"))
+    rows = stored[1]["frames"][0]
+    assert torch.equal(data[1]["frames"], torch.stack([rows[[0, 2]], rows[[1, 3]]])) and data[1]["label"] == 1
+    assert ActionVideos(**place, train=True, store=str(tmp_path / "store"))[0]["frames"].shape == (1, 2, 128)
+    with pytest.raises(ClipkitError, match="a store of embeddings has no crops"):
+        ActionVideos(**place, crops=3, store=str(tmp_path / "store"))
+    (tmp_path / "other.mkv").write_bytes((tmp_path / "films" / "000000.mkv").read_bytes())
+    (tmp_path / "list.txt").write_text("films/000000.mkv 0\nother.mkv 1\n")
+    with pytest.raises(ClipkitError, match=r"lacks 1 of 2 videos, such as other\.mkv"):
+        ActionVideos(**place, store=str(tmp_path / "store"))
+
+
 # ---- scores ---------------------------------------------------------------------------------------------------------
 
 

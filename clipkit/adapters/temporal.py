@@ -83,16 +83,20 @@ class SeqLSTM(TemporalPool):
 
     Args:
         dim: D, also the width of the LSTM.
+        contrast: the LSTM sees `changes(frames)` instead. Frames of a video are almost alike, and a short training does
+            not find what moves in them; without it this is the original.
     """
 
-    def __init__(self, dim: int, unit_frames: bool = True) -> None:
+    def __init__(self, dim: int, unit_frames: bool = True, contrast: bool = False) -> None:
         super().__init__(unit_frames)
         self.lstm = nn.LSTM(dim, dim, batch_first=True)
+        self.contrast = contrast
 
     def temporal(self, frames: Tensor, mask: Tensor) -> Tensor:
         # A forward LSTM never looks ahead: running it over the padding equals the original's packed sequences.
         inside = torch.arange(frames.shape[1], device=frames.device) < mask.sum(1, keepdim=True)
-        return frames + self.lstm(frames)[0].masked_fill(~inside[..., None], 0)
+        seen = changes(frames, mask) if self.contrast else frames
+        return frames + self.lstm(seen)[0].masked_fill(~inside[..., None], 0)
 
 
 class SeqTransformer(TemporalPool):
@@ -106,6 +110,7 @@ class SeqTransformer(TemporalPool):
         eps: of the layer norms.
         quick_gelu: the activation, see `ResidualAttentionBlock`.
         unit_frames: see `TemporalPool`.
+        contrast: the blocks see `changes(frames)` instead, see `SeqLSTM`.
 
     `temporal_head` starts it as CLIP's first text blocks.
     """
@@ -119,17 +124,34 @@ class SeqTransformer(TemporalPool):
         eps: float = 1e-12,
         quick_gelu: bool = True,
         unit_frames: bool = True,
+        contrast: bool = False,
     ) -> None:
         super().__init__(unit_frames)
+        self.contrast = contrast
         self.positions = nn.Parameter(torch.randn(max_frames, dim) * 0.02)
         heads = heads or max(dim // 64, 1)
         self.blocks = nn.ModuleList(ResidualAttentionBlock(dim, heads, eps, quick_gelu) for _ in range(layers))
 
     def temporal(self, frames: Tensor, mask: Tensor) -> Tensor:
-        x = frames + positions_of(self.positions, frames.shape[1])
+        x = changes(frames, mask) if self.contrast else frames
+        x = x + positions_of(self.positions, frames.shape[1])
         for block in self.blocks:
             x = block(x, mask)
         return frames + x
+
+
+def changes(frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Frames less their video's mean, brought to a mean square of 1 over the video; `(M, F, D)`, 0 where padded.
+
+    What is the same in all frames is gone, what differs is large, whatever the order. A video whose frames differ by
+    less than about 1 % of their size stays small.
+    """
+    inside = frame_mask(frames, mask)[..., None]
+    count = inside.sum(1, keepdim=True).clamp(min=1)
+    mean = (frames * inside).sum(1, keepdim=True) / count
+    rest = (frames - mean) * inside
+    spread, size = ((x.square() * inside).sum((1, 2), keepdim=True) / count / x.shape[-1] for x in (rest, frames))
+    return rest / (spread + 1e-4 * size).clamp(min=torch.finfo(frames.dtype).tiny).sqrt()
 
 
 def positions_of(table: Tensor, length: int) -> Tensor:

@@ -8,4 +8,4 @@ Expected:  not yet measured
 
 _base_ = ["./clip4clip_tiny_films.py"]
 
-model = dict(head=dict(type="seqLSTM"))
+model = dict(head=dict(type="seqLSTM"))  # with contrast, as its base

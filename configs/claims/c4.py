@@ -5,7 +5,7 @@ as many validation examples.
 
 command:  clipkit claim C4 --seeds 10-14
 hardware: CPU
-time:     not yet measured
+time:     12 s of CPU time a seed (one core of an AMD EPYC, 2026-11-21)
 """
 
 claim = "C4"

@@ -18,7 +18,7 @@ from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.evaluation.classification import classification_scores
 
 from .loops import FeatureLoop
-from .methods import METHODS, FewShotTask
+from .methods import COOP_OPTIONS, METHODS, FewShotTask
 from .pictures import curve_picture
 from .views import CroppedView
 
@@ -56,6 +56,8 @@ class FewShotLoop(FeatureLoop):
         super().__init__(*args, **kwargs)
         if unknown := [name for name in methods if name not in METHODS]:
             raise ClipkitError(f'few-shot: no method "{unknown[0]}"; {did_you_mean(unknown[0], METHODS)}')
+        if unknown := [name for name in coop or {} if name not in COOP_OPTIONS]:
+            raise ClipkitError(f'few-shot: CoOp has no option "{unknown[0]}"; {did_you_mean(unknown[0], COOP_OPTIONS)}')
         self.train_set = build_images(train)
         self.shots, self.methods, self.seeds = list(shots), list(methods), list(seeds)
         self.views, self.mirror, self.coop = views, mirror, dict(coop or {})

@@ -17,7 +17,8 @@ from clipkit.evaluation.linear_probe import sweep_logistic
 
 from .views import all_views
 
-RATIOS = (0.2, 0.4, 0.6, 0.8, 1.0)
+RATIOS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of CLIP-Adapter
+COOP_OPTIONS = ("context", "position", "words", "lr", "batch", "epochs")
 
 
 @dataclass

@@ -53,7 +53,12 @@ class ClipClassifier(BaseModel):
         if isinstance(templates, str) or not templates:
             raise ClipkitError(f"templates= is a list of ensembles, got {templates!r}")
         self.text = ClipText(clip, pretrained, cache_dir=cache_dir)
-        self.ensembles = {_name_of(given): get_templates(given) for given in templates}
+        self.ensembles: dict[str, tuple[str, ...]] = {}
+        for given in templates:
+            name = _name_of(given)
+            if name in self.ensembles:
+                name += f"-{len(self.ensembles) + 1}"
+            self.ensembles[name] = get_templates(given)
         self.pretrained, self.precision = pretrained, precision
         self.vocabulary: Vocabulary | None = None
 

@@ -197,6 +197,7 @@ def test_mistakes_are_named(tmp_path, capsys):
     few = ["test_dataloader.dataset.length=10", "test_cfg.train.length=10"]
     line = error("clip/fewshot_tiny_shapes.py", *few, "test_cfg.methods=[Tip]")
     assert 'no method "Tip"' in line and "Known: CLIP-Adapter" in line.replace("did you mean", "")
+    assert 'CoOp has no option "rate"' in error("clip/fewshot_tiny_shapes.py", *few, "test_cfg.coop={'rate':1}")
     assert "features= is a list of" in error("clip/probe_tiny_shapes.py", *few, "test_cfg.features=[pixels]")
     different = ["test_cfg.train.label=shape", "test_cfg.val.length=10"]
     assert "different classes" in error("clip/probe_tiny_shapes.py", *few, *different)

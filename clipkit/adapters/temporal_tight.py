@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._clip_blocks import QuickGELU, ResidualAttentionBlock, additive
-from .temporal import frame_mask, positions_of
+from .temporal import changes, frame_mask, positions_of
 
 
 class TightTransformer(nn.Module):
@@ -32,6 +32,7 @@ class TightTransformer(nn.Module):
         eps, quick_gelu: see `ResidualAttentionBlock`.
         dropout: of the embedded tokens.
         chunk: pairs at a time; memory is O(chunk · F · D).
+        contrast: `changes(frames)` are added to the frames, see `SeqLSTM`.
     """
 
     pools = False
@@ -47,8 +48,10 @@ class TightTransformer(nn.Module):
         quick_gelu: bool = True,
         dropout: float = 0.1,
         chunk: int = 1024,
+        contrast: bool = False,
     ) -> None:
         super().__init__()
+        self.contrast = contrast
         if layers < 2 or chunk < 1:
             raise ValueError(f"TightTransformer needs 2 layers or more and a positive chunk, got {layers} and {chunk}")
         self.positions = nn.Parameter(torch.randn(max_frames + 1, dim) * 0.02)
@@ -68,6 +71,7 @@ class TightTransformer(nn.Module):
         """Logits `(N, M)` of `text` `(N, D)` and `frames` `(M, F, D)`."""
         mask = frame_mask(frames, mask)
         positions = positions_of(self.positions, 1 + frames.shape[1])
+        frames = frames + changes(frames, mask) if self.contrast else frames
         text = self.dropout(text + positions[0])
         frames = self.dropout(frames + positions[1:])
         first: Any = self.blocks[0]

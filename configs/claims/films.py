@@ -1,4 +1,6 @@
-"""The runs that C25 and C26 are read off: every temporal head on the frozen tiny CLIP, films of all tasks.
+"""The runs that C25 and C26 are read off: every temporal head on frozen frame embeddings, films of all tasks.
+
+The sequential heads have `contrast=True`, which the paper's have not; see plugins/clip4clip/README.md for why.
 
 The films are rendered and embedded once, by whichever run comes first: with --jobs, let one run begin alone.
 

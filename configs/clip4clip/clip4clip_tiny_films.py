@@ -11,7 +11,7 @@ Command:   clipkit train clip4clip/clip4clip_tiny_films.py
 Siblings:  clip4clip_tiny_films_{meanp,lstm,tight,query,wti,frozen}.py
 Hardware:  2 CPU cores
 Time:      not yet measured (aim: 5 minutes, and once a few for the films)
-Expected:  pairs >= 95 %, static at most 2 points below meanP's; not yet measured
+Expected:  aim: pairs >= 95 %, static at most 2 points below meanP's; not yet measured
 """
 
 _base_ = ["../_base_/films.py"]

@@ -8,4 +8,4 @@ Expected:  not yet measured
 
 _base_ = ["./clip4clip_tiny_films.py"]
 
-model = dict(head=dict(_delete_=True, type="tightTransf"))
+model = dict(head=dict(type="tightTransf"))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from clipkit.adapters import SeqLSTM, SeqTransformer
+from clipkit.adapters import SeqLSTM, SeqTransformer, TightTransformer
 from clipkit.adapters.temporal import changes
 
 
@@ -56,3 +56,15 @@ def test_contrast_changes_what_the_module_sees_and_nothing_else(build):
     seen = changes(frames, mask)
     torch.testing.assert_close(head.temporal(frames, mask) - frames, plain.temporal(seen, mask) - seen)
     assert (head(frames, mask) - plain(frames, mask)).abs().max() > 1e-3
+
+
+def test_the_tight_head_sees_frames_and_changes():
+    frames, mask = videos()
+    text = torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    plain = TightTransformer(6, layers=2, heads=1).double().eval()
+    torch.manual_seed(0)
+    head = TightTransformer(6, layers=2, heads=1, contrast=True).double().eval()
+    found = head.similarity(text, frames, mask)
+    torch.testing.assert_close(found, plain.similarity(text, frames + changes(frames, mask), mask))
+    assert (found - plain.similarity(text, frames, mask)).abs().max() > 1e-6

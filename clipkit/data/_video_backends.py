@@ -7,6 +7,7 @@ An index is a frame's place in the order of display. Frames are cheapest in asce
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -331,8 +332,22 @@ def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 BACKENDS: dict[str, Any] = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
-PACKAGES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
+MODULES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders", "opencv": "cv2"}
+PACKAGES = {**MODULES, "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
 """What to install for each."""
+
+
+def load(backend: str) -> None:
+    """Imports what the backend needs.
+
+    Raises:
+        Refused: it is not installed.
+    """
+    try:
+        import_module(MODULES[backend])
+    except ModuleNotFoundError as error:
+        line = f"{error.name} is not installed, which the backend {backend} needs: pip install {PACKAGES[backend]}"
+        raise Refused(line) from None
 
 
 def open_video(path: str, backend: str, short_side: int | None, folder_fps: float) -> Backend:
@@ -343,10 +358,4 @@ def open_video(path: str, backend: str, short_side: int | None, folder_fps: floa
     """
     if Path(path).is_dir():
         return FrameFolder(path, short_side, folder_fps)
-    try:
-        return BACKENDS[backend](path, short_side)
-    except ModuleNotFoundError as error:
-        package = PACKAGES[backend]
-        raise Refused(
-            f"{error.name} is not installed, which the backend {backend} needs: pip install {package}"
-        ) from None
+    return BACKENDS[backend](path, short_side)

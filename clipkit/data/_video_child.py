@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from clipkit.data import _video_backends
-from clipkit.data._video_backends import Refused, open_video
+from clipkit.data._video_backends import Refused, load, open_video
 from clipkit.data._video_sampling import from_json
 
 
@@ -46,6 +46,9 @@ def main() -> None:
 
 
 def _serve(job: dict[str, Any], out: BinaryIO) -> None:
+    if not os.path.isdir(job["path"]):
+        load(job["backend"])
+    _send(out, {"alive": True})  # the imports, which no video is to blame for, are done
     # The parent kills us at the timeout; should it be gone by then, the alarm does, even in a hang in native code.
     limit = job["timeout"] + 2
     _alarm(limit)

@@ -27,7 +27,7 @@ import clipkit
 
 _VIDEOS = 256  # that one process reads; a leak ends with it
 _PIPE_BYTES = 1 << 20  # as much as Linux allows without privileges
-_START = 30.0  # seconds beyond the timeout that a fresh process may need for its imports
+_START = 60.0  # seconds beyond the timeout that imports may take
 _CODE = "import sys; sys.path[0:1] = []; sys.path.append({root!r}); from clipkit.data._video_child import main; main()"
 _F_SETPIPE_SZ = 1031
 
@@ -53,14 +53,16 @@ class _Reader:
         assert self.process.stdin and self.process.stdout
         self.input, self.output = self.process.stdin, self.process.stdout
         self.videos = 0
+        self.ready: set[str] = set()
         self._widen()
         _all.add(self)
 
     def ask(self, job: dict[str, Any]) -> None:
         """Sends a job."""
-        # A fresh process has its imports before it.
-        self.timeout = job["timeout"] + (0 if self.videos else _START)
-        self.limit = job["timeout"]
+        self.timeout = self.limit = job["timeout"]
+        if job["backend"] not in self.ready:  # its imports come first
+            self.timeout += _START
+        self.ready.add(job["backend"])
         self.videos += 1
         with suppress(BrokenPipeError):  # its end is seen where its answer is read
             self.input.write(json.dumps(job).encode() + b"\n")

@@ -6,22 +6,23 @@ store of clip4clip_tiny_films.py); then a visual prompt trains, and the blocks o
 one kind of film. All ten names compete.
 
 Command:   clipkit train actionclip/actionclip_tiny_films.py
-Options:   model.head.type=meanP|Conv1D|LSTM|Transf|Transf_cls
+Options:   model.head.type=Transf
            model.tune=None model.logit_scale.init=100   the text tower frozen too
 Hardware:  2 CPU cores
-Time:      not yet measured
-Expected:  not yet measured
+Time:      14 minutes on a shared core, films and store made before (AMD EPYC, 2026-11-21); on two free ones not yet measured
+Expected:  top-1 47.7, top-5 93.7 (seed 0): growing, shrinking, appearing, vanishing 90.0; directions 24.0, speed 29.0;
+           unseen_top1 6.3, chance is 10
 """
 
 _base_ = ["../_base_/films.py"]
 
 plugins = ["actionclip"]
-iterations = 300
+iterations = 200
 
 model = dict(
     type="ActionCLIP",
     clip=dict(name="tiny_clip"),
-    head=dict(type="LSTM"),
+    head=dict(type="LSTM", contrast=True),
     tune=dict(unfreeze=["transformer.*", "ln_final.*", "text_projection"]),
     logit_scale=dict(init=20.0),
     classes=[

@@ -9,7 +9,7 @@ Command:   clipkit train actionclip/actionclip_tiny_films.py
 Options:   model.head.type=Transf
            model.tune=None model.logit_scale.init=100   the text tower frozen too
 Hardware:  2 CPU cores
-Time:      14 minutes on a shared core, films and store made before (AMD EPYC, 2026-11-21); on two free ones not yet measured
+Time:      14 minutes on a shared core (AMD EPYC, 2026-11-21), films and store made before; not yet measured on two free
 Expected:  top-1 47.7, top-5 93.7 (seed 0): growing, shrinking, appearing, vanishing 90.0; directions 24.0, speed 29.0;
            unseen_top1 6.3, chance is 10
 """

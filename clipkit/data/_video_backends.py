@@ -139,19 +139,20 @@ def _can_be_sought(path: str) -> bool:
 class PyAV:
     """PyAV: FFmpeg's own demuxer and decoder; seeks to the key frame before the one that is asked for."""
 
+    _container: Any = None
+    _stream: Any = None
+    _last: Any = None
+
     def __init__(self, path: str, short_side: int | None) -> None:
         import av
 
         self._av, self._path = av, path
-        self._container: Any = None
-        self._stream: Any = None
-        self._last: Any = None
         self._restart()
         packets: list[Any] = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
         # AVI has no timestamps, and FFmpeg's guesses are not to be trusted: there frames are counted.
         self._counts = self._container.format.name == "avi" or any(pts is None for pts, _ in packets)
         if self._counts:
-            self._pts = np.arange(sum(progress() is None for _ in self._restart()))
+            self._pts = np.arange(self._count())
             self.times = steady(len(self._pts), float(self._stream.average_rate or 0))
         else:
             packets.sort()
@@ -169,7 +170,9 @@ class PyAV:
 
     def frame(self, index: int) -> np.ndarray:
         if not self._before < index <= self._at:
-            key = int(self._keys[max(0, np.searchsorted(self._keys, index, side="right") - 1)]) if self._seeks else 0
+            key = (
+                int(self._keys[max(0, int(np.searchsorted(self._keys, index, side="right")) - 1)]) if self._seeks else 0
+            )
             if index <= self._before or key > self._at:
                 self._rewind(key)
             self._decode_to(index)
@@ -178,6 +181,13 @@ class PyAV:
                 self._rewind(0)
                 self._decode_to(index)
         return self._convert(self._last)
+
+    def _count(self) -> int:
+        count = 0
+        for _ in self._restart():
+            progress()
+            count += 1
+        return count
 
     def _rewind(self, key: int) -> None:
         self._frames = self._restart()

@@ -62,8 +62,8 @@ def test_commands_exist(words):
     args = import_module(COMMANDS[command][0]).parser().parse_args(words[2:])
     if hasattr(args, "config"):
         prepare_config(args.config, cfg_options=parse_options(args.cfg_options))
-    for file in getattr(args, "inputs", ()):
-        assert (ROOT / file).is_file()
+    if command == "predict":
+        assert all((ROOT / file).is_file() for file in args.inputs)
 
 
 def test_links_lead_somewhere():

@@ -27,6 +27,8 @@ def percentages(name: str) -> list[float]:
 
 def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "actionclip.py",
+        "clip4clip.py",
         "contrastive.py",
         "dense_clip.py",
         "distillation.py",
@@ -34,6 +36,7 @@ def test_every_example_is_tested():
         "fusion.py",
         "linear_probe.py",
         "lseg.py",
+        "search.py",
         "vild.py",
         "zero_shot.py",
     }
@@ -82,3 +85,17 @@ def test_lseg_names_what_it_never_saw():
 def test_vild_finds_by_name():
     (found,) = percentages("vild.py")
     assert found > 2  # a tenth of the schedule; chance is below 1
+
+
+def test_search_finds_the_second():
+    assert percentages("search.py") == [100.0]
+
+
+def test_clip4clip_sees_the_order_of_frames():
+    (right,) = percentages("clip4clip.py")
+    assert right > 80  # 100.0 where it was written; chance is 50
+
+
+def test_actionclip_takes_other_words():
+    named, reworded = percentages("actionclip.py")
+    assert named > 50 and reworded > 35  # 75.0 and 52.5 where it was written; chance is 25

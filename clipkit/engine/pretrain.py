@@ -1,6 +1,7 @@
 """Contrastive pretraining of a CLIP on captioned scenes, as mmengine parts."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 from clipkit.adapters import ContrastiveLoss
 from clipkit.backbone import TunableCLIP, save_open_clip_folder
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
+from clipkit.shapes.closeups import closeups
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import render
 
@@ -31,22 +33,31 @@ class ShapesCaptions(Dataset):
         warmup: number of items at the start that hold single objects with short captions ("striped red star"). From
             long captions alone a CLIP from scratch learns colours and stays there: as long as the image tower sees no
             shapes, the text tower does best to drop the words for them, and then nothing asks for shapes.
+        closeups: after each of these items, hold close-ups for as many items, see `clipkit.shapes.closeups`.
         size, split, subset, style: see `clipkit.shapes.render`.
 
     After the warm-up items take turns: single objects with short captions, single objects, one to three objects.
     """
 
-    def __init__(self, batch: int, length: int = 10**6, seed: int = 0, warmup: int = 0, **options: Any) -> None:
+    def __init__(
+        self, batch: int, length: int = 10**6, seed: int = 0, warmup: int = 0, closeups: int = 0, **options: Any
+    ) -> None:
         self.batch, self.length, self.seed, self.warmup, self.options = batch, length, seed, warmup, options
+        self.closeups = closeups
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """`images` (batch, 3, H, W) float RGB in [0, 1] and `texts`, one caption each."""
-        turn = 0 if index < self.warmup else int(index) % 3
+        index = int(index)
+        seed = self.seed * self.length + index
+        if index >= self.warmup and (index - self.warmup) % (self.closeups + 1):
+            images, captions = closeups(self.batch, seed=seed, **self.options)
+            return {"images": images, "texts": captions}
+        turn = 0 if index < self.warmup else index // (self.closeups + 1) % 3
         objects = (1, 3) if turn == 2 else (1, 1)
-        scenes = render(self.batch, seed=self.seed * self.length + int(index), objects=objects, **self.options)
+        scenes = render(self.batch, seed=seed, objects=objects, **self.options)
         return {"images": scenes.images, "texts": scenes.captions if turn else scenes.short_captions}
 
 
@@ -58,6 +69,8 @@ class ContrastivePretrainer(BaseModel):
         name: an open_clip model name.
         pretrained: weights to start from; None starts from the architecture's own initialisation.
         chunk: rows of the similarity matrix computed at a time, see `ContrastiveLoss`; None computes all.
+        trains: parts that learn, see `TunableCLIP.unfreeze`; `("visual", "logit_scale")` holds the texts fast (LiT,
+            Zhai et al. 2022), so that embeddings of words stay what they were.
         fused_attention: False computes timm's attention in plain steps. With bfloat16 on a CPU the backward pass of the
             fused form takes twice as long at 65 tokens.
     """
@@ -67,12 +80,13 @@ class ContrastivePretrainer(BaseModel):
         name: str,
         pretrained: str | None = None,
         chunk: int | None = None,
+        trains: Sequence[str] = ("all",),
         fused_attention: bool = True,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.clip = TunableCLIP.from_pretrained(name, pretrained).unfreeze("all")
+        self.clip = TunableCLIP.from_pretrained(name, pretrained).unfreeze(*trains)
         self.loss = ContrastiveLoss(chunk=chunk)
         if not fused_attention:
             for module in self.clip.modules():

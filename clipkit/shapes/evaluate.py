@@ -9,6 +9,7 @@ from clipkit.backbone import ClipModel
 from clipkit.evaluation.retrieval import retrieval_ranks
 from clipkit.evaluation.zeroshot import accuracy
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES, class_names
+from clipkit.shapes.closeups import labelled_closeups
 from clipkit.shapes.render import Scenes, render
 
 HELD_OUT = 2**40
@@ -48,8 +49,9 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
     """Zero-shot accuracies (%) and text → image retrieval on `count` held-out scenes each.
 
     composition: 96 colour × shape names, prompt "a photo of a {}"; texture: that of the best of all 384 names of
-    texture, colour and shape, same prompt; stuff: 6 names, "a scene on {}", on the scenes with one background;
-    R@1, R@5, R@10 and MdR: exhaustive captions among `count` two-object scenes.
+    texture, colour and shape, same prompt; closeups: the 96 names on objects cut out of crowded scenes; stuff: 6
+    names, "a scene on {}", on the scenes with one background; R@1, R@5, R@10 and MdR: exhaustive captions among
+    `count` two-object scenes.
     """
     was_training = clip.training
     clip.eval()
@@ -61,6 +63,7 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
         textured = embed_texts(clip, [f"a photo of a {word} {name}" for word in TEXTURES for name in names])
         texture_of_row = torch.arange(len(TEXTURES)).repeat_interleave(len(names))
         labels = scenes.colour[:, 0] * len(SHAPES) + scenes.shape[:, 0]
+        crops, crop_labels = labelled_closeups(count, seed=seed + 2)
         ground = embed_texts(clip, [f"a scene on {name}" for name in STUFF])
         uniform = scenes.stuff[:, 0] == scenes.stuff[:, 1]
         pair_images, pair_texts = distinct_pairs(count, seed + 1)
@@ -69,6 +72,7 @@ def evaluate(clip: ClipModel, count: int = 1000, seed: int = HELD_OUT) -> dict[s
         return {
             "composition": accuracy(images, composition, labels),
             "texture": accuracy(images, textured, scenes.texture[:, 0], texture_of_row),
+            "closeups": accuracy(embed_images(clip, crops), composition, crop_labels),
             "stuff": accuracy(images[uniform], ground, scenes.stuff[uniform, 0]),
             **{key: found[key] for key in ("R@1", "R@5", "R@10", "MdR")},
         }

@@ -9,12 +9,8 @@ _SHORT = {
     "param_scheduler.1.end": 600,
     "train_dataloader.dataset.length": 512,
 }
-_TUNED = {
-    "model.type": "TunedTextLSeg",
-    "optim_wrapper.paramwise_cfg": dict(custom_keys={"text.clip": dict(lr_mult=0.03)}),
-}
 arms = {
     "frozen": dict(config="lseg/lseg_tiny_shapes.py", metric=METRICS, cfg_options=_SHORT),
-    "fine-tuned": dict(config="lseg/lseg_tiny_shapes.py", metric=METRICS, cfg_options={**_SHORT, **_TUNED}),
+    "fine-tuned": dict(config="lseg/lseg_tiny_shapes_tuned.py", metric=METRICS, cfg_options=_SHORT),
 }
 statements = [dict(says="frozen beats fine-tuned", metric="unseen", better="frozen", than="fine-tuned")]

@@ -1,10 +1,10 @@
-"""Pretrains the tiny CLIP on the captions of clipkit.shapes.
+"""Pretrains the tiny CLIP on the captions of clipkit.shapes; tiny_shapes_closeups.py is its second stage.
 
 command:  python tools/train.py configs/clip/tiny_shapes.py --amp
 hardware: 2 CPU cores with bfloat16 units (without them, leave --amp away), or one GPU
 time:     18 minutes on 2 shared cores (Intel Xeon with AMX, 2026-11-21)
 expect:   held-out scenes: 96 colour-shape names >= 97 %, texture >= 90 %, text-to-image R@1 >= 60 % of 1,000
-measured: 99.3 %, 93.6 %, 95.9 %; backgrounds 90.3 % (seed 0, 192,000 images; the shipped weights, 2026-11-21; log in
+measured: 99.3 %, 93.6 %, 95.9 %; backgrounds 90.3 % (seed 0, 192,000 images, 2026-11-21; log in
           clipkit/shapes/tiny_clip, whose `texture` is another measure: with the mean of a texture's 96 prompts as its
           classifier it is 47.9 %)
 """

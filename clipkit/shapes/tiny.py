@@ -12,7 +12,8 @@ FOLDER = Path(__file__).parent / "tiny_clip"
 
 def tiny_clip(dense: str = "maskclip", device: str | torch.device | None = None) -> FrozenCLIP:
     """The frozen tiny CLIP: 64 × 64 pixels, stride 8, embeddings of 128, pretrained on the captions of
-    `clipkit.shapes` by `configs/clip/tiny_shapes.py` and then `tiny_shapes_closeups.py`. It knows that world and nothing else.
+    `clipkit.shapes` by `configs/clip/tiny_shapes.py` and then `tiny_shapes_closeups.py`. It knows that world and
+    nothing else.
 
     Args:
         dense: variant of the dense map, see `FrozenCLIP.from_pretrained`.

@@ -8,10 +8,10 @@ import torch
 from actionclip_official import KINDS, flat, original_state
 from clipkit_plugins.actionclip.convert import CLIP, FUSION, SCALE, convert
 from clipkit_plugins.actionclip.model import ActionCLIP
+from refused_checkpoints import refused
 
 from clipkit.cli import main
 from clipkit.engine.checkpoint import load_checkpoint
-from clipkit.engine.convert import convert_file
 from clipkit.errors import ClipkitError
 
 CASES = [*((kind, False) for kind in KINDS), ("Transf", True)]
@@ -74,25 +74,21 @@ def test_missing_strange_and_misshapen_keys_are_refused(kind, shifted, reverse):
         convert({**whole, extra: torch.zeros(1)}, reverse)
 
 
-def refused(tmp_path, content, match):
-    path = tmp_path / "a.pt"
-    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-    with pytest.raises((ClipkitError, ValueError), match=match) as caught:
-        convert_file("actionclip", path, tmp_path / "out.pth")
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert not (tmp_path / "out.pth").exists()
-
-
 def test_files_that_are_no_checkpoints(tmp_path):
     content = official()
     torch.save(content, tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
-    refused(tmp_path, whole[: len(whole) // 2], "truncated or damaged")
-    refused(tmp_path, content["model_state_dict"], "holds no 'model_state_dict'")
-    refused(tmp_path, {"epoch": 1, "model_state_dict": [1]}, "entry 'epoch' is a int")
+    refused("actionclip", tmp_path, whole[: len(whole) // 2], "truncated or damaged")
+    refused("actionclip", tmp_path, content["model_state_dict"], "holds no 'model_state_dict'")
+    refused("actionclip", tmp_path, {"epoch": 1, "model_state_dict": [1]}, "entry 'epoch' is a int")
     renamed = {f"net.{key}": value for key, value in content["model_state_dict"].items()}
-    refused(tmp_path, {**content, "model_state_dict": renamed}, f"lacks {CLIP}visual.conv1.weight")
-    refused(tmp_path, {"state_dict": convert(weights(content)).state}, "no checkpoint of the original ActionCLIP")
+    refused("actionclip", tmp_path, {**content, "model_state_dict": renamed}, f"lacks {CLIP}visual.conv1.weight")
+    refused(
+        "actionclip",
+        tmp_path,
+        {"state_dict": convert(weights(content)).state},
+        "no checkpoint of the original ActionCLIP",
+    )
 
 
 def test_ways_back_that_lead_nowhere():

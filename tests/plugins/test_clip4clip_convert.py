@@ -8,10 +8,10 @@ import torch
 from clip4clip_official import KINDS, OPEN_CLIP, original_state
 from clipkit_plugins.clip4clip.convert import CONV, POSITIONS, SCALE, convert
 from clipkit_plugins.clip4clip.model import CLIP4Clip
+from refused_checkpoints import refused
 
 from clipkit.cli import main
 from clipkit.engine.checkpoint import load_checkpoint
-from clipkit.engine.convert import convert_file
 from clipkit.errors import ClipkitError
 
 # Nothing else says how many words there are, or how long a sentence may be.
@@ -74,27 +74,33 @@ def test_the_scale_is_the_objectives(tmp_path):
     assert convert(ours, reverse=True).state["clip.logit_scale"] == 4.0
 
 
-def refused(tmp_path, content, match):
-    path = tmp_path / "a.bin"
-    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-    with pytest.raises((ClipkitError, ValueError), match=match) as caught:
-        convert_file("clip4clip", path, tmp_path / "out.pth")
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert not (tmp_path / "out.pth").exists()
-
-
 def test_files_that_are_no_checkpoints(tmp_path):
     state = official()
     torch.save(state, tmp_path / "whole.bin")
     whole = (tmp_path / "whole.bin").read_bytes()
-    refused(tmp_path, whole[: len(whole) // 2], "truncated or damaged")
-    refused(tmp_path, {"epoch": 3, "optimizer_state_dict": {"state": {}}, "loss": 0.1}, "entry 'epoch' is a int")
-    refused(tmp_path, {f"module.{key}": value for key, value in state.items()}, r"no key starts with 'clip\.'")
+    refused("clip4clip", tmp_path, whole[: len(whole) // 2], "truncated or damaged")
     refused(
-        tmp_path, {k: v for k, v in state.items() if "token_embedding" not in k}, "lacks clip.token_embedding.weight"
+        "clip4clip",
+        tmp_path,
+        {"epoch": 3, "optimizer_state_dict": {"state": {}}, "loss": 0.1},
+        "entry 'epoch' is a int",
     )
-    refused(tmp_path, {k: v for k, v in state.items() if ".3.ln_2" not in k}, r"lacks weights of CLIP4Clip seqTransf: ")
-    refused(tmp_path, convert(state).state, "lacks clip.visual.conv1.weight")
+    refused(
+        "clip4clip", tmp_path, {f"module.{key}": value for key, value in state.items()}, r"no key starts with 'clip\.'"
+    )
+    refused(
+        "clip4clip",
+        tmp_path,
+        {k: v for k, v in state.items() if "token_embedding" not in k},
+        "lacks clip.token_embedding.weight",
+    )
+    refused(
+        "clip4clip",
+        tmp_path,
+        {k: v for k, v in state.items() if ".3.ln_2" not in k},
+        r"lacks weights of CLIP4Clip seqTransf: ",
+    )
+    refused("clip4clip", tmp_path, convert(state).state, "lacks clip.visual.conv1.weight")
 
 
 def test_ways_back_that_lead_nowhere():

@@ -11,10 +11,10 @@ pytest.importorskip("mmseg")
 
 from clipkit_plugins.lseg.convert import Sizes, convert
 from lseg_official import official_state
+from refused_checkpoints import refused
 
 from clipkit.cli import main
 from clipkit.engine.checkpoint import load_checkpoint
-from clipkit.engine.convert import convert_file
 from clipkit.errors import ClipkitError
 
 UNUSED = (
@@ -101,18 +101,6 @@ def test_wrong_shapes_are_refused(reverse):
                 convert({**whole, key: torch.cat([whole[key]] * 2)}, reverse)
 
 
-def refused(tmp_path, content, match, name="a.ckpt"):
-    path = tmp_path / name
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    elif content is not None:
-        torch.save(content, path)
-    with pytest.raises((ClipkitError, ValueError, FileNotFoundError), match=match) as caught:
-        convert_file("lseg", path, tmp_path / "out.pth")
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-    assert not (tmp_path / "out.pth").exists()
-
-
 class HyperParameters:
     pass
 
@@ -120,28 +108,39 @@ class HyperParameters:
 def test_files_that_are_no_checkpoints(tmp_path):
     state = official()
     whole = lightning(state, tmp_path / "whole.ckpt").read_bytes()
-    refused(tmp_path, None, "no such file")
-    refused(tmp_path, b"", "is empty")
-    refused(tmp_path, whole[: len(whole) // 2], "truncated or damaged")
-    refused(tmp_path, b"\xff\xd8\xff\xe0" + bytes(400), "no known format")
-    refused(tmp_path, b"<html>not found</html>", "a web page")
-    refused(tmp_path, {"state_dict": {}}, "holds no state dict")
-    refused(tmp_path, {"epoch": 3, "names": ["a"]}, "entry 'epoch' is a int, not a tensor")
-    refused(tmp_path, [1, 2], "holds a list")
-    refused(tmp_path, {"state_dict": state, "hyper_parameters": HyperParameters()}, "asks Python for .*nothing was run")
+    refused("lseg", tmp_path, None, "no such file")
+    refused("lseg", tmp_path, b"", "is empty")
+    refused("lseg", tmp_path, whole[: len(whole) // 2], "truncated or damaged")
+    refused("lseg", tmp_path, b"\xff\xd8\xff\xe0" + bytes(400), "no known format")
+    refused("lseg", tmp_path, b"<html>not found</html>", "a web page")
+    refused("lseg", tmp_path, {"state_dict": {}}, "holds no state dict")
+    refused("lseg", tmp_path, {"epoch": 3, "names": ["a"]}, "entry 'epoch' is a int, not a tensor")
+    refused("lseg", tmp_path, [1, 2], "holds a list")
+    refused(
+        "lseg",
+        tmp_path,
+        {"state_dict": state, "hyper_parameters": HyperParameters()},
+        "asks Python for .*nothing was run",
+    )
 
 
 def test_checkpoints_of_something_else(tmp_path):
     state = official()
     renamed = {key.replace("net.", "module.", 1): value for key, value in state.items()}
-    refused(tmp_path, {"state_dict": renamed}, r"no checkpoint of the original LSeg: module\.\S+, .* prefix 'net\.'")
-    refused(tmp_path, torch.nn.Linear(2, 2).state_dict(), "weight, bias without the prefix")
     refused(
-        tmp_path, {"net.weight": torch.zeros(2)}, r"none of the original's towers \(ViT-L/16, ViT-B/32, ResNet-101\)"
+        "lseg", tmp_path, {"state_dict": renamed}, r"no checkpoint of the original LSeg: module\.\S+, .* prefix 'net\.'"
     )
-    refused(tmp_path, convert(state).state, "no checkpoint of the original LSeg")
+    refused("lseg", tmp_path, torch.nn.Linear(2, 2).state_dict(), "weight, bias without the prefix")
+    refused(
+        "lseg",
+        tmp_path,
+        {"net.weight": torch.zeros(2)},
+        r"none of the original's towers \(ViT-L/16, ViT-B/32, ResNet-101\)",
+    )
+    refused("lseg", tmp_path, convert(state).state, "no checkpoint of the original LSeg")
     some = {key: value for key, value in state.items() if "blocks.7" not in key}
     refused(
+        "lseg",
         tmp_path,
         some,
         r"lacks weights of LSeg with ViT-L/16: pretrained\.model\.blocks\.7\.norm1\.weight, .* and 9 more",

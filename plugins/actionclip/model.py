@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from clipkit.adapters import LogitScale, MeanPool, MultiPositiveLoss
+from clipkit.adapters import ContrastiveLoss, LogitScale, MeanPool, MultiPositiveLoss
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.embed_frames import as_pixels, local_name
@@ -41,7 +41,8 @@ class ActionCLIP(BaseModel):
         templates: of `clipkit.text.get_templates`.
         tune: None: CLIP is frozen, and samples may bring embeddings from a store. Else what of it trains, see
             `clipkit.engine.tune`; `shift_tokens` and `join_frames` are the paper's in-network and pre-network prompts.
-        targets: 'softmax' (the release) or 'normalized', of `MultiPositiveLoss`.
+        targets: 'softmax' (the release) or 'normalized', of `MultiPositiveLoss`; 'pairs': cross-entropy over the batch
+            (`ContrastiveLoss`), where a video's own sentence alone is right, and not those of others of its class.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own.
         test_scale: of the cosines in prediction.
 
@@ -75,7 +76,7 @@ class ActionCLIP(BaseModel):
         if (tune or {}).get("join_frames") and not isinstance(self.head, MeanPool):
             raise ClipkitError("join_frames gives a video one embedding, which leaves a prompt no time: use head meanP")
         self.logit_scale = LogitScale(**(logit_scale or {"init": min(self.clip.logit_scale, 100.0)}))
-        self.objective = MultiPositiveLoss(targets)
+        self.objective = ContrastiveLoss() if targets == "pairs" else MultiPositiveLoss(targets)
         self.templates = get_templates(templates)
         self.test_scale = test_scale
         self.classes: list[str] = [] if classes is None else read_classes(classes)
@@ -104,7 +105,8 @@ class ActionCLIP(BaseModel):
             if len(video) != len(labels):
                 raise ClipkitError("training takes one view a video: say train=True in the training data")
             text = self._sentences(labels)
-            loss = self.objective(video, text, self.logit_scale(), labels)
+            classes = () if isinstance(self.objective, ContrastiveLoss) else (labels,)
+            loss = self.objective(video, text, self.logit_scale(), *classes)
             return {"loss": loss, "scale": self.logit_scale().detach()}
         counts = [len(own) for own in frames]
         names = {"scores": self.test_classes, **{f"scores_{key}": own for key, own in self.wordings.items()}}

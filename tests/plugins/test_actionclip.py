@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from clipkit_plugins.actionclip.views import test_crops as crops_of
 from conftest import closed_form_
 
 from clipkit.cli import main
+from clipkit.engine.build import prepare_config
+from clipkit.engine.claim_run import read_claim
+from clipkit.engine.config import find_config
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
 from clipkit.shapes.films import render_films
@@ -111,8 +115,9 @@ def test_prediction_is_the_mean_of_softmaxes_over_templates_and_views():
         torch.testing.assert_close(sample["scores"], total / (16 * len(own)), rtol=0, atol=1e-5)
 
 
-def test_the_objective_tells_each_video_by_its_class_in_a_drawn_template():
-    actions = model()
+@pytest.mark.parametrize("kind", ["softmax", "normalized", "pairs"])
+def test_the_objective_tells_each_video_by_its_class_in_a_drawn_template(kind):
+    actions = model(targets=kind)
     frames, labels = [randn(1, T, 128, seed=i) for i in range(4)], [torch.tensor(i) for i in (2, 0, 2, 1)]
     torch.manual_seed(3)
     loss = actions(frames, labels, mode="loss")["loss"]
@@ -122,7 +127,9 @@ def test_the_objective_tells_each_video_by_its_class_in_a_drawn_template():
     text = actions.clip.encode_text(prompts).double()
     video = F.normalize(torch.cat(frames).mean(1), dim=-1).double()
     scale, same = actions.logit_scale().item(), [[float(a == b) for b in labels] for a in labels]
-    targets = (10 * torch.tensor(same, dtype=torch.float64)).softmax(1)
+    same = torch.tensor(same, dtype=torch.float64)
+    rows = same / same.sum(1, keepdim=True)
+    targets = {"softmax": (10 * same).softmax(1), "normalized": rows, "pairs": torch.eye(4).double()}[kind]
     both = 0.0
     for logits in (scale * video @ text.T, scale * text @ video.T):
         both += F.kl_div(logits.log_softmax(1), targets, reduction="batchmean").item() / 2
@@ -380,3 +387,13 @@ def test_an_epoch_on_real_files(tmp_path, data_root, capfd):
     assert main(["train", "actionclip/actionclip_folder.py", "--work-dir", str(work), "--cfg-options", *options]) == 0
     told = capfd.readouterr()
     assert "corrupted.mp4" in told.err and "1 of 10 videos could not be read" in told.out + told.err
+
+
+@pytest.mark.parametrize("name", ["C29", "C30"])
+def test_claims_name_configs_options_and_arms_that_exist(name):
+    _, definition = read_claim(name)
+    for run in definition["arms"].values():
+        cfg = prepare_config(run["config"], cfg_options=run["cfg_options"])
+        assert cfg.model.type == "ActionCLIP"
+    statements = runpy.run_path(str(find_config(f"claims/{name.lower()}.py")))["statements"]
+    assert all({one["better"], one["than"]} <= set(definition["arms"]) for one in statements)

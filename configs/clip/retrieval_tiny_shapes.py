@@ -3,7 +3,7 @@
 Command:   clipkit test clip/retrieval_tiny_shapes.py none
 Hardware:  CPU
 Time:      8 s of CPU time (one core of an AMD EPYC, 2026-11-21)
-Expected:  R@1 text to image 96.4, image to text 96.1 (2026-11-21; nothing is random)
+Expected:  R@1 text to image 89.8, image to text 91.0 (2026-11-21; nothing is random)
 """
 
 _base_ = ["../_base_/clip_zeroshot.py"]

@@ -33,7 +33,7 @@ def embeddings(tmp_path_factory):
 
 
 def scalar(value):
-    return float(sum(value) if isinstance(value, list) else value)
+    return float((sum(value) if isinstance(value, list) else value).detach())
 
 
 # ---- what is trained ------------------------------------------------------------------------------------------------

@@ -3,9 +3,8 @@
 from random import Random
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-from clipkit.adapters._crops import crop_boxes, scale_boxes
 
 from ._captions import Item, caption
 from ._words import SHAPES
@@ -60,8 +59,15 @@ def _cut(
     boxes = scenes.boxes[torch.arange(batch), chosen]
     low, high = ENLARGED
     sides = low + (high - low) * torch.rand(batch, generator=generator)
-    crops = [
-        crop_boxes(image, scale_boxes(box, side), (size, size))
-        for image, box, side in zip(scenes.images, boxes, sides.tolist())
-    ]
+    crops = [_resized(image, box, side, size) for image, box, side in zip(scenes.images, boxes, sides.tolist())]
     return scenes, chosen, torch.cat(crops)
+
+
+def _resized(image: Tensor, box: Tensor, side: float, size: int) -> Tensor:
+    """What a box (4,) enlarged `side` times about its centre holds of an image (3, H, W), as (1, 3, size, size): whole
+    pixels within the image, resized as a teacher's crops are (`clipkit.adapters.CLIPTeacher`)."""
+    middle, half = (box[:2] + box[2:]) / 2, side * (box[2:] - box[:2]) / 2
+    x1, y1 = (middle - half).floor().clamp(0, SCENE - 1).int().tolist()
+    x2, y2 = (middle + half).ceil().clamp(1, SCENE).int().tolist()
+    crop = image[None, :, y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)]
+    return F.interpolate(crop, (size, size), mode="bicubic", antialias=True).clamp(0, 1)

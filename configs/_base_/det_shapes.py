@@ -6,8 +6,9 @@ Novel objects are in the training images, unlabelled; at test time all 96 classe
 _base_ = ["./det_small.py"]
 
 # teacher: the tiny CLIP's embeddings of the training scenes' regions, made by the first run, completed by the next.
-# split: what is novel, "composition" (24 pairs of colour and shape) or "shape" (3 of the 12 shapes, in every colour).
-variables = dict(teacher="work_dirs/vild_shapes_teacher", split="composition")
+# split: what is novel, 24 of the 96 classes either way: "shape" (3 of the 12 shapes, in every colour) or "composition"
+# (24 pairs of a colour and a shape, each of which is base with others: text alone composes them, see plugins/vild).
+variables = dict(teacher="work_dirs/vild_shapes_teacher", split="shape")
 
 size = 128
 regions = 32

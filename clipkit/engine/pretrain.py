@@ -33,7 +33,7 @@ class ShapesCaptions(Dataset):
         warmup: number of items at the start that hold single objects with short captions ("striped red star"). From
             long captions alone a CLIP from scratch learns colours and stays there: as long as the image tower sees no
             shapes, the text tower does best to drop the words for them, and then nothing asks for shapes.
-        closeups: after each of these items, hold close-ups for as many items, see `clipkit.shapes.closeups`.
+        closeups: number of items with close-ups (`clipkit.shapes.closeups`) after each of the others.
         size, split, subset, style: see `clipkit.shapes.render`.
 
     After the warm-up items take turns: single objects with short captions, single objects, one to three objects.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import functional as TF
 
-from clipkit.adapters import CLIPTeacher, crop_boxes, scale_boxes
+from clipkit.adapters import CLIPTeacher, _crops, crop_boxes, scale_boxes
 from clipkit.backbone import FrozenCLIP
 from clipkit.shapes import render, tiny_clip
 
@@ -51,7 +51,9 @@ def test_crops_are_clamped_whole_pixels():
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(32, 32), (20, 48)])
-def test_squashed_crops_equal_torch_one_at_a_time(size, interpolation):
+@pytest.mark.parametrize("one_by_one", [("cpu",), ()])  # (): the matrix products of a GPU, here on the CPU
+def test_squashed_crops_equal_torch_one_at_a_time(size, interpolation, one_by_one, monkeypatch):
+    monkeypatch.setattr(_crops, "_ONE_BY_ONE", one_by_one)
     image = torch.rand(3, 150, 210, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     boxes = random_boxes(60, 150, 210)
     out = crop_boxes(image, boxes, size, interpolation=interpolation)
@@ -70,7 +72,9 @@ def test_shortest_crops_equal_torchvisions_resize_and_centre_crop():
         torch.testing.assert_close(crop, expected, rtol=0, atol=1e-12)
 
 
-def test_float32_is_as_exact_as_torchs_own():
+@pytest.mark.parametrize("one_by_one", [("cpu",), ()])
+def test_float32_is_as_exact_as_torchs_own(one_by_one, monkeypatch):
+    monkeypatch.setattr(_crops, "_ONE_BY_ONE", one_by_one)
     image = torch.rand(3, 300, 400, generator=torch.Generator().manual_seed(2))
     boxes = random_boxes(40, 300, 400, seed=3)
     torch.testing.assert_close(

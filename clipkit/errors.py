@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\n")
+_RAISED = re.compile(r"[\w.]+: ")  # how a traceback's last line begins; code and places in it are indented
 
 
 class ClipkitError(Exception):
@@ -31,8 +35,14 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 12) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """The message of an error with its line breaks folded into spaces."""
+    """The message of an error with its line breaks folded into spaces.
+
+    Of an error in a data loader's worker: what was said there, without the traceback that torch puts before it.
+    """
     text = str(error) if isinstance(error, str) else (str(error) or type(error).__name__)
+    if _IN_WORKER.match(text):
+        said = [line for line in text.splitlines() if _RAISED.match(line)]
+        text = said[-1].partition(": ")[2] if said else text
     if isinstance(error, KeyError) and error.args:  # str(KeyError('x')) keeps the quotes
         text = str(error.args[0])
     return " ".join(text.split())

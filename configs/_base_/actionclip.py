@@ -16,6 +16,7 @@ variables = dict(
     shots=None,  # few-shot training: that many videos of each class
     flip=True,
     size=224,
+    broken="skip",  # or "stop" at the first video that cannot be read
     store=None,  # folder of `clipkit frames`: embeddings of a frozen CLIP, for model.tune=None
 )
 iterations = 10000
@@ -29,6 +30,7 @@ videos = dict(
     segments="{segments}",
     size="{size}",
     store="{store}",
+    broken="{broken}",
 )
 train_dataloader = dict(
     batch_size=128,

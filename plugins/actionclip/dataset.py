@@ -31,6 +31,7 @@ class ActionVideos(Dataset):
         flip: mirror half of the training videos; not where left and right are the label.
         shots: that many videos of each class, drawn by `seed`: few-shot training. None: all.
         store: folder of `clipkit frames`: embeddings in place of pixels, without augmentation and crops.
+        broken: 'skip' names a video that cannot be read and goes on; 'stop' raises at the first.
         backend, timeout: of `clipkit.data.read_video`.
 
     Raises:
@@ -54,6 +55,7 @@ class ActionVideos(Dataset):
         shots: int | None = None,
         seed: int = 0,
         store: str | None = None,
+        broken: str = "skip",
         backend: str = "decord",
         timeout: float = 30.0,
         test_mode: bool = False,
@@ -69,7 +71,12 @@ class ActionVideos(Dataset):
         self.segments, self.train, self.clips, self.crops, self.size = segments, train, clips, crops, size
         self.transform = train_transform(size, randaugment, flip)
         # Frames come no larger than the crops need: decoding to 340 × 256 is what makes an epoch bearable.
-        options: dict[str, Any] = {"short_side": size * 256 // 224, "backend": backend, "timeout": timeout}
+        options: dict[str, Any] = {
+            "short_side": size * 256 // 224,
+            "broken": broken,
+            "backend": backend,
+            "timeout": timeout,
+        }
         self.reader = VideoReader(Segments(segments * clips), **options)
         self.store = None if store is None else FrameStore(store)
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):

@@ -16,7 +16,7 @@ model = dict(
     clip=dict(name="tiny_clip"),
     targets=[
         dict(
-            layer="backbone.layer4", kind="dense", channels=512, loss=dict(type="clipkit.CosineDistillLoss", weight=2.0)
+            layer="backbone.layer4", kind="dense", channels=256, loss=dict(type="clipkit.CosineDistillLoss", weight=2.0)
         )
     ],
 )

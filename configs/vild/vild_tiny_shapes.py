@@ -5,8 +5,8 @@ The first run of this and its siblings embeds the regions of the 4,096 training 
 Command:   clipkit train vild/vild_tiny_shapes.py
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
 Time:      24 minutes on one core (AMD EPYC, shared, 2026-11-21), and once 13 for the teacher
-Expected:  base AP50 89.7, novel 36.3, where text alone has 92.5 and 18.8 (seed 0, 2026-11-21); with
-           variables.split=composition 88.7, 78.8 and 92.6, 83.9; table in work_dirs/vild_tiny_shapes
+Expected:  base AP50 89.0, novel 39.1, where text alone has 91.2 and 19.7 (seed 0, 2026-11-22); with
+           variables.split=composition 87.9, 78.0 and 91.3, 83.0; table in work_dirs/vild_tiny_shapes
 """
 
 _base_ = ["../_base_/det_shapes.py"]

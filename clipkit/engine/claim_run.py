@@ -15,7 +15,7 @@ from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 
 def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file of a claim's id or path, and its names. A claim that is read off another's runs (`runs_of = "C18"`, and
+    """The file of a claim's id or path, and its names. A claim that is read off another's runs (`runs_of = "vild"`, and
     `arms` a list of names) gives that one's file and id, with these arms.
 
     Raises:

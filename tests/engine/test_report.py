@@ -13,7 +13,7 @@ from clipkit.engine.verdict import paired, spread
 from clipkit.errors import ClipkitError
 
 
-def line(arm, seed, metric, claim="C18"):
+def line(arm, seed, metric, claim="ViLD"):
     about = {"commit": "abc", "hardware": "2 cores", "date": "2026-11-21T00:00:00Z"}
     return json.dumps({"claim": claim, "arm": arm, "seed": seed, "metric": metric, **about})
 
@@ -47,10 +47,10 @@ def test_one_seed_decides_nothing():
 
 
 def test_a_page_from_lines(tmp_path, capsys):
-    results = tmp_path / "c18.jsonl"
-    results.write_text("\n".join(vild([10, 11, 12], [20, 22, 21])) + '\n{"claim": "C18", "arm')  # a kill cut the last
-    (tmp_path / "runs" / "c18" / "vild-1").mkdir(parents=True)
-    (tmp_path / "runs" / "c18" / "vild-1" / "predictions.png").write_bytes(b"picture")
+    results = tmp_path / "vild.jsonl"  # the runs that C18 to C22 are read off
+    results.write_text("\n".join(vild([10, 11, 12], [20, 22, 21])) + '\n{"claim": "ViLD", "arm')  # a kill cut the last
+    (tmp_path / "runs" / "vild" / "vild-1").mkdir(parents=True)
+    (tmp_path / "runs" / "vild" / "vild-1" / "predictions.png").write_bytes(b"picture")
     arguments = [str(results), "--work-dir", str(tmp_path / "runs"), "--out", str(tmp_path / "r.html")]
     assert cli.run("report", arguments) == 0
     assert "C18: distillation lifts novel classes: holds" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -12,7 +13,7 @@ import tiny_parts
 from clipkit import cli
 from clipkit.engine.build import build_runner, prepare_config
 from clipkit.engine.config import find_config, parse_options
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 
 @pytest.fixture
@@ -126,3 +127,19 @@ def test_unknown_vis_and_launcher(config, tmp_path):
         build_runner(config, vis="wandbb", work_dir=tmp_path)
     with pytest.raises(ClipkitError, match='unknown launcher "torch"'):
         build_runner(config, launcher="torch", work_dir=tmp_path)
+
+
+class Unreadable(Dataset):
+    """One sample, which cannot be read."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise ClipkitError("a.mkv: cannot be read. Repair it")
+
+
+def test_an_error_in_a_loaders_worker_is_what_it_says():
+    with pytest.raises(ClipkitError, match="Traceback") as raised:  # torch puts one into the message
+        list(DataLoader(Unreadable(), batch_size=None, num_workers=1))
+    assert one_line(raised.value) == "a.mkv: cannot be read. Repair it"

@@ -2,14 +2,13 @@
 
 import json
 import math
-import re
 import runpy
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
 pytest.importorskip("decord")
 
@@ -26,7 +25,7 @@ from clipkit.cli import main
 from clipkit.engine.build import prepare_config
 from clipkit.engine.claim_run import read_claim
 from clipkit.engine.config import find_config
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
 from clipkit.shapes.films import render_films
 from clipkit.text import Vocabulary, get_templates
@@ -235,9 +234,7 @@ def test_views_of_real_files(films):
 
 
 def test_videos_that_cannot_be_read(films, tmp_path, capfd):
-    import shutil
-
-    root = tmp_path / "videos"
+    root = tmp_path
     shutil.copytree(films / "val", root / "val")
     (root / "val" / "moves_on" / "broken.mkv").write_bytes(b"no video")
     data = ActionVideos("folder", str(root), "val", segments=4, size=32)
@@ -250,10 +247,8 @@ def test_videos_that_cannot_be_read(films, tmp_path, capfd):
     )
     train = ActionVideos("folder", str(root), "val", segments=4, size=32, train=True)
     assert train[place]["readable"] and "broken" not in train[place]["name"]
-    strict = ActionVideos("folder", str(root), "val", segments=4, size=32, broken="stop")
-    with pytest.raises(ClipkitError) as stopped:  # torch puts a traceback before what a worker says
-        list(DataLoader(strict, batch_size=None, num_workers=1))
-    assert re.match(r"\S+broken.mkv: ", one_line(stopped.value)) and "Traceback" not in one_line(stopped.value)
+    with pytest.raises(ClipkitError, match="cannot be read"):
+        ActionVideos("folder", str(root), "val", segments=4, size=32, broken="stop")[place]
     with pytest.raises(ClipkitError, match="clips and crops are for testing"):
         ActionVideos("folder", str(root), "val", train=True, crops=3)
 

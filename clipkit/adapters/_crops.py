@@ -2,7 +2,7 @@
 
 Resampling is separable and linear: rows of the antialiased filter's weights times the picture, then the same along x.
 Boxes whose windows are of about one size share two batched matrix products; no loop runs over boxes. Squashed crops on
-a CPU are the exception: there torch's own kernel, one box after another, takes half the time of dense products.
+a CPU are the exception: there torch's own kernel, one box after another, is faster than dense products.
 """
 
 from __future__ import annotations

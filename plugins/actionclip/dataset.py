@@ -71,13 +71,8 @@ class ActionVideos(Dataset):
         self.segments, self.train, self.clips, self.crops, self.size = segments, train, clips, crops, size
         self.transform = train_transform(size, randaugment, flip)
         # Frames come no larger than the crops need: decoding to 340 × 256 is what makes an epoch bearable.
-        options: dict[str, Any] = {
-            "short_side": size * 256 // 224,
-            "broken": broken,
-            "backend": backend,
-            "timeout": timeout,
-        }
-        self.reader = VideoReader(Segments(segments * clips), **options)
+        options: dict[str, Any] = {"short_side": size * 256 // 224, "backend": backend, "timeout": timeout}
+        self.reader = VideoReader(Segments(segments * clips), broken=broken, **options)
         self.store = None if store is None else FrameStore(store)
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")

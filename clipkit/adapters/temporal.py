@@ -59,10 +59,12 @@ class TemporalPool(nn.Module):
         """Embeddings of unit length, `(M, D)`."""
         mask = frame_mask(frames, mask)
         frames = self.temporal(frames, mask)
-        if self.unit_frames:
-            frames = F.normalize(frames, dim=-1)
-        total = mask.sum(1, keepdim=True).clamp(min=1)
-        return F.normalize(frames.masked_fill(~mask[..., None], 0).sum(1) / total, dim=-1)
+        # The mean's count goes in the last normalisation, the frames' norms into weights: one product, no copies.
+        with torch.autocast(frames.device.type, enabled=False):  # bfloat16 would round a film and its reverse apart
+            weights = mask.to(frames.dtype)
+            if self.unit_frames:
+                weights = weights / frames.norm(dim=-1).clamp(min=1e-12)
+            return F.normalize((weights[:, None] @ frames)[:, 0], dim=-1)
 
     def similarity(self, text: Tensor, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """Cosines `(N, M)` of sentences `(N, D)` and videos."""

@@ -139,16 +139,16 @@ class _Streaming:
             # A video is no rival of itself.
             itself = torch.arange(len(group)), group.to(best.device)
             higher[itself], same[itself] = False, False
-            video_above += higher.sum(0).cpu()
-            video_tied += same.sum(0).cpu()
+            video_above += _how_many(higher, 0)
+            video_tied += _how_many(same, 0)
         return RetrievalRanks(Ranks(above, tied), Ranks(video_above[self.described], video_tied[self.described]))
 
     def _blocks(self) -> Iterator[tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]]:
         """Indices of texts, the videos they are of, and what reduces their rows of scores to a row a video."""
         begin = first = 0
-        for index, end in enumerate(self.counts.cumsum(0).tolist()):
-            last = index + 1 == len(self.counts)
-            if last or end + int(self.counts[index + 1]) - begin > self.block:
+        ends = self.counts.cumsum(0).tolist()
+        for index, end in enumerate(ends):
+            if end == ends[-1] or ends[index + 1] - begin > self.block:
                 counts = self.counts[first : index + 1]
                 yield self.order[begin:end], self.described[first : index + 1], _group_maximum(counts)
                 begin, first = end, index + 1
@@ -163,15 +163,17 @@ class _Streaming:
         higher, same = self._compare(scores, right)
         higher.scatter_(1, own[:, None], False)
         same.scatter_(1, own[:, None], False)
-        return higher.sum(1).cpu(), same.sum(1).cpu()
+        return _how_many(higher, 1), _how_many(same, 1)
 
     def _compare(self, scores: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Which scores are higher than the right one, and which are the same."""
-        same = scores == right
-        if self.tolerance:
-            same |= (scores - right).abs() <= self.tolerance
-        # Not `>`: a NaN is below nothing.
-        return ~((scores < right) | same), same
+        higher = ~(scores <= right + self.tolerance)  # not `>`: a NaN is below nothing
+        return higher, ~higher & (scores >= right - self.tolerance)
+
+
+def _how_many(chosen: Tensor, dim: int) -> Tensor:
+    """Counts on the CPU. In int32, which costs half the memory: PyTorch converts before it sums."""
+    return chosen.sum(dim, dtype=torch.int32).cpu().long()
 
 
 def _group_maximum(counts: Tensor) -> Callable[[Tensor], Tensor]:

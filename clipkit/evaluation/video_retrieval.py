@@ -91,8 +91,7 @@ def score_rows(
 
 
 def _product(text: Tensor, videos: Tensor) -> Callable[[Tensor], Tensor]:
-    text = F.normalize(text, dim=-1)
-    return lambda index: text[index.to(text.device)] @ videos.T
+    return lambda index: F.normalize(text[index.to(text.device)], dim=-1) @ videos.T
 
 
 def _reranked(head: Any, text: Tensor, frames: Tensor, mask: Tensor, extra: dict[str, Tensor], count: int) -> Tensor:

@@ -1,10 +1,15 @@
 """Real video files whose frames say their own number, written with PyAV."""
 
+import importlib.util
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from clipkit.data._video_backends import BACKENDS
+
+MODULES = {"decord": "decord", "pyav": "av", "opencv": "cv2", "torchcodec": "torchcodec"}
+INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(MODULES[name])]
 HEIGHT, WIDTH, CELL = 48, 96, 16
 
 RATES = {

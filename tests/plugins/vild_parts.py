@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from clipkit_plugins.vild import ViLDClassifier
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
@@ -11,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from clipkit.engine.registry import MODELS
+from clipkit.text import TextEmbeddings
 
 NAMES = ["red circle", "blue star", "green ring", "orange star"]
 DIM = 8
@@ -109,3 +112,23 @@ def losses(model, data):
     torch.manual_seed(1)
     np.random.seed(1)
     return model(**model.data_preprocessor(data, True), mode="loss")
+
+
+def scalar(value):
+    return float((sum(value) if isinstance(value, list) else value).detach())
+
+
+def near(*shape):
+    """Rows near each other, so that at a scale of 100 no softmax is saturated."""
+    return F.normalize(torch.ones(*shape, DIM) + 0.1 * torch.randn(*shape, DIM), dim=-1)
+
+
+def classifier(**options):
+    torch.manual_seed(3)
+    rows, word, start = near(4), near(), near()
+    made = ViLDClassifier(DIM, **{"variant": "ensemble", **options})
+    if made.background is not None:
+        made.background.vector.data = 2 * start
+    made.set_training_classes(rows, torch.tensor([True, True, True, False]), word)
+    made.set_labels(TextEmbeddings(tuple(NAMES), rows), [True, True, True, False])
+    return made

@@ -6,6 +6,7 @@ from .pairs import Pairs, pair_folders
 from .palette import palette
 from .video import (
     VIDEO_SUFFIXES,
+    BackendMissing,
     Fps,
     Indices,
     Segments,
@@ -23,6 +24,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MASK_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "BackendMissing",
     "Fps",
     "Indices",
     "Pairs",

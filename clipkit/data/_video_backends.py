@@ -347,6 +347,12 @@ PACKAGES = {**MODULES, "torchcodec": "torchcodec", "opencv": "opencv-python-head
 """What to install for each."""
 
 
+def lacking(backend: str, module: str | None = None) -> str:
+    """The line for a backend without its package."""
+    module = module or MODULES[backend].partition(".")[0]
+    return f"{module} is not installed, which the backend {backend} needs: pip install {PACKAGES[backend]}"
+
+
 def load(backend: str) -> None:
     """Imports what the backend needs.
 
@@ -356,8 +362,7 @@ def load(backend: str) -> None:
     try:
         import_module(MODULES[backend])
     except ModuleNotFoundError as error:
-        line = f"{error.name} is not installed, which the backend {backend} needs: pip install {PACKAGES[backend]}"
-        raise Refused(line) from None
+        raise Refused(lacking(backend, error.name)) from None
 
 
 def open_video(path: str, backend: str, short_side: int | None, folder_fps: float) -> Backend:

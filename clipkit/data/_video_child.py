@@ -38,10 +38,9 @@ def main() -> None:
         except Refused as error:
             _send(out, {"error": str(error)})
         except Exception as error:
-            _send(
-                out,
-                {"error": f"cannot be read by {job['backend']} ({_reason(error, job['path'])}); another backend may"},
-            )
+            reason = _reason(error, job["path"])
+            line = f"cannot be read by {job['backend']} ({reason}); another backend may"
+            _send(out, {"error": f"cannot be read ({reason})" if os.path.isdir(job["path"]) else line})
         _alarm(0)
 
 

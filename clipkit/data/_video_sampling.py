@@ -45,17 +45,37 @@ class Uniform:
 @dataclass(frozen=True)
 class Fps:
     """The frame on show at 0, 1/rate, 2/rate, … seconds (one that starts within a millisecond counts), up to the end;
-    repeated where the video has fewer frames."""
+    repeated where the video has fewer frames.
+
+    Of a `span` (start, end) in seconds those that begin in it; where it lies between two, the frame on show at its
+    middle. At `most` so many, spread evenly.
+    """
 
     rate: float
+    span: tuple[float, float] | None = None
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.rate < math.inf):
             raise ValueError(f"Fps(rate) needs a positive number of frames a second, got {self.rate}")
+        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
+            raise ValueError(f"Fps(span) needs 0 <= start < end, got {self.span}")
+        _at_least_one(1 if self.most is None else self.most, "Fps(most)")
 
     def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
+        chosen = self._all(times, duration)
+        return chosen if self.most is None else chosen[Uniform(self.most).choose(chosen, 0.0)]
+
+    def _all(self, times: np.ndarray, duration: float) -> np.ndarray:
         ticks = np.arange(max(1, math.ceil((duration - _ROUNDING) * self.rate))) / self.rate
-        return np.maximum(np.searchsorted(times, ticks + _ROUNDING, side="right") - 1, 0)
+        chosen = _on_show(times, ticks)
+        if self.span is None:
+            return chosen
+        start, end = self.span
+        if start >= duration:
+            raise ValueError(f"has no frame between {start:g} and {end:g} seconds: it ends at {duration:g}")
+        inside = chosen[(times[chosen] >= start) & (times[chosen] < end)]
+        return inside if len(inside) else _on_show(times, np.array([(start + min(end, duration)) / 2]))
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,10 @@ class Indices:
         if max(self.indices) >= len(times):
             raise ValueError(f"has {len(times)} frames, so there is no frame {max(self.indices)}")
         return np.array(self.indices)
+
+
+def _on_show(times: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    return np.maximum(np.searchsorted(times, seconds + _ROUNDING, side="right") - 1, 0)
 
 
 SAMPLINGS = {kind.__name__: kind for kind in (Uniform, Fps, Segments, Indices)}

@@ -146,8 +146,10 @@ def _folder(root: Path, split: str, labels: str | Path | None) -> Listed:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
     base = root / split if (root / split).is_dir() else root
-    splits = root.iterdir() if base != root else (root,)  # a class that this split lacks keeps its id
-    classes = sorted({path.name for part in splits if part.is_dir() for path in part.iterdir() if path.is_dir()})
+    # A class that this split lacks keeps its id. What lies beside the splits, without videos, is none.
+    splits = root.iterdir() if base != root else (root,)
+    folders = [path for part in splits if part.is_dir() for path in part.iterdir() if path.is_dir()]
+    classes = sorted({path.name for path in folders if any(f.suffix.lower() in VIDEO_SUFFIXES for f in path.iterdir())})
     rows = [
         (path.relative_to(root).as_posix(), label)
         for label, name in enumerate(classes)
@@ -170,7 +172,7 @@ def _kinetics(root: Path, split: str, labels: str | Path | None) -> Listed:
         raise ClipkitError(f"{path}: {strange[0]!r} is not among the classes of {labels}")
     try:
         ids = [f"{r['youtube_id']}_{int(float(r['time_start'])):06d}_{int(float(r['time_end'])):06d}" for r in rows]
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # a short row has None there
         raise ClipkitError(f"{path}: a start or end is no number ({error})") from error
     return [(identifier, place[row["label"]]) for identifier, row in zip(ids, rows)], classes
 

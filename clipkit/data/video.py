@@ -9,18 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clipkit.data._video_backends import BACKENDS
+from clipkit.data._video_backends import BACKENDS, MODULES, lacking
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
 from clipkit.errors import ClipkitError, did_you_mean
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "BackendMissing",
     "Fps",
     "Indices",
     "Segments",
@@ -40,6 +42,10 @@ FOLDER_FPS = 25.0
 
 class VideoError(ClipkitError):
     """A video that cannot be read: missing, empty, broken, or its decoder hangs. One line."""
+
+
+class BackendMissing(ClipkitError):
+    """The package of a backend is not installed: no video is to blame, so nothing skips over it. One line."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ def read_video(
 
     Raises:
         VideoError: one line that names the file.
+        BackendMissing: `backend` is not installed.
     """
     (whole,) = stream_video(
         path, sampling, short_side=short_side, backend=backend, timeout=timeout, batch=None, folder_fps=folder_fps
@@ -197,6 +204,8 @@ def _job(
         raise VideoError(f"{path}: no such video")
     if place.is_file() and not place.stat().st_size:
         raise VideoError(f"{path}: is empty; copy or download it again")
+    if place.is_file() and find_spec(MODULES[backend].partition(".")[0]) is None:
+        raise BackendMissing(f"{path}: {lacking(backend)}")
     return {
         "path": str(place.absolute()),
         "backend": backend,

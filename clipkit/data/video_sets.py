@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -107,14 +108,16 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
     found = []
     for file, captions, span in listed:
         identifier = file if span is None else f"{file}@{span[0]:g}-{span[1]:g}"
-        path = files.find(file)
+        paths = files.find(file)
         kept = tuple(text for text in (" ".join(caption.split()) for caption in captions) if text)
-        if path is None:
+        if not paths:
             problems.add(f"videos that are not in {folder}", file)
+        elif len(paths) > 1:
+            problems.add("names of several videos, which want their folder too", f"{file} ({paths[0]}, {paths[1]})")
         elif not kept:
             problems.add("videos without a sentence", identifier)
         else:
-            found.append(CaptionedVideo(identifier, path, kept, span))
+            found.append(CaptionedVideo(identifier, paths[0], kept, span))
     if not found:
         raise ClipkitError(f"{root}: not one of {len(listed)} videos of {name} {split} is usable: {problems.summary()}")
     return VideoSet(found, problems)
@@ -185,14 +188,17 @@ def _didemo(root: Path, split: str) -> Iterator[Entry]:
 def _own(path: Path, split: str) -> Iterator[Entry]:
     rows = _table(path, ("video", "sentence"))
     grouped: dict[tuple[str, tuple[float, float] | None], list[str]] = {}
+    span: tuple[float, float] | None
     for number, row in enumerate(rows, 2):
         if "split" in row and row["split"] != split:
             continue
         try:
-            span = (float(row["start"]), float(row["end"])) if row.get("start") and row.get("end") else None
+            span = float(row.get("start") or 0), float(row.get("end") or math.inf)
         except ValueError:
             raise ClipkitError(f"{path}: line {number}: start and end must be seconds") from None
-        if span is not None and not 0 <= span[0] < span[1]:
+        if span == (0, math.inf):
+            span = None
+        elif not 0 <= span[0] < span[1]:
             raise ClipkitError(f"{path}: line {number}: start {span[0]:g} and end {span[1]:g} are no piece of a video")
         grouped.setdefault((row["video"], span), []).append(row["sentence"])
     if not grouped:
@@ -211,28 +217,31 @@ READERS: dict[str, Callable[[Path, str], Iterator[Entry]]] = {
 
 
 class _Files:
-    """Videos below a folder, found by path, by name, or by name without its ending."""
+    """Videos below a folder, found by path or by name, each with or without its ending."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.by_name: dict[str, Path] = {}
+        self.paths: dict[str, list[Path]] = {}
         for place, folders, names in os.walk(folder):
             folders.sort()
             for path in (Path(place, name) for name in sorted(names)):
                 if path.suffix.lower() in VIDEO_SUFFIXES:
-                    for name in (path.name, path.stem):
-                        self.by_name.setdefault(name, path)
+                    inside = path.relative_to(folder)
+                    keys = (path.name, path.stem, inside.as_posix(), inside.with_suffix("").as_posix())
+                    for key in dict.fromkeys(keys):
+                        self.paths.setdefault(key, []).append(path)
 
-    def find(self, identifier: str) -> Path | None:
+    def find(self, identifier: str) -> list[Path]:
+        """The file; several where only their folders tell them apart and the identifier names none."""
         whole = self.folder / identifier
         if whole.suffix and whole.is_file():
-            return whole
-        name = Path(identifier).name
+            return [whole]
+        name = Path(identifier)
         # DiDeMo's names have the uploaded file's ending, often no longer the one on disk; ActivityNet's a prefix.
-        candidates = [name, name.removeprefix("v_")]
-        if Path(name).suffix.lower() in VIDEO_SUFFIXES:
-            candidates.append(Path(name).stem)
-        return next((self.by_name[key] for key in candidates if key in self.by_name), None)
+        candidates = [name.as_posix(), name.with_name(name.name.removeprefix("v_")).as_posix()] if name.name else []
+        if name.suffix.lower() in VIDEO_SUFFIXES:
+            candidates.append(name.with_suffix("").as_posix())
+        return next((self.paths[key] for key in candidates if key in self.paths), [])
 
 
 def _compare_counts(name: str, split: str, listed: list[Entry], problems: Problems) -> None:

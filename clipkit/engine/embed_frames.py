@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.backbone import ClipModel, FrozenCLIP
-from clipkit.data.video import Fps, Segments, Uniform, VideoError, read_video
+from clipkit.data.video import Fps, Segments, Uniform, VideoError, stream_video
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.engine.frame_store import DTYPES, FORMAT, caption_id, name_of, record_id
 from clipkit.engine.precision import PRECISIONS, autocast_dtype
@@ -49,25 +49,33 @@ class FrameSource:
     backend: str = "decord"
     timeout: float = 30.0
 
-    def read(self, video: CaptionedVideo) -> tuple[np.ndarray, np.ndarray]:
-        """Frames `(F, H, W, 3)` uint8 and seconds `(F,)`.
+    def stream(self, video: CaptionedVideo, clip: Any, most: int | None = None) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Frames as `prepare_frames` gives them and their seconds `(F,)`, a few at a time: a whole film in its own
+        size does not fit into memory.
+
+        Args:
+            clip: see `prepare_frames`.
+            most: of the frames of an fps sampling so many, spread evenly.
 
         Raises:
-            VideoError: the file cannot be read, or has no frame in the span.
+            VideoError: the file cannot be read, or ends before the span.
             ClipkitError: a span, and another sampling than fps.
         """
-        found = read_video(
-            video.path, make_sampling(self.sampling), short_side=self.short_side, backend=self.backend,
-            timeout=self.timeout,
-        )  # fmt: skip
-        if video.span is None:
-            return found.frames, found.timestamps
-        if "fps" not in self.sampling:
-            raise ClipkitError(f"{video.path}: only a piece of it is wanted, which needs sampling=dict(fps=…)")
-        inside = (found.timestamps >= video.span[0]) & (found.timestamps < video.span[1])
-        if not inside.any():
-            raise VideoError(f"{video.path}: has no frame between {video.span[0]:g} and {video.span[1]:g} seconds")
-        return found.frames[inside], found.timestamps[inside]
+        sampling = make_sampling(self.sampling)
+        if video.span is not None:
+            if not isinstance(sampling, Fps):
+                raise ClipkitError(f"{video.path}: only a piece of it is wanted, which needs sampling=dict(fps=…)")
+            sampling = replace(sampling, span=video.span)
+        if isinstance(sampling, Fps):
+            sampling = replace(sampling, most=most)
+        options: dict[str, Any] = {"backend": self.backend, "timeout": self.timeout, "batch": IMAGES}
+        for part in stream_video(video.path, sampling, short_side=self.short_side, **options):
+            yield prepare_frames(clip, part.frames), part.timestamps
+
+    def read(self, video: CaptionedVideo, clip: Any, most: int | None = None) -> tuple[Tensor, np.ndarray]:
+        """All that `stream` gives."""
+        frames, times = zip(*self.stream(video, clip, most))
+        return torch.cat(frames), np.concatenate(times)
 
 
 def prepare_frames(clip: Any, frames: np.ndarray) -> Tensor:
@@ -150,7 +158,8 @@ def embed_frames(
     if os.environ.get("RANK", "0") != "0":
         return {}
     empty = [video for key, video in ids.items() if not store.count(key)]
-    return {video.id: work.problems.get(video.id, "could not be read when it was embedded") for video in empty}
+    earlier = f"could not be read when it was embedded; repair the file, or delete {store.folder} to try all again"
+    return {video.id: work.problems.get(video.id, f"{video.path}: {earlier}") for video in empty}
 
 
 def frames_key(made_by: Mapping[str, Any], source: FrameSource, dtype: str) -> dict[str, Any]:
@@ -191,7 +200,10 @@ def embed_captions(
 
     def compute(ids: list[str]) -> list[dict[str, np.ndarray]]:
         if missing := [key for key in ids if key not in text_of]:
-            raise StoreError(f"{store.folder}: {len(missing)} sentences of a run that was stopped are not among these")
+            raise StoreError(
+                f"{store.folder}: {len(missing)} sentences of a run that was stopped are not among these; delete this "
+                "folder, sentences are soon embedded again"
+            )
         texts = [text_of[key] for key in ids]
         rows = [row.float().cpu().numpy() for row in sentence_rows(clip, texts, tokens)]
         return [{"embeddings": np.atleast_2d(row).astype(DTYPES[dtype])} for row in rows]
@@ -233,11 +245,10 @@ class _Work:
         return f"{self.frames / (time.monotonic() - self.begun):.0f} frames/s"
 
     def _read(self, key: str) -> tuple[Tensor, np.ndarray] | str:
-        if key not in self.ids:
-            return f"{name_of(key)}: was begun by an earlier run and is not among these videos"
+        if key not in self.ids:  # begun by a run that was stopped; its file has changed since, or is no longer listed
+            return ""
         try:
-            frames, times = self.source.read(self.ids[key])
-            return prepare_frames(self.clip, frames), times
+            return self.source.read(self.ids[key], self.clip)
         except (VideoError, OSError) as error:
             return one_line(error)
 
@@ -245,8 +256,8 @@ class _Work:
     def __call__(self, ids: list[str]) -> list[dict[str, np.ndarray]]:
         read = [self.reading.pop(key).result() for key in ids]
         for key, found in zip(ids, read):
-            if isinstance(found, str):
-                if self.broken == "stop" or key not in self.ids:
+            if isinstance(found, str) and key in self.ids:
+                if self.broken == "stop":
                     raise ClipkitError(found)
                 self.problems[name_of(key)] = found
                 print(f"\nskipped: {found}", file=sys.stderr)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,13 +67,17 @@ class FrameStore:
     Args:
         folder: the one given to them as `out`.
         tokens: sentences with their tokens.
+        videos: whose files, as they are now, are meant; None: what was written last of each id.
 
     Raises:
         FileNotFoundError: no store there.
     """
 
-    def __init__(self, folder: str | Path, tokens: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, tokens: bool = False, videos: Iterable[CaptionedVideo] | None = None
+    ) -> None:
         self.folder, self.tokens = Path(folder), tokens
+        self._wanted = None if videos is None else {video.id: record_id(video) for video in videos}
         self._process: int | None = None
         self._open()
 
@@ -118,9 +122,11 @@ class FrameStore:
             captions = Store(sentences) if (sentences / "store.json").is_file() else None
             if frames.key.get("kind") != "frames":
                 raise StoreError(f"{frames.folder}: holds {frames.key.get('kind')!r}, not frames")
-            self._ids = {name_of(identifier): identifier for identifier in frames}
+            newest = {name_of(identifier): identifier for identifier in frames}
+            wanted = newest if self._wanted is None else self._wanted
+            self._ids = {name: identifier for name, identifier in wanted.items() if identifier in frames}
             self._stores, self._process = (frames, captions), os.getpid()
         return self._stores
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "tokens": self.tokens, "_process": None}
+        return {"folder": self.folder, "tokens": self.tokens, "_wanted": self._wanted, "_process": None}

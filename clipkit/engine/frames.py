@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clipkit.data import video_sets
 from clipkit.data.video import BACKENDS
-from clipkit.engine.embed_frames import FrameSource, embed_captions, embed_frames, load_frozen
+from clipkit.engine.embed_frames import FrameSource, embed_captions, embed_frames, load_frozen, make_sampling
 from clipkit.engine.frame_store import DTYPES
 from clipkit.engine.precompute import BROKEN, own_device
 from clipkit.errors import ClipkitError
@@ -62,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ClipkitError("--workers must be at least 1")
     found = [video_sets.read_video_set(args.set, args.root, split, args.videos) for split in args.split]
     videos = list({video.id: video for part in found for video in part.videos}.values())
-    options = {"uniform": args.uniform} if args.uniform else {"segments": args.segments} if args.segments else None
-    source = FrameSource(options or {"fps": args.fps or 1.0}, args.short_side, args.backend, args.timeout)
+    given = {key: getattr(args, key) for key in ("fps", "uniform", "segments") if getattr(args, key) is not None}
+    make_sampling(given := given or {"fps": 1.0})  # a wrong number is told before CLIP is loaded
+    source = FrameSource(given, args.short_side, args.backend, args.timeout)
     clip, made_by = load_frozen(args.clip, args.pretrained, args.precision, args.device or own_device())
     captions = [text for part in found for video in part.videos for text in video.captions]
     embed_captions(args.out, captions, clip, made_by, tokens=args.tokens, dtype=args.dtype)

@@ -71,6 +71,8 @@ class RetrievalMetric(BaseMetric):
         if unread := [sample for sample in results if not len(sample["frames"])]:
             print_log(f"left out: {len(unread)} videos without a frame", "current")
             results = [sample for sample in results if len(sample["frames"])]
+        if not results:
+            raise ClipkitError("not one test video has a frame; the lines above say why")
         metrics = self.score(results)
         print_log("\n" + self.table(results, metrics).get_string(), MMLogger.get_current_instance())
         return {key: round(value, 2) for key, value in metrics.items()}

@@ -23,13 +23,14 @@ from torch.nn import functional as F
 
 from clipkit.backbone import ClipModel
 from clipkit.data.images import IMAGE_SUFFIXES, read_image
-from clipkit.data.video import VIDEO_SUFFIXES, Fps, probe_video, stream_video
+from clipkit.data.video import VIDEO_SUFFIXES, BackendMissing, Fps, probe_video, stream_video
 from clipkit.errors import ClipkitError, one_line
 from clipkit.store import Store, StoreError
 
 FORMAT = 1
 BATCH = 64  # frames that are embedded at once
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
+_AGAIN = "~"  # behind the id of a file whose first record a kill left empty
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
 
 
@@ -74,7 +75,8 @@ def list_media(inputs: Sequence[str | Path]) -> list[Path]:
         if not item.exists():
             raise FileNotFoundError(f"{item}: no such file or folder")
         known = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
-        inside = [item] if item.is_file() else sorted(p for p in item.rglob("*") if p.suffix.lower() in known)
+        listed = () if item.is_file() else item.rglob("*")
+        inside = sorted(p for p in listed if p.suffix.lower() in known and p.is_file()) or [item] * item.is_file()
         if not inside:
             raise FileNotFoundError(f"{item}: no videos or images in this folder")
         found += inside
@@ -119,31 +121,41 @@ class SearchIndex:
             options: `backend` and `timeout` of `read_video`.
         """
         hand: dict[str, dict[str, np.ndarray]] = {}
-        for file in files:
-            identifier = _record_id(file)
-            problem = None
-            if identifier not in self.store and identifier not in hand:
+        try:
+            for file in files:
+                problem = None
                 try:
-                    hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
+                    identifier = _record_id(file)
+                    while identifier in self.store and not self.store.count(identifier):
+                        identifier += _AGAIN
+                    if identifier not in self.store and identifier not in hand:
+                        hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
+                except BackendMissing:
+                    raise
                 except (ClipkitError, OSError) as error:
                     problem = one_line(error)
-            yield file, problem
-            if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
-                self._write(hand)
-        self._write(hand)
+                yield file, problem
+                if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
+                    self._write(hand)
+        finally:
+            self._write(hand)
         self._load()
 
     def _write(self, hand: dict[str, dict[str, np.ndarray]]) -> None:
         if hand:
-            # An id that is not in hand was begun by a run that was killed while it wrote: its file comes again later.
+            # An id that is not in hand was begun by a run that was killed while it wrote: `add` gives its file another.
             empty = {name: column[:0] for name, column in next(iter(hand.values())).items()}
             self.store.build(list(hand), lambda ids: [hand.get(name, empty) for name in ids], progress=False)
             hand.clear()
 
     def _load(self) -> None:
-        # Of a file that was indexed again after a change, the last record counts.
-        newest = {_path_of(name): name for name in self.store}
-        self._ids = [name for name in newest.values() if self.store.count(name)]
+        # Of a file that was indexed again after a change the record counts that is of the file as it is now, else the
+        # last one.
+        records: dict[str, list[str]] = {}
+        for name in self.store:
+            if self.store.count(name):
+                records.setdefault(_path_of(name), []).append(name)
+        self._ids = [own[-1] if len(own) == 1 else _current(path, own) for path, own in records.items()]
         digest = hashlib.sha256(json.dumps(self._ids).encode()).hexdigest()[:16]
         counts = [self.store.count(name) for name in self._ids]
         self._offsets = np.cumsum([0, *counts])
@@ -287,6 +299,14 @@ def _record_id(file: Path) -> str:
     """A file that changes has another id; its size and time tell, so that gigabytes need not be read again."""
     state = file.stat()
     return f"{os.path.abspath(file)}@{state.st_size}:{state.st_mtime_ns}"
+
+
+def _current(path: str, records: list[str]) -> str:
+    try:
+        now = _record_id(Path(path))
+    except OSError:
+        return records[-1]
+    return next((name for name in records if name.rstrip(_AGAIN) == now), records[-1])
 
 
 def _path_of(identifier: str) -> str:

@@ -27,7 +27,7 @@ def tune(clip: TunableCLIP, options: Mapping[str, Any]) -> TunableCLIP:
     for key in options:
         if key not in TUNE:
             raise ClipkitError(f'tune has no "{key}"; {did_you_mean(key, TUNE)}')
-    wanted = {key: value for key, value in options.items() if value not in (None, False)}
+    wanted = {key: value for key, value in options.items() if value is not None and value is not False}  # 0 is a layer
     if "inflate_patches" in wanted:
         clip.inflate_patches()
     if "unfreeze_from" in wanted:
@@ -44,3 +44,23 @@ def tune(clip: TunableCLIP, options: Mapping[str, Any]) -> TunableCLIP:
     if "join_frames" in wanted:
         clip.join_frames(int(wanted["join_frames"]))
     return clip.freeze("logit_scale")
+
+
+def changed_towers(clip: TunableCLIP, options: Mapping[str, Any]) -> set[str]:
+    """Which of 'visual' and 'text' say something else than the frozen CLIP's, whose embeddings a store holds."""
+    trained = [name for name, parameter in clip.named_parameters() if parameter.requires_grad]
+    changed = {"visual" if "visual" in name or name == "time_embedding" else "text" for name in trained}
+    return changed | {"visual"} if options.get("shift_tokens") or options.get("join_frames") else changed
+
+
+def refuse_stored(tower: str) -> None:
+    """Raises: embeddings from a store came to a model of which this tower trains.
+
+    Raises:
+        ClipkitError: always.
+    """
+    remedy = "store=None in the data" if tower == "visual" else "strings=True in the data"
+    raise ClipkitError(
+        f"the {tower} tower trains, and embeddings of the frozen CLIP come in: set {remedy}, or leave the tower frozen "
+        "(model.tune)"
+    )

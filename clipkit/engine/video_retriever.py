@@ -15,7 +15,7 @@ from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.errors import ClipkitError
 
-from .embed_frames import FrameSource, prepare_frames
+from .embed_frames import FrameSource
 from .predictor import load_model
 from .video_texts import pad_rows, spread
 
@@ -111,15 +111,16 @@ class VideoRetriever:
         rows, names, problems = [], [], {}
         for path in map(str, paths):
             try:
-                frames, _ = self.source.read(CaptionedVideo(path, Path(path), ()))
+                video = CaptionedVideo(path, Path(path), ())
+                frames, _ = self.source.read(video, self.model.clip, self.max_frames)
             except VideoError as error:
                 if broken == "stop":
                     raise
                 problems[path] = str(error)
                 print(f"skipped: {error}", file=sys.stderr)
                 continue
-            pictures = prepare_frames(self.model.clip, frames[spread(len(frames), self.max_frames)])
-            embedded, mask = self.model.embed_frames([pictures.to(self.device)])
+            chosen = frames[spread(len(frames), self.max_frames)]
+            embedded, mask = self.model.embed_frames([chosen.to(self.device)])
             rows.append(embedded[0, mask[0]])
             names.append(path)
         if not rows:

@@ -19,7 +19,7 @@ from clipkit.data.video import Uniform, VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
 from clipkit.errors import ClipkitError
 
-from .embed_frames import FrameSource, embed_captions, embed_frames, load_frozen, prepare_frames
+from .embed_frames import FrameSource, embed_captions, embed_frames, load_frozen
 from .frame_store import FrameStore, caption_id
 from .registry import DATASETS, FUNCTIONS
 
@@ -119,7 +119,7 @@ class VideoTexts(Dataset):
             if on_bad == "raise":
                 raise ClipkitError(f"{message}. Repair them, or leave them out with on_bad=skip")
             print_log(f"left out: {message}", "current")
-        self.store = FrameStore(store, tokens)
+        self.store = FrameStore(store, tokens, self.videos)
         kept = [i for i, video in enumerate(self.videos) if self.store.count(video.id)]
         self.videos, self.about = [self.videos[i] for i in kept], [self.about[i] for i in kept]
         if not self.videos:
@@ -164,14 +164,14 @@ class VideoTexts(Dataset):
         if index in self.skipped:
             return None
         try:
-            frames, _ = self.source.read(video)
+            frames, _ = self.source.read(video, self.prepare, self.max_frames)
         except VideoError as error:
             if self.on_bad == "raise":
                 raise ClipkitError(f"{error}; repair it, or leave it out with on_bad=skip") from None
             self.skipped.add(index)
             print(f"skipped: {error}", file=sys.stderr)
             return None
-        return prepare_frames(self.prepare, frames[spread(len(frames), self.max_frames)])
+        return frames[spread(len(frames), self.max_frames)]
 
     def _text(self, text: str) -> Any:
         return text if self.store is None or self.strings else torch.from_numpy(self.store.caption(text))

@@ -30,6 +30,7 @@ videos = dict(
     segments="{segments}",
     size="{size}",
     store="{store}",
+    clip=dict(name="{clip}", pretrained="{weights}"),
     broken="{broken}",
 )
 train_dataloader = dict(

@@ -14,7 +14,17 @@ Expected:  depends on your data
 
 _base_ = ["./clip4clip_folder.py"]
 
-model = dict(tune=dict(unfreeze_from=0))
+model = dict(
+    tune=dict(
+        unfreeze=None,
+        unfreeze_from=0,
+        adapters=None,
+        cross_modal=None,
+        inflate_patches=None,
+        shift_tokens=None,
+        join_frames=None,
+    )
+)
 train_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
 val_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
 test_dataloader = val_dataloader

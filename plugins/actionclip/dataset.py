@@ -1,5 +1,6 @@
 """Videos with actions as mmengine samples: several views of raw frames, or of a store's embeddings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch.utils.data import Dataset
 
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
 from clipkit.data.video import Segments, VideoReader
+from clipkit.engine.embed_frames import load_frozen
 from clipkit.engine.frame_store import FrameStore
 from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
@@ -31,6 +33,7 @@ class ActionVideos(Dataset):
         flip: mirror half of the training videos; not where left and right are the label.
         shots: that many videos of each class, drawn by `seed`: few-shot training. None: all.
         store: folder of `clipkit frames`: embeddings in place of pixels, without augmentation and crops.
+        clip: `dict(name=..., pretrained=...)`, which must have made the store.
         broken: 'skip' names a video that cannot be read and goes on; 'stop' raises at the first.
         backend, timeout: of `clipkit.data.read_video`.
 
@@ -55,6 +58,7 @@ class ActionVideos(Dataset):
         shots: int | None = None,
         seed: int = 0,
         store: str | None = None,
+        clip: Mapping[str, Any] | None = None,
         broken: str = "skip",
         backend: str = "decord",
         timeout: float = 30.0,
@@ -74,6 +78,10 @@ class ActionVideos(Dataset):
         options: dict[str, Any] = {"short_side": size * 256 // 224, "backend": backend, "timeout": timeout}
         self.reader = VideoReader(Segments(segments * clips), broken=broken, **options)
         self.store = None if store is None else FrameStore(store)
+        if self.store is not None and clip is not None:
+            _, made_by = load_frozen(clip["name"], clip.get("pretrained"))
+            if self.store.key["weights"] != made_by["weights"]:
+                raise ClipkitError(f"{store}: holds embeddings of another CLIP than {clip['name']}")
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")
 

@@ -14,6 +14,7 @@ from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.embed_frames import as_pixels, local_name
 from clipkit.engine.registry import MODELS
+from clipkit.engine.tune import changed_towers, refuse_stored
 from clipkit.engine.tune import tune as apply_tune
 from clipkit.errors import ClipkitError
 from clipkit.text import TextBank, Vocabulary, get_templates
@@ -68,10 +69,12 @@ class ActionCLIP(BaseModel):
         options, kind = dict(clip), dict(head)
         name = local_name(options.pop("name"))
         self.clip: FrozenCLIP | TunableCLIP
+        self.changed: set[str] = set()
         if tune is None:
             self.clip = FrozenCLIP.from_pretrained(name, **options)
         else:
             self.clip = apply_tune(TunableCLIP.from_pretrained(name, **options), tune)
+            self.changed = changed_towers(self.clip, tune)
         self.head = visual_prompt(kind.pop("type"), self.clip.embed_dim, **kind)
         if (tune or {}).get("join_frames") and not isinstance(self.head, MeanPool):
             raise ClipkitError("join_frames gives a video one embedding, which leaves a prompt no time: use head meanP")
@@ -126,6 +129,8 @@ class ActionCLIP(BaseModel):
         if views.ndim == 5:
             step = len(views) if torch.is_grad_enabled() else VIEWS_AT_ONCE
             views = torch.cat([self.clip.encode_frames(as_pixels(part)) for part in views.split(max(step, 1))])
+        elif "visual" in self.changed:
+            refuse_stored("visual")
         return self.head(views.float())
 
     def probabilities(self, video: Tensor, names: Sequence[str]) -> Tensor:

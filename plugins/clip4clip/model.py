@@ -13,8 +13,10 @@ from clipkit.adapters import LogitScale, WeightedTokenInteraction, pair_contrast
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.engine.embed_frames import as_pixels, local_name, sentence_rows
 from clipkit.engine.registry import MODELS
+from clipkit.engine.tune import changed_towers, refuse_stored
 from clipkit.engine.tune import tune as tuned
 from clipkit.engine.video_texts import pad_rows
+from clipkit.errors import ClipkitError
 
 
 @MODELS.register_module()
@@ -32,7 +34,8 @@ class CLIP4Clip(BaseModel):
         videos_at_once: in a pass of a frozen CLIP over raw frames.
 
     Raises:
-        ClipkitError: an unknown option of `tune`.
+        ClipkitError: an unknown option of `tune`; in a pass, embeddings of a tower that trains, or sentences that do
+            not fit the head.
         ValueError: unknown head, or one that does not fit this CLIP.
     """
 
@@ -50,10 +53,12 @@ class CLIP4Clip(BaseModel):
         options = dict(clip)
         name = local_name(options.pop("name"))
         self.clip: FrozenCLIP | TunableCLIP
+        self.changed: set[str] = set()
         if tune is None:
             self.clip = FrozenCLIP.from_pretrained(name, **options)
         else:
             self.clip = tuned(TunableCLIP.from_pretrained(name, **options), tune)
+            self.changed = changed_towers(self.clip, tune)
         kind = dict(head)
         self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)
         self.by_words = isinstance(self.head, WeightedTokenInteraction)
@@ -107,12 +112,19 @@ class CLIP4Clip(BaseModel):
         """M videos as embeddings or as pictures -> embeddings `(M, F, D)`, padded with zeros, and mask `(M, F)`."""
         if any(own.ndim == 4 for own in frames):
             frames = self._encode(frames)
+        elif "visual" in self.changed:
+            refuse_stored("visual")
         return pad_rows(frames)
 
     def embed_texts(self, texts: Sequence[Any]) -> tuple[Tensor, ...]:
         """N sentences as strings or embeddings -> `(N, D)`; for token-wise heads `(N, L, D)` and a mask `(N, L)`."""
         if isinstance(texts[0], str):
             texts = sentence_rows(self.clip, list(texts), self.by_words)
+        elif "text" in self.changed:
+            refuse_stored("text")
+        if (texts[0].ndim == 2) != self.by_words:
+            needs = "needs sentences with all their tokens" if self.by_words else "takes sentences without their tokens"
+            raise ClipkitError(f"{type(self.head).__name__} {needs}: set variables.tokens={self.by_words}")
         return pad_rows(texts) if self.by_words else (torch.stack(list(texts)).float(),)
 
     def _encode(self, frames: Sequence[Tensor]) -> list[Tensor]:

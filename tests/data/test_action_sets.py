@@ -56,6 +56,8 @@ def test_folders_of_ones_own_keep_the_ids_of_all_splits(tmp_path):
     assert train.classes == val.classes == ["run", "take off"]
     assert told(train) == [("train/run/a.mp4", 0), ("train/take_off/b.mov", 1)]
     assert told(val) == [("val/take_off/c.mp4", 1)]
+    touch(tmp_path, "raw/2021-05-03/notes.txt")  # beside the splits, no class
+    assert read_action_set("folder", tmp_path, "val").classes == val.classes
     touch(tmp_path / "plain", "jump/d.mp4")
     assert told(read_action_set("folder", tmp_path / "plain")) == [("jump/d.mp4", 0)]
 
@@ -73,6 +75,9 @@ def test_kinetics(tmp_path):
     assert told(read_action_set("kinetics", tmp_path, "val", labels=labels))[0][1] == 0
     with pytest.raises(ClipkitError, match="'abseiling' is not among the classes"):
         read_action_set("kinetics", tmp_path, "val", labels=write(labels, "zumba\n"))
+    with pytest.raises(ClipkitError, match=r"short\.csv: a start or end is no number"):
+        write(tmp_path / "short.csv", head + "yoga,abc\n")
+        read_action_set("kinetics", tmp_path, "short")
     with pytest.raises(ClipkitError, match="no column time_end"):
         write(tmp_path / "train.csv", "label,youtube_id,time_start\n")
         read_action_set("kinetics", tmp_path, "train")

@@ -18,6 +18,7 @@ from video_files import (
 )
 
 from clipkit.data import (
+    BackendMissing,
     Fps,
     Indices,
     Segments,
@@ -248,7 +249,7 @@ def test_wrong_arguments_are_told_at_once(videos):
 
 def test_a_missing_backend_says_what_to_install(videos):
     for backend in set(BACKENDS) - set(INSTALLED):
-        with pytest.raises(VideoError, match=f"which the backend {backend} needs: pip install"):
+        with pytest.raises(BackendMissing, match=f"which the backend {backend} needs: pip install"):
             read_video(videos / "25.mp4", Uniform(1), backend=backend)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import pickle
 
 import pytest
@@ -201,6 +202,25 @@ def test_ones_own_table(tmp_path):
     test = read_video_set("csv", path, "test")
     assert test.videos[0].captions == ("for the test",)
     assert test.problems.summary() == "1 videos without a sentence: sub/b.avi"
+
+
+def test_a_folder_in_a_name_counts(tmp_path):
+    touch(tmp_path, ["cam1/0001.mkv", "cam2/0001.mkv", "cam2/0002.mkv"])
+    rows = [["video", "sentence"], *([name, "x"] for name in ("cam2/0001", "cam1/0002.mkv", "0001", "0002"))]
+    write_table(tmp_path / "own.csv", rows)
+    found = read_video_set("csv", tmp_path / "own.csv")
+    paths = {video.id: video.path.relative_to(tmp_path).as_posix() for video in found.videos}
+    assert paths == {"cam2/0001": "cam2/0001.mkv", "0002": "cam2/0002.mkv"}
+    assert "1 videos that are not in" in found.problems.summary() and "cam1/0002.mkv" in found.problems.summary()
+    assert "names of several videos, which want their folder too: 0001 (" in found.problems.summary()
+
+
+def test_an_open_end_is_the_end_of_the_video(tmp_path):
+    rows = (["1", ""], ["", "2"], ["0", ""])
+    path = own(tmp_path, ["video", "sentence", "start", "end"], *(["a.mp4", "x", *row] for row in rows))
+    found = read_video_set("csv", path).videos
+    assert [video.span for video in found] == [(1, math.inf), (0, 2), None]
+    assert [video.id for video in found] == ["a.mp4@1-inf", "a.mp4@0-2", "a.mp4"]
 
 
 @pytest.mark.parametrize(

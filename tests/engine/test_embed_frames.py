@@ -1,6 +1,7 @@
 """Stores of frame and sentence embeddings: equal to CLIP on the decoded frames, decoded once, resumed, keyed."""
 
 import csv
+import math
 import shutil
 
 import numpy as np
@@ -13,7 +14,8 @@ pytest.importorskip("av")
 from PIL import Image
 
 from clipkit.cli import main
-from clipkit.data.video import Fps, Uniform, read_video
+from clipkit.data import video as video_module
+from clipkit.data.video import BackendMissing, Fps, Uniform, read_video
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.engine.embed_frames import (
     FrameSource,
@@ -56,9 +58,9 @@ class Counting(FrameSource):
 
     seen: list = []
 
-    def read(self, video):
+    def stream(self, video, *args):
         self.seen.append(video.id)
-        return super().read(video)
+        return super().stream(video, *args)
 
 
 @pytest.fixture
@@ -138,16 +140,53 @@ def test_another_clip_or_sampling_is_refused(tmp_path, files, clip):
         embed_frames(tmp_path / "s", videos(files, 1), FrameSource({"fps": 1}), encoder, made_by, progress=False)
 
 
-def test_a_piece_of_a_video(files):
-    whole = read_video(files / "0.mkv", Fps(2.0))
-    piece = CaptionedVideo("x", files / "0.mkv", ("x",), (0.5, 2.0))
-    frames, times = FrameSource({"fps": 2.0}).read(piece)
-    assert times.tolist() == [0.5, 1.0, 1.5]
-    assert np.array_equal(frames, whole.frames[1:4])
+def test_a_piece_of_a_video(files, clip):
+    encoder, _ = clip
+    whole = prepare_frames(encoder, read_video(files / "0.mkv", Fps(2.0)).frames)
+    source = FrameSource({"fps": 2.0})
+
+    def piece(*span):
+        return CaptionedVideo("x", files / "0.mkv", ("x",), span)
+
+    for span, wanted in {(0.5, 2.0): [0.5, 1.0, 1.5], (1.2, 1.4): [1.0], (2.0, math.inf): [2.0, 2.5]}.items():
+        frames, times = source.read(piece(*span), encoder)
+        assert times.tolist() == wanted
+        assert torch.equal(frames, whole[[int(2 * t) for t in wanted]])
+    assert source.read(piece(0.5, 2.0), encoder, most=2)[1].tolist() == [0.5, 1.5]
     with pytest.raises(ClipkitError, match="needs sampling=dict"):
-        UNIFORM.read(piece)
-    with pytest.raises(ClipkitError, match="has no frame between 50 and 60 seconds"):
-        FrameSource({"fps": 2.0}).read(CaptionedVideo("x", files / "0.mkv", ("x",), (50, 60)))
+        UNIFORM.read(piece(0.5, 2.0), encoder)
+    with pytest.raises(ClipkitError, match="has no frame between 50 and 60 seconds: it ends at 3"):
+        source.read(piece(50, 60), encoder)
+
+
+def test_a_file_that_was_repaired_after_a_stop_goes_on(tmp_path, files, clip, monkeypatch):
+    monkeypatch.setattr("clipkit.engine.embed_frames.SHARD", 2)
+    folder = tmp_path / "films"
+    shutil.copytree(files, folder)
+    (folder / "1.mkv").write_bytes(b"no video" * 50)
+    with pytest.raises(ClipkitError, match=r"1\.mkv"):
+        embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, broken="stop", progress=False)
+    shutil.copy(files / "1.mkv", folder / "1.mkv")
+    assert not embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, broken="stop", progress=False)
+    store = FrameStore(tmp_path / "s", videos=videos(folder))
+    assert [store.count(f"film{i}") for i in range(5)] == [3] * 5
+
+
+def test_a_file_that_is_put_back_has_its_own_embeddings_again(tmp_path, files, clip):
+    one, other = ([CaptionedVideo("film", files / f"{i}.mkv", ("x",))] for i in (0, 1))
+    for video in (one, other, one):
+        embed_frames(tmp_path / "s", video, UNIFORM, *clip, progress=False)
+    first, second = (FrameStore(tmp_path / "s", videos=video)["film"].embeddings for video in (one, other))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(FrameStore(tmp_path / "s")["film"].embeddings, second)  # of no file: the last
+
+
+def test_a_missing_backend_ends_the_run_and_is_not_stored(tmp_path, files, clip, monkeypatch):
+    monkeypatch.setitem(video_module.MODULES, "decord", "no_such_module")
+    with pytest.raises(BackendMissing, match=r"\.mkv: no_such_module is not installed.*pip install decord"):
+        embed_frames(tmp_path / "s", videos(files, 1), UNIFORM, *clip, progress=False)
+    monkeypatch.undo()
+    assert not embed_frames(tmp_path / "s", videos(files, 1), UNIFORM, *clip, progress=False)
 
 
 def test_sentences(tmp_path, files, clip):

@@ -20,7 +20,7 @@ from clipkit.cli import main
 from clipkit.engine import VideoRetriever
 from clipkit.engine.build import build_runner, prepare_config
 from clipkit.engine.claim_run import read_claim
-from clipkit.engine.config import find_config
+from clipkit.engine.config import find_config, parse_options
 from clipkit.engine.film_texts import FilmMetric, FilmTexts, label_accuracy, pair_accuracy, retold
 from clipkit.engine.register import register_all
 from clipkit.engine.registry import MODELS
@@ -104,7 +104,7 @@ def test_clip_runs_for_no_step_of_a_cached_training(work, tmp_path, monkeypatch)
     clip = runner.bare_model.clip
     for name in ("encode_image", "encode_frames", "encode_text", "text_tokens", "features"):
         monkeypatch.setattr(clip, name, never)
-    monkeypatch.setattr("clipkit.engine.embed_frames.read_video", never)
+    monkeypatch.setattr("clipkit.engine.embed_frames.stream_video", never)
     runner.train()
 
 
@@ -121,6 +121,7 @@ def test_embeddings_from_the_store_and_raw_frames_give_the_same_loss(work):
     ("tune", "part"),
     [
         (dict(unfreeze_from=3), "clip.model"),
+        (dict(unfreeze_from=0, adapters=None, inflate_patches=False), "clip.model.visual.trunk.blocks.0"),
         (dict(adapters=dict(width=4)), "clip.adapters"),
         (dict(cross_modal=dict(bottleneck=4, shared=8)), "clip.adapters"),
         (dict(unfreeze=["visual"]), "clip.model.visual"),
@@ -135,6 +136,9 @@ def test_what_is_tuned_trains_and_the_rest_stays(work, tune, part):
     moved = [key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
     assert any(key.startswith(part) for key in moved)
     assert all(key.startswith((part, "logit_scale", "clip.model")) for key in moved)
+    if any("visual" in key for key in moved):  # and then embeddings of the frozen tower would be another model's
+        with pytest.raises(ClipkitError, match=r"the visual tower trains.*set store=None"):
+            model.embed_frames(batch(films(work), range(4))["frames"])
     for key, p in model.named_parameters():
         if key in frozen:
             assert torch.equal(p, frozen[key]), key
@@ -157,6 +161,19 @@ def test_bad_options_are_one_line():
         build(tune=dict(unfreze=1))
     with pytest.raises(ValueError, match="no temporal head is called 'seqTransformer'"):
         build("seqTransformer")
+
+
+def test_sentences_that_do_not_fit_are_one_line(work):
+    with pytest.raises(ClipkitError, match=r"needs sentences with all their tokens: set variables\.tokens=True"):
+        build("wti")(**batch(films(work), range(4)), mode="loss")
+    with pytest.raises(ClipkitError, match=r"takes sentences without their tokens: set variables\.tokens=False"):
+        build("meanP")(**batch(films(work, tokens=True), range(4)), mode="loss")
+    with pytest.raises(ClipkitError, match=r"the text tower trains.*set strings=True"):
+        build("meanP", tune=dict(unfreeze=["text"]))(**batch(films(work), range(4)), mode="loss")
+    metric = RetrievalMetric()
+    metric.set_model(build("meanP"))
+    with pytest.raises(ClipkitError, match="not one test video has a frame"):
+        metric.compute_metrics([{"frames": torch.zeros(0, 128), "texts": [torch.zeros(128)]}])
 
 
 # ---- what order is worth ------------------------------------------------------------------------------------------
@@ -209,9 +226,9 @@ ROWS = [("000000.mkv", "one"), ("000000.mkv", "two"), ("000000.mkv", "Three"), (
 def test_a_pass_over_the_data_reads_each_video_once(tmp_path, work, monkeypatch, store):
     from clipkit.engine import embed_frames
 
-    read, real = [], embed_frames.read_video
+    read, real = [], embed_frames.stream_video
     counted = lambda path, *a, **k: read.append(Path(path).name) or real(path, *a, **k)  # noqa: E731
-    monkeypatch.setattr(embed_frames, "read_video", counted)
+    monkeypatch.setattr(embed_frames, "stream_video", counted)
     data = own_data(tmp_path, work, ROWS, sentences=None, store=str(tmp_path / "s") if store else None)
     for _ in range(2):
         samples = [data[i] for i in range(len(data))]
@@ -339,6 +356,8 @@ def test_configs_are_read_and_name_parts_that_exist(path):
     for word in ("Command:", "Hardware:", "Time:", "Expected:"):
         assert word in header
     assert f"clip4clip/{path.name}" in header
+    for key, value in re.findall(r'((?:model|variables)\.[\w.]+)=("[^"]+"|[\w.]+)', header):
+        prepare_config(path, cfg_options=parse_options([f"{key}={value.strip(chr(34))}"]))
 
 
 def test_pairs_come_into_a_batch_together(work):

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from clipkit import cli
-from clipkit.engine.search_index import SearchIndex
+from clipkit.engine.search_index import SearchIndex, _record_id, list_media
 from clipkit.shapes import COLOURS, SHAPES, render, tiny_clip
 from clipkit.shapes.tiny import FOLDER
 from clipkit.store import Store
@@ -255,7 +255,37 @@ def test_an_index_whose_writer_was_killed_goes_on(media, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):  # after it had planned these files
-        index.store.build([f"{media / 'gone.mp4'}@1:1"], killed, progress=False)
+        index.store.build([_record_id(media / "ring.png")], killed, progress=False)
     index = SearchIndex(tmp_path / "i")
+    assert [problem for _, problem in index.add([media / "bar.jpg"], tiny_clip())] == [None]
+    assert len(index) == 1
     assert [problem for _, problem in index.add([media / "ring.png", media / "bar.jpg"], tiny_clip())] == [None, None]
     assert len(index) == 2
+    rows = index.embeddings.copy()
+    list(index.add([media / "ring.png"], tiny_clip()))
+    assert np.array_equal(index.embeddings, rows)
+
+
+def test_a_dangling_link_and_a_lost_file_cost_nothing_else(media, tmp_path):
+    folder = tmp_path / "media"
+    folder.mkdir()
+    for name in ("bar.jpg", "ring.png"):
+        shutil.copy2(media / name, folder / name)
+    (folder / "dangling.png").symlink_to(folder / "nowhere.png")
+    assert [path.name for path in list_media([folder])] == ["bar.jpg", "ring.png"]
+    index = SearchIndex(tmp_path / "i", {"kind": "frames", "fps": 2.0, "precision": "fp32"})
+    files = [folder / "bar.jpg", folder / "gone.png", folder / "ring.png"]
+    problems = [problem for _, problem in index.add(files, tiny_clip())]
+    assert problems[0] is problems[2] is None and "gone.png" in problems[1]
+    assert len(index) == 2
+
+
+def test_a_file_that_is_put_back_is_what_is_found(media, tmp_path):
+    place, index = tmp_path / "a.png", SearchIndex(tmp_path / "i", {"kind": "frames", "fps": 2.0, "precision": "fp32"})
+    Image.open(media / "bar.jpg").save(tmp_path / "bar.png")
+    seen = []
+    for source in (media / "ring.png", tmp_path / "bar.png", media / "ring.png"):
+        shutil.copy2(source, place)
+        list(index.add([place], tiny_clip()))
+        seen.append(index.embeddings.copy())
+    assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])

@@ -3,7 +3,7 @@
     python examples/zero_shot.py                                    # the embedded world, no download
     python examples/zero_shot.py photos ViT-B-32-quickgelu openai   # your folder (one subfolder a class), a real CLIP
 
-Seconds on a laptop. The features are kept in a store: the second run reads them.
+Seconds on a laptop. The features are kept in a store, so that all four sets of prompts share one pass over the images.
 """
 
 import sys
@@ -27,8 +27,8 @@ else:
     images = ImageArray(pixels, scenes.colour[:, 0] * 12 + scenes.shape[:, 0], class_names()[:96])
     clip = tiny_clip()
 
-store = tempfile.mkdtemp(prefix="features-")
-embeddings = normalize(image_features(clip, images, store).embedding, dim=-1)
+with tempfile.TemporaryDirectory() as store:  # a folder of your own keeps the features for the next run
+    embeddings = normalize(image_features(clip, images, store).embedding, dim=-1)
 labels = torch.from_numpy(images.labels)
 bank = TextBank(clip)
 ensembles = {"bare name": "{}", "1 prompt": "photo", "7 prompts": "simple", "80 prompts": "openai"}

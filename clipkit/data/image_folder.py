@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class ImageArray(LabelledImages):
 
 class ImageFolder(LabelledImages):
     """One folder a class, images below it: the layout of ImageNet's `train` and of most classification sets. Classes
-    come in the order of the folders' names, which for ImageNet's 1,000 synsets is the order of its class ids.
+    come in the order of the folders' names, which for ImageNet's 1,000 synsets is the order of its class ids; names
+    that are all numbers come in the order of numbers (ImageNet-V2's 0 to 999).
 
     Args:
         root: the folder of class folders; hidden ones do not count.
@@ -106,6 +108,8 @@ class ImageFolder(LabelledImages):
         if not self.root.is_dir():
             raise FileNotFoundError(f"{self.root}: no such folder of images")
         folders = sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if all(path.name.isdecimal() for path in folders):  # ImageNet-V2: 2 comes before 10
+            folders.sort(key=lambda path: int(path.name))
         if not folders:
             raise ClipkitError(f"{self.root}: has no folders in it; put the images of each class into one of their own")
         self.paths: list[Path] = []
@@ -149,7 +153,8 @@ class TorchvisionImages(LabelledImages):
             self.data = getattr(datasets, dataset)(str(root), **options)
         except (RuntimeError, OSError, TypeError, ValueError) as error:
             raise ClipkitError(f"{root}: torchvision cannot read {dataset} there ({error})") from error
-        own = [str(name) for name in getattr(self.data, "classes", [])]
+        # ImageNet and Imagenette have several words for a class, the first is the usual one.
+        own = [name if isinstance(name, str) else str(name[0]) for name in getattr(self.data, "classes", [])]
         if not own and names is None:
             raise ClipkitError(f"torchvision's {dataset} has no class names: give names=")
         self.names = class_words(names, own, dataset)
@@ -169,14 +174,25 @@ class BoxImages(LabelledImages):
         names: words for the classes, see `class_words`.
         enlarge: sides of what is cut, in sides of the box.
         least: boxes with a shorter side, in pixels, are left out.
+        on_bad: 'raise' where `found` has problems, or 'skip' to go on with the rest, in one line on stderr.
 
     Raises:
-        ClipkitError: no box is left.
+        ClipkitError: no box is left; problems.
     """
 
     def __init__(
-        self, found: LabelledSet, names: Names | None = None, *, enlarge: float = 1.0, least: float = 8.0
+        self,
+        found: LabelledSet,
+        names: Names | None = None,
+        *,
+        enlarge: float = 1.0,
+        least: float = 8.0,
+        on_bad: str = "raise",
     ) -> None:
+        if found.problems and found.images and on_bad != "skip":
+            raise ClipkitError(f"{found.problems.summary()}. Repair this, or go on without them by on_bad=skip")
+        if found.problems:
+            print(f"left out: {found.problems.summary()}", file=sys.stderr)
         self.enlarge = enlarge
         self.boxes = [
             (image.path, item.box, item.label)
@@ -206,7 +222,8 @@ def class_words(names: Names | None, own: Sequence[str], where: str) -> tuple[st
         where: the data set, for messages.
 
     Raises:
-        ClipkitError: another number of names, a class without a word, or WordNet ids that nothing translates.
+        ClipkitError: another number of names, a class without a word, WordNet ids that nothing translates, or
+            'imagenet' for classes that are neither WordNet ids nor the numbers 0 to 999.
     """
     if names is None:
         if own and all(_SYNSET.fullmatch(name) for name in own):
@@ -217,6 +234,11 @@ def class_words(names: Names | None, own: Sequence[str], where: str) -> tuple[st
                 "give names=, a JSON file of id -> word"
             )
         return tuple(name.replace("_", " ") for name in own)
+    if names == "imagenet" and not all(_SYNSET.fullmatch(name) or name == str(i) for i, name in enumerate(own)):
+        raise ClipkitError(
+            f"{where}: names='imagenet' goes by the order of classes, and these ({own[0]}, …) are neither WordNet ids "
+            "nor the numbers 0 to 999: give names=, a JSON file of class -> word"
+        )
     if isinstance(names, (str, Path)):
         names = _read_names(names)
     if isinstance(names, Mapping):

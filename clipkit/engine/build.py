@@ -119,9 +119,6 @@ def build_runner(
     if checkpoint is not None:
         cfg.load_from = str(resolve_checkpoint(checkpoint))
     _set_seed(cfg, seed, deterministic)
-    if amp and for_training:
-        cfg.optim_wrapper.type = "clipkit.AmpOptimWrapper"
-        cfg.optim_wrapper.dtype = amp if isinstance(amp, str) else cfg.optim_wrapper.get("dtype")
     if vis:
         _add_vis(cfg, vis)
     for key in ("model", "train_cfg" if for_training else "test_cfg"):
@@ -129,6 +126,9 @@ def build_runner(
             raise ClipkitError(
                 f"{cfg.filename or 'the config'} has no `{key}`: it does not describe a whole experiment"
             )
+    if amp and for_training:
+        cfg.optim_wrapper.type = "clipkit.AmpOptimWrapper"
+        cfg.optim_wrapper.dtype = amp if isinstance(amp, str) else cfg.optim_wrapper.get("dtype")
     with friendly_build():
         return ClipkitRunner.from_cfg(cfg)
 

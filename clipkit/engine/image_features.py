@@ -113,7 +113,7 @@ def image_features(
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     store = Store(Path(folder) / f"images-{digest[:16]}", key, shard_size=SHARD, batch_size=BATCH)
     with ThreadPoolExecutor(workers) as pool:
-        ids = list(pool.map(images.identify, range(len(images))))
+        ids = [store.free_id(key) for key in pool.map(images.identify, range(len(images)))]
         work = _Work(clip, images, ids, dtype, pool)
         # A set may show the same file twice.
         store.build(dict.fromkeys(ids), work, desc="embedding", unit="image", ahead=work.ahead, progress=progress)
@@ -139,9 +139,10 @@ class _Work:
         self.reading = {key: self.reading.get(key) or self.pool.submit(self._read, key) for key in ids}
 
     def _read(self, key: str) -> tuple[Tensor, np.ndarray]:
-        if key not in self.place:
-            raise ClipkitError(f"{key}: was begun by an earlier run that was killed, and is not in this image set")
-        picture = Image.fromarray(np.ascontiguousarray(self.images.read(self.place[key])))
+        if key in self.place:
+            picture = Image.fromarray(np.ascontiguousarray(self.images.read(self.place[key])))
+        else:  # begun by a run that was stopped, and not in this set, or no longer
+            picture = Image.new("RGB", (1, 1))
         small = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
         return self.preprocess(picture), np.asarray(small)
 
@@ -154,7 +155,6 @@ class _Work:
         embedding, penultimate = (part.float().cpu() for part in (found.embedding, found.penultimate))
         if not (embedding.isfinite().all() and penultimate.isfinite().all()):
             raise ClipkitError("CLIP's features are not finite numbers; use precision='fp32'")
-        return [
-            {"embedding": e[None], "penultimate": p[None], "thumbnail": t[None]}
-            for e, p, t in zip(embedding.numpy(), penultimate.numpy(), small)
-        ]
+        rows = {"embedding": embedding.numpy(), "penultimate": penultimate.numpy(), "thumbnail": np.stack(small)}
+        ends = [n + (key in self.place) for n, key in enumerate(ids)]  # without a row where there is no image
+        return [{name: part[n:end] for name, part in rows.items()} for n, end in enumerate(ends)]

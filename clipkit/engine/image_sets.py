@@ -42,8 +42,10 @@ class VOCBoxes(BoxImages):
         rename: Mapping[str, str] | None = None,
         enlarge: float = 1.0,
         least: float = 8.0,
+        on_bad: str = "raise",
     ) -> None:
-        super().__init__(read_voc(root, split, classes, rename, check=False), enlarge=enlarge, least=least)
+        found = read_voc(root, split, classes, rename, check=False)
+        super().__init__(found, enlarge=enlarge, least=least, on_bad=on_bad)
 
 
 @DATASETS.register_module()
@@ -58,8 +60,10 @@ class COCOBoxes(BoxImages):
         names: Names | None = None,
         enlarge: float = 1.0,
         least: float = 8.0,
+        on_bad: str = "raise",
     ) -> None:
-        super().__init__(read_coco(annotations, images, classes, check=False), names, enlarge=enlarge, least=least)
+        found = read_coco(annotations, images, classes, check=False)
+        super().__init__(found, names, enlarge=enlarge, least=least, on_bad=on_bad)
 
 
 @DATASETS.register_module()

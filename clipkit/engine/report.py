@@ -92,14 +92,16 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ClipkitError(f"{path}: can't be read ({one_line(error)})") from error
-        for number, line in enumerate(filter(None, lines), 1):
+        for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
+            except ValueError:  # cut by a kill, after which another run may have written on
+                continue
+            try:
                 record["metric"] = dict(_flat(record["metric"]))
-                records.append({**record, "claim": str(record["claim"]), "seed": int(record["seed"])})
-            except (ValueError, KeyError, TypeError) as error:  # noqa: PERF203
-                if number == len(lines):
-                    continue
+                own = {key: str(record[key]) for key in ("claim", "arm", "date")}
+                records.append({**record, **own, "seed": int(record["seed"])})
+            except (ValueError, KeyError, TypeError) as error:
                 raise ClipkitError(
                     f"{path}: line {number} is no result of `clipkit claim` ({one_line(error)})"
                 ) from error

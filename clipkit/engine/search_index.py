@@ -30,7 +30,6 @@ from clipkit.store import Store, StoreError
 FORMAT = 1
 BATCH = 64  # frames that are embedded at once
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
-_AGAIN = "~"  # behind the id of a file whose first record a kill left empty
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
 
 
@@ -125,9 +124,7 @@ class SearchIndex:
             for file in files:
                 problem = None
                 try:
-                    identifier = _record_id(file)
-                    while identifier in self.store and not self.store.count(identifier):
-                        identifier += _AGAIN
+                    identifier = self.store.free_id(_record_id(file))
                     if identifier not in self.store and identifier not in hand:
                         hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
                 except BackendMissing:
@@ -306,7 +303,7 @@ def _current(path: str, records: list[str]) -> str:
         now = _record_id(Path(path))
     except OSError:
         return records[-1]
-    return next((name for name in records if name.rstrip(_AGAIN) == now), records[-1])
+    return next((name for name in records if name.rstrip("~") == now), records[-1])
 
 
 def _path_of(identifier: str) -> str:

@@ -101,6 +101,13 @@ class Store:
         shard, row = self._locate(identifier)
         return int(shard.offsets[row + 1] - shard.offsets[row])
 
+    def free_id(self, identifier: str) -> str:
+        """`identifier`, with `~` behind it where its record has no rows. A run that was stopped has planned such a
+        record, and a later one that no longer had the item could only leave it empty; records are never replaced."""
+        while identifier in self and not self.count(identifier):
+            identifier += "~"
+        return identifier
+
     def read(self, ids: Sequence[str], name: str = "data") -> tuple[np.ndarray, np.ndarray]:
         """Many records at once, copied.
 

@@ -3,6 +3,7 @@
 variables = dict(data="data/bccd")
 cells = dict(
     type="VOCBoxes",
+    on_bad="skip",  # each half has one box of zero size
     root="{data}",
     classes=["red blood cell", "white blood cell", "platelet"],
     rename=dict(RBC="red blood cell", WBC="white blood cell", Platelets="platelet"),

@@ -2,7 +2,7 @@
 
 command:  python tools/claim.py C3 --seeds 10-14
 hardware: 2 CPU cores with bfloat16 units, or one GPU
-time:     not yet measured
+time:     27 minutes for 3 seeds with --jobs 3 (AMD EPYC, shared, 2026-11-21)
 schedule: 700 iterations, about half of clip/tiny_shapes.py, so that a CPU can run it
 expect:   bare < prompt <= ensemble, most of all on ambiguous names (dot, bar, brick)
 """

@@ -95,8 +95,6 @@ def pretrain(
         record["images"]: record["composition"] for record in map(json.loads, lines)
     }  # a resumed run says some twice
     last = max(curve)
-    bars = {
-        f"images_to_{bar}": float(next((n for n in sorted(curve) if curve[n] >= bar), last)) for bar in (10, 20, 40, 80)
-    }
+    bars = {f"images_to_{bar}": float(next((n for n in sorted(curve) if curve[n] >= bar), last)) for bar in BARS}
     weights = sum(parameter.numel() for parameter in runner.bare_model.parameters())
     return {"top1": curve[last], "parameters": float(weights), **bars}

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import torch
 from prettytable import PrettyTable
 from torch import Tensor
@@ -71,9 +72,10 @@ class FewShotLoop(FeatureLoop):
         rows = self.model.classifier(names, templates).to(device)
         test, labels = self.features(self.images).embedding.to(device), torch.from_numpy(self.images.labels)
         curves: dict[str, dict[int, list[float]]] = {name: {k: [] for k in self.shots} for name in self.methods}
+        drawn = {(seed, count): self._draw(count, seed) for seed in self.seeds for count in self.shots}
         for seed in self.seeds:
             for count in self.shots:
-                task = self._task(rows, count, seed)
+                task = self._task(rows, count, seed, *drawn[seed, count])
                 for name in self.methods:
                     fitted = METHODS[name](task)
                     guesses = fitted.logits(test).topk(min(5, len(names)), dim=1).indices.cpu()
@@ -87,8 +89,19 @@ class FewShotLoop(FeatureLoop):
         self._show(means)
         return {f"{name}/{k}": value for name, curve in means.items() for k, value in curve.items()}
 
-    def _task(self, rows: Tensor, count: int, seed: int) -> FewShotTask:
-        chosen, held = draw_shots(self.train_set.labels, count, seed)
+    def _draw(self, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return draw_shots(self.train_set.labels, count, seed)
+        except ValueError:
+            classes, sizes = np.unique(self.train_set.labels, return_counts=True)
+            name, least = self.train_set.names[classes[sizes.argmin()]], int(sizes.min())
+            most = max((k for k in range(1, least + 1) if k + min(k, 4) <= least), default=0)
+            raise ClipkitError(
+                f'few-shot: class "{name}" has {least} training images, and {count} shots with {min(count, 4)} for '
+                f"validation need {count + min(count, 4)}: set test_cfg.shots to numbers up to {most}"
+            ) from None
+
+    def _task(self, rows: Tensor, count: int, seed: int, chosen: np.ndarray, held: np.ndarray) -> FewShotTask:
         device = rows.device
         shots, val = self.train_set.take(chosen), self.train_set.take(held)
         sets = [shots, *(CroppedView(shots, number, self.mirror) for number in range(1, self.views + 1))]

@@ -13,6 +13,7 @@ from clipkit.data.image_folder import LabelledImages
 from clipkit.engine.claim import append_lines
 from clipkit.engine.image_features import ImageFeatures, image_features
 from clipkit.engine.provenance import commit, hardware, now
+from clipkit.errors import ClipkitError
 
 
 class FeatureLoop(BaseLoop):
@@ -21,6 +22,8 @@ class FeatureLoop(BaseLoop):
     Args:
         store: folder of the features; default: `features` in the work directory. Runs may share one.
     """
+
+    takes_labels = False  # other names for the classes, by --labels
 
     def __init__(self, runner: Any, dataloader: Any, evaluator: Any = None, store: str | None = None) -> None:
         super().__init__(runner, dataloader)
@@ -44,6 +47,8 @@ class FeatureLoop(BaseLoop):
     def run(self) -> dict[str, float]:
         """Measures, between mmengine's hooks."""
         self.runner.call_hook("before_test")
+        if self.model.vocabulary is not None and not self.takes_labels:
+            raise ClipkitError(f"{type(self).__name__} goes by the data set's own classes: leave the labels out")
         self.runner.call_hook("before_test_epoch")
         metrics = {key: round(value, 2) for key, value in self.measure().items()}
         self.runner.call_hook("after_test_epoch", metrics=metrics)

@@ -31,6 +31,8 @@ class ZeroShotLoop(FeatureLoop):
         **kwargs: see `FeatureLoop`.
     """
 
+    takes_labels = True
+
     def __init__(self, *args, per_class: int = 100, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.per_class = per_class

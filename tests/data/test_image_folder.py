@@ -75,6 +75,13 @@ def test_imagenet_s_layout(tmp_path):
     assert images.names == imagenet_names() and images.labels[-1] == 999
     with pytest.raises(ClipkitError, match="WordNet ids"):
         class_words(None, ["n00000001", "n00000002"], "x")
+    for number in range(1000):  # ImageNet-V2's
+        (tmp_path / f"v2/{number}").mkdir(parents=True)
+        (tmp_path / f"v2/{number}/x.jpeg").touch()
+    images = ImageFolder(tmp_path / "v2", "imagenet")
+    assert [path.parent.name for path in images.paths[:3]] == ["0", "1", "2"] and images.names == imagenet_names()
+    with pytest.raises(ClipkitError, match="neither WordNet ids nor the numbers 0 to 999"):
+        class_words("imagenet", [f"class {i}" for i in range(1000)], "x")
 
 
 def test_cifar_s_layout(tmp_path, monkeypatch):
@@ -93,6 +100,17 @@ def test_cifar_s_layout(tmp_path, monkeypatch):
     images = TorchvisionImages("CIFAR10", tmp_path, train=False)
     assert images.names == tuple(names) and images.labels.tolist() == [3, 0, 9, 3]
     assert (images.read(2) == rows[2].reshape(3, 32, 32).transpose(1, 2, 0)).all()
+
+
+def test_of_several_words_for_a_class_the_first_is_its_name(tmp_path, monkeypatch):
+    class Imagenette:
+        classes, targets = [("tench", "Tinca tinca"), ("English springer",)], [0, 1]
+
+        def __init__(self, root):
+            pass
+
+    monkeypatch.setattr("torchvision.datasets.Imagenette", Imagenette)
+    assert TorchvisionImages("Imagenette", tmp_path).names == ("tench", "English springer")
 
 
 def test_a_set_of_torchvision_without_names_needs_some(tmp_path):
@@ -119,6 +137,12 @@ def test_boxes_are_cut_out(tmp_path):
     assert (BoxImages(found, enlarge=1.6).read(0) == pixels[0:16, 0:15]).all()  # cut at the border
     with pytest.raises(ClipkitError, match="no box of 50 pixels"):
         BoxImages(found, least=50)
+    found.problems.add("missing images", "y.png")
+    with pytest.raises(
+        ClipkitError, match=r"1 missing images: y\.png. Repair this, or go on without them by on_bad=skip"
+    ):
+        BoxImages(found)
+    assert len(BoxImages(found, on_bad="skip")) == 1
 
 
 def test_mistakes_are_named(tmp_path, folder):

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from clipkit import cli
+from clipkit.engine.claim import append_lines
 from clipkit.engine.report import collect, judge, read_results
 from clipkit.engine.verdict import paired, spread
 from clipkit.errors import ClipkitError
@@ -75,12 +76,22 @@ def test_arms_that_end_in_numbers_are_a_curve(tmp_path):
     assert "LineCollection" in (tmp_path / "r.html").read_text() and "legend" in (tmp_path / "r.html").read_text()
 
 
+def test_a_line_that_a_kill_cut_is_left_out_wherever_it_stands(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text(line("text", 0, {"novel_AP50": 1})[:30])
+    append_lines(path, [line("text", 1, {"novel_AP50": 2})])
+    assert [record["seed"] for record in read_results([path])] == [1]
+
+
 def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.run("report", []) == 2
     assert "no results" in capsys.readouterr().err
     (tmp_path / "r.jsonl").write_text('{"claim": 3}\n' + line("text", 0, {"novel_AP50": 1}))
     with pytest.raises(ClipkitError, match=r"r\.jsonl: line 1 is no result"):
+        read_results([tmp_path / "r.jsonl"])
+    (tmp_path / "r.jsonl").write_text('{"claim": "C18", "metric": {"a": 1}, "seed": 0}')
+    with pytest.raises(ClipkitError, match=r"r\.jsonl: line 1 is no result of `clipkit claim` \(arm\)"):
         read_results([tmp_path / "r.jsonl"])
     with pytest.raises(ClipkitError, match="can't be read"):
         read_results([tmp_path / "none.jsonl"])

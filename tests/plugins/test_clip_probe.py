@@ -98,6 +98,15 @@ def test_few_shot_through_the_command(tmp_path):
     assert any(r["chosen"].startswith("alpha") for r in records)
 
 
+def test_too_few_images_for_the_shots_are_said_before_anything_is_fitted(tmp_path, capsys):
+    options = ["test_cfg.shots=[1,16]", "test_dataloader.dataset.length=40", "test_cfg.train.length=150"]
+    words = ["test", "clip/fewshot_tiny_shapes.py", "none", "--work-dir", str(tmp_path), "--cfg-options", *options]
+    assert cli.main([*words, "variables.label=shape"]) == 2
+    line = capsys.readouterr().err
+    assert "training images, and 16 shots with 4 for validation need 20: set test_cfg.shots to numbers up to " in line
+    assert 'few-shot: class "' in line and not (tmp_path / "results.jsonl").exists()
+
+
 def task(seed=0):
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(5, 128, generator=generator)

@@ -13,10 +13,12 @@ pytest.importorskip("mmengine")
 import clipkit_plugins.clip  # noqa: F401
 
 from clipkit import cli
-from clipkit.data.image_folder import ImageFolder
+from clipkit.data.image_folder import ImageArray, ImageFolder
+from clipkit.data.images import read_image
 from clipkit.engine.image_features import image_features
 from clipkit.engine.image_sets import ShapesImages, build_images
-from clipkit.shapes import tiny_clip
+from clipkit.errors import ClipkitError
+from clipkit.shapes import render, tiny_clip
 from clipkit.store import Store
 
 CONFIG = "clip/zeroshot_tiny_shapes.py"
@@ -96,6 +98,14 @@ def test_names_that_no_class_has_are_refused(tmp_path, capsys):
     assert "no image has one of these names" in capsys.readouterr().err
 
 
+def test_loops_that_take_no_labels_say_so(tmp_path, capsys):
+    arguments = ["test", "clip/probe_tiny_shapes.py", "none", "--work-dir", str(tmp_path), "--labels", "unicorn"]
+    assert cli.main([*arguments]) == 2
+    assert "goes by the data set's own classes: leave the labels out" in capsys.readouterr().err
+    assert cli.main(["train", CONFIG, "--amp", "--work-dir", str(tmp_path)]) == 2
+    assert "has no `train_cfg`" in capsys.readouterr().err
+
+
 def test_features_are_computed_once_and_follow_the_content(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("cat/a.png", "cat/b.jpg", "dog/c.png"):
@@ -123,6 +133,42 @@ def test_features_are_computed_once_and_follow_the_content(tmp_path, monkeypatch
     assert Store(folder).key["weights"] == clip.weights_hash and len(Store(folder)) == 4
 
 
+def test_a_broken_photo_does_not_lock_the_store(tmp_path):
+    rng, clip = np.random.default_rng(0), tiny_clip()
+    for name in ("a", "b", "c"):
+        (tmp_path / "set/cat").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(tmp_path / f"set/cat/{name}.png")
+    bad, whole = tmp_path / "set/cat/b.png", (tmp_path / "set/cat/b.png").read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ClipkitError, match=r"b\.png"):
+        image_features(clip, ImageFolder(tmp_path / "set"), tmp_path / "store")
+    expected = image_features(clip, ImageArray(np.stack([read_image(tmp_path / f"set/cat/{n}.png") for n in "ac"]),
+                                               np.zeros(2, int), ["cat"]), tmp_path / "aside")  # fmt: skip
+    bad.unlink()
+    found = image_features(clip, ImageFolder(tmp_path / "set"), tmp_path / "store")
+    assert torch.allclose(found.embedding, expected.embedding, atol=1e-5)
+    bad.write_bytes(whole)
+    assert len(image_features(clip, ImageFolder(tmp_path / "set"), tmp_path / "store")) == 3
+
+
+def test_images_of_a_stopped_run_come_when_they_are_wanted_again(tmp_path, monkeypatch):
+    scenes = render(6, seed=5, objects=(1, 1), split=None)
+    pixels = (scenes.images * 255).byte().movedim(1, -1).numpy()
+    clip, images = tiny_clip(), ImageArray(pixels, np.zeros(6, int), ["thing"])
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(clip), "features", killed)
+        image_features(clip, images, tmp_path / "store")
+    few = image_features(clip, images.take([1, 4]), tmp_path / "store")
+    for _ in range(2):  # the second time from the store
+        found = image_features(clip, images, tmp_path / "store")
+        assert torch.equal(found.embedding[[1, 4]], few.embedding)
+        assert found.embedding.norm(dim=1).min() > 0.1 and len(found.embedding) == 6
+
+
 def test_a_folder_of_real_photos(tmp_path, data_root):
     """Cells cut out of real photos, as files in folders, through the command."""
     from clipkit.data.annotations import read_voc
@@ -130,7 +176,7 @@ def test_a_folder_of_real_photos(tmp_path, data_root):
 
     rename = dict(RBC="red blood cell", WBC="white blood cell", Platelets="platelet")
     found = read_voc(data_root / "bccd", "val", list(rename.values()), rename, check=False)
-    cells = BoxImages(found)
+    cells = BoxImages(found, on_bad="skip")  # one box has no size
     chosen = [i for k in range(3) for i in np.flatnonzero(cells.labels == k)[:6]]
     for i in chosen:
         path = tmp_path / "cells" / cells.names[cells.labels[i]].replace(" ", "_") / f"{i}.png"

@@ -63,7 +63,8 @@ def read_coco(
 
     Args:
         annotations: the JSON.
-        images: the folder that its `file_name`s (LVIS: the last two parts of `coco_url`) lie in.
+        images: the folder that its `file_name`s lie in; one that is not there is looked for by its last two parts, as
+            LVIS's `coco_url` is.
         classes: those wanted, in the order of the labels; others' objects are left out. None: all, in the file's order.
         check: decode every image once at an eighth of its size (milliseconds each); else only look whether it exists.
         masks: objects without a mask are left out and named.
@@ -81,12 +82,16 @@ def read_coco(
     label_of = _labels(path, names, wanted)
     found, problems = {}, Problems()
     for entry in content["images"]:
-        name = entry.get("file_name") or "/".join(str(entry.get("coco_url", "")).split("/")[-2:])
+        name = entry.get("file_name") or _tail(str(entry.get("coco_url", "")))
         size = [entry.get(side) for side in ("width", "height")]
         if not name or "id" not in entry or not all(isinstance(s, (int, float)) and s > 0 for s in size):
             problems.add("images without file_name, id or size", str(name or entry.get("id")))
-        elif _usable(folder / name, check, problems):
-            found[entry["id"]] = LabelledImage(entry["id"], folder / name, int(size[0]), int(size[1]))
+            continue
+        file = folder / name
+        if not file.is_file() and (folder / _tail(name)).is_file():
+            file = folder / _tail(name)  # Objects365 names files by a path that its archives do not have
+        if _usable(file, check, problems):
+            found[entry["id"]] = LabelledImage(entry["id"], file, int(size[0]), int(size[1]))
     listed = {entry.get("id") for entry in content["images"]}
     for number, entry in enumerate(content["annotations"]):
         where = f"annotation {entry.get('id', number)}"
@@ -134,6 +139,26 @@ def read_coco_file(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def judged_annotations(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int, int]:
+    """The annotations of a file in COCO's format that `read_coco` would take, with an `area` each (without one: that of
+    the box); how many were left out, and how many had no area."""
+    sizes = {entry.get("id"): [entry.get(side) for side in ("width", "height")] for entry in content["images"]}
+    names = {category["id"] for category in content["categories"]}
+    kept, without = [], 0
+    for entry in content["annotations"]:
+        corners = _from_xywh(entry.get("bbox"))
+        if corners is None or entry.get("image_id") not in sizes or entry.get("category_id") not in names:
+            continue
+        width, height = (s if isinstance(s, (int, float)) and s > 0 else math.inf for s in sizes[entry["image_id"]])
+        if _inside(corners, width, height) is None:
+            continue
+        if not isinstance(entry.get("area"), (int, float)):
+            without += 1
+            entry = {**entry, "area": (corners[2] - corners[0]) * (corners[3] - corners[1])}
+        kept.append(entry)
+    return kept, len(content["annotations"]) - len(kept), without
+
+
 def read_voc(
     root: str | Path,
     split: str,
@@ -176,8 +201,12 @@ def read_voc(
             objects = _read_xml(xml, problems)
             if objects is None:
                 continue
-            with Image.open(by_stem[name]) as opened:
-                found.append(LabelledImage(name, by_stem[name], *opened.size))
+            try:
+                with Image.open(by_stem[name]) as opened:
+                    found.append(LabelledImage(name, by_stem[name], *opened.size))
+            except Exception:  # as in _usable, which was not asked to look
+                problems.add("unreadable images", by_stem[name].name)
+                continue
             for where, word, corners, crowd in objects:
                 word = words.get(word, word)
                 if word not in label_of:
@@ -215,9 +244,17 @@ def _read_xml(xml: Path, problems: Problems) -> list[tuple[str, str, Corners | N
     return out
 
 
+def _tail(name: str) -> str:
+    """The last two parts of a path or an address."""
+    return "/".join(name.split("/")[-2:])
+
+
 def _labels(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> dict[Any, int]:
     """Category id -> label. Names are matched as labels are: case, `_` and spaces do not count."""
-    owner = Vocabulary(wanted).match(list(names.values())).label_to_class
+    try:
+        owner = Vocabulary(wanted).match(list(names.values())).label_to_class
+    except ValueError as error:  # two names that are one label
+        raise ClipkitError(f"{path}: {error}") from None
     lacking = [name for name, index in zip(wanted, owner) if index < 0]
     if lacking:
         hint = did_you_mean(lacking[0], names.values())
@@ -255,7 +292,7 @@ def _from_xywh(values: Any) -> Corners | None:
     return None if numbers is None else (numbers[0], numbers[1], numbers[0] + numbers[2], numbers[1] + numbers[3])
 
 
-def _inside(corners: Corners, width: int, height: int) -> Corners | None:
+def _inside(corners: Corners, width: float, height: float) -> Corners | None:
     """Clipped to the image; None if nothing is left."""
     x1, y1, x2, y2 = corners
     x1, x2 = max(x1, 0.0), min(x2, float(width))

@@ -4,16 +4,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from clipkit.errors import ClipkitError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF's orientation -> what puts it upright
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB, turned as its EXIF says; grey becomes RGB, transparency is dropped.
+    """The picture as (H, W, 3) uint8 RGB, turned as its EXIF says, where that can be read; grey becomes RGB,
+    transparency is dropped.
 
     Raises:
         FileNotFoundError: no such file.
@@ -23,9 +33,19 @@ def read_image(path: str | Path) -> np.ndarray:
         raise FileNotFoundError(f"{path}: no such image")
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.asarray(_upright(image).convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Not Pillow's `exif_transpose`: that writes the rest of the EXIF anew, and fails at what is broken there."""
+    image.load()  # a PNG may have its EXIF after the pixels
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises a dozen types on damaged EXIF
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def read_mask(path: str | Path) -> np.ndarray:

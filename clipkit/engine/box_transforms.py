@@ -43,7 +43,8 @@ class TeacherRegions:
 
     After each of `transforms` the boxes are mapped by the homography that it noted, and cut to the image as it then is:
     as ground truth is. Those of which nothing is left are dropped with their embeddings. The last transform packs; then
-    `data_samples.teacher_regions` has `bboxes` (m, 4), `scores` (m,) and `embeddings` (m, D), float32.
+    `data_samples.teacher_regions` has `bboxes` (m, 4), `scores` (m,) and `embeddings` (m, D), float32, and the metainfo
+    `teacher_weights` the hash of the CLIP that made them, where the store's key has `weights`.
 
     Args:
         store: the folder that `clipkit precompute` wrote, or a `TeacherStore`.
@@ -85,6 +86,9 @@ class TeacherRegions:
         columns = {"bboxes": boxes, "scores": scores, "embeddings": embeddings}
         regions = {name: torch.from_numpy(values[kept]).float() for name, values in columns.items()}
         results["data_samples"].teacher_regions = InstanceData(**regions)
+        made_by = self.store.key.get("weights")
+        if made_by is not None:  # not by the packing step's meta_keys, which a config may shorten
+            results["data_samples"].set_metainfo({"teacher_weights": made_by})
         return results
 
     def _stored(self, results: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -34,10 +34,12 @@ def save_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch makes a RuntimeError of a write that failed
         partial.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else error.__context__
+        reason = cause.strerror if isinstance(cause, OSError) else one_line(error)[:120]
         raise ClipkitError(
-            f"{path}: the checkpoint could not be written ({error.strerror}); the ones before it are untouched"
+            f"{path}: the checkpoint could not be written ({reason}); the ones before it are untouched"
         ) from error
     _fsync_folder(path.parent)
 

@@ -13,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
-from clipkit.data.annotations import read_coco_file
+from clipkit.data.annotations import judged_annotations, read_coco_file
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
 from clipkit.text import Vocabulary
@@ -35,9 +35,10 @@ class DetectionAP(BaseMetric):
     distractors: they compete, and what they take is lost. Classes without a label are left out of all means.
 
     Args:
-        ann_file: the annotations in COCO's or LVIS's format; None: those that the data set gave (`instances` among
-            the pipeline's `meta_keys`).
-        kinds: 'bbox', 'segm', or both; names of masks' scores begin with `segm_`.
+        ann_file: the annotations in COCO's or LVIS's format, without those whose box the data set refuses; None: those
+            that the data set gave (`instances` among the pipeline's `meta_keys`).
+        kinds: 'bbox', 'segm', or both; names of the second kind's scores begin with it (`segm_`), the first's with
+            nothing.
         rule: 'coco' or 'lvis'.
         save: a file for the detections in COCO's result format.
         **kwargs: of mmengine's `BaseMetric`.
@@ -82,7 +83,7 @@ class DetectionAP(BaseMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Prints a table and returns AP, AP50, …, base_AP, base_AP50, novel_AP, novel_AP50."""
         classes = list(self.dataset_meta["classes"])
-        truth = read_coco_file(self.ann_file) if self.ann_file is not None else self._truth(results, classes)
+        truth = self._read_truth(self.ann_file) if self.ann_file is not None else self._truth(results, classes)
         ids = self._category_ids(truth, classes)
         label_classes: dict[tuple, list[int]] = {}
         detections: list[dict] = []
@@ -133,6 +134,16 @@ class DetectionAP(BaseMetric):
         if lacking:
             raise ClipkitError(f"{self.ann_file}: has no category {', '.join(lacking[:5])}")
         return [truth["categories"][index]["id"] for index in owner]
+
+    @staticmethod
+    def _read_truth(path: str) -> dict:
+        """The file, as pycocotools can take it."""
+        truth = read_coco_file(path)
+        kept, refused, without = judged_annotations(truth)
+        if refused or without:
+            line = f"{path}: {refused} annotations without a usable box are not judged; {without} had no area, theirs "
+            print_log(line + "is that of the box", MMLogger.get_current_instance())
+        return {**truth, "annotations": kept}
 
     @staticmethod
     def _truth(results: list, classes: Sequence[str]) -> dict:

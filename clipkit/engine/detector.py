@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +60,12 @@ class Detections:
         return [{"image_id": image_id, "category_id": row.pop("label") + 1, **row} for row in rows]
 
 
+def name_all(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """At least `count` names: `class 3` for a label without one, as all are where the checkpoint of a closed-set
+    detector does not say its classes."""
+    return (*names, *(f"class {i}" for i in range(len(names), count)))
+
+
 class Detector(Predictor):
     """`Detector.load(config, checkpoint)(image, labels)`.
 
@@ -94,5 +101,6 @@ class Detector(Predictor):
         found = self.model.test_step({"inputs": [tensor], "data_samples": [sample]})[0].pred_instances.cpu()
         found = found[found.scores.argsort(descending=True)]
         masks = found.masks.bool() if "masks" in found else None
+        names = name_all(names, max(found.labels.tolist(), default=-1) + 1)
         boxes, scores = found.bboxes.float(), found.scores.float()
         return Detections(boxes, scores, found.labels.long(), masks, names, (height, width))

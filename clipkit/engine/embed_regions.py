@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ from clipkit.shapes.tiny import FOLDER as TINY
 from clipkit.store import Store, StoreError, hash_file
 
 SHARD, BATCH = 32, 16  # images: what a kill can cost, and what is computed at once
+# What the system says of a file that is missing or broken; anything else may be over when the command runs again.
+_OF_THE_FILE = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL
+}  # fmt: skip
 
 
 def load_teacher(
@@ -102,7 +107,8 @@ def embed_regions(
 
     Raises:
         StoreError: the store was made by something else, or from other versions of these images.
-        ClipkitError: embeddings that are not finite; a broken image, where it is to stop.
+        ClipkitError: embeddings that are not finite; a broken image, where it is to stop; a system that fails to read,
+            as a disk does.
     """
     store = Store(out, store_key(made_by, source, dtype, most), shard_size=SHARD, batch_size=BATCH)
     problems: dict[str, list[str]] = {}
@@ -120,7 +126,8 @@ def embed_regions(
             return {}  # one process reports for all
         counts = {image.name: store.count(key) for key, image in ids.items()}
         empty = [name for name, count in counts.items() if not count]
-        unreadable = [name for name, found in zip(empty, pool.map(_try_image, _below(folder, empty))) if found]
+        tried = zip(empty, pool.map(_try_image, _below(folder, empty)))
+        unreadable = [name for name, found in tried if found or name in work.skipped]
     if unreadable:
         problems["not readable, left without regions"] = unreadable
     if missing := [name for name in getattr(source, "missing", []) if name not in unreadable]:
@@ -149,6 +156,7 @@ class _Work:
         self.dtype, self.most, self.broken, self.pool = dtype, most, broken, pool
         self.device = next(iter(teacher.clip.parameters())).device
         self.reading: dict[str, Future[np.ndarray | str]] = {}
+        self.skipped: set[str] = set()
         self.crops, self.outside, self.begun = 0, 0, time.monotonic()
 
     def ahead(self, ids: list[str]) -> None:
@@ -170,6 +178,7 @@ class _Work:
                 if self.broken == "stop":
                     raise ClipkitError(read)
                 print(f"\nskipped: {read}", file=sys.stderr)
+                self.skipped.add(image.name)
                 read = np.zeros((1, 1, 3), np.uint8)
                 found = np.zeros((0, 4)), np.zeros(0)
             else:
@@ -238,21 +247,27 @@ def _refuse_changed(store: Store, ids: dict[str, ImageFile]) -> None:
             )
 
 
-def _attempt(function: Callable[[Path], Any], path: Path) -> Any:
+def _try_pixels(path: Path) -> np.ndarray | str:
+    """The pixels, or what is wrong with the file.
+
+    Raises:
+        ClipkitError: it is the system that failed; a record without regions would say so for ever.
+    """
     try:
-        return function(path)
+        return read_image(path)
     except (ClipkitError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # read_image words what it caught
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno not in _OF_THE_FILE:
+            raise ClipkitError(f"{path}: could not be read ({cause.strerror}); run the same command again") from error
         return one_line(error)
 
 
-def _try_pixels(path: Path) -> np.ndarray | str:
-    """The pixels, or what is wrong."""
-    return _attempt(read_image, path)
-
-
 def _try_image(path: Path) -> str | None:
-    found = _attempt(read_image, path)
-    return found if isinstance(found, str) else None
+    try:
+        read_image(path)
+    except (ClipkitError, OSError) as error:
+        return one_line(error)
+    return None
 
 
 def _try_hash(path: Path) -> str | None:

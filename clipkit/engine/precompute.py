@@ -18,7 +18,7 @@ from clipkit.data.proposals import FORMATS, list_dataset
 from clipkit.engine.embed_regions import embed_regions, load_teacher
 from clipkit.engine.region_proposals import ContrastProposals, FileProposals, RegionSource, RPNProposals
 from clipkit.engine.teacher_store import DTYPES
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 BROKEN = ("skip", "stop")
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if args.max_boxes < 1 or args.workers < 1:
         raise ClipkitError("--max-boxes and --workers must be at least 1")
-    device = torch.device(args.device or own_device())
+    device = usable_device(args.device or own_device())
     images = list_dataset(args.images, args.annotations)
     source: RegionSource
     if args.proposals:
@@ -88,6 +88,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         more = f", … ({len(names)} in all)" if len(names) > 20 else ""
         print(f"{len(names)} images {kind}: {', '.join(names[:20])}{more}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def usable_device(name: str) -> torch.device:
+    """Raises ClipkitError for a device that torch does not know or cannot use here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without this kind of device
+        reason = one_line(error).partition(". ")[0][:160]
+        raise ClipkitError(f"--device {name}: cannot be used here ({reason}); give cpu, or leave it out") from None
+    return device
 
 
 def own_device() -> str:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         writer = DetectionFiles(predictor, labels, out, args.min_score)
     bad = 0
-    taken: set[str] = set()
+    taken = set(writer.reserved)
     for file in files:
         try:
             stem = _free_name(file, taken)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
 from clipkit.data.draw_objects import draw_objects
+from clipkit.errors import ClipkitError
 
-from .detector import Detections, Detector
+from .detector import Detections, Detector, name_all
 from .predictor import load_model
 from .segmenter import Segmenter
 
@@ -23,6 +24,7 @@ class SegmentationFiles:
     """`<stem>_overlay.png`, `<stem>_labels.png` (values are label indices) and `<stem>.json`."""
 
     picture = "overlay.png"
+    reserved: frozenset[str] = frozenset()  # stems that no image may have
 
     def __init__(self, segmenter: Segmenter, labels: Any, out: Path) -> None:
         self.segmenter, self.labels, self.out = segmenter, labels, out
@@ -44,6 +46,7 @@ class DetectionFiles:
     """
 
     picture = "objects.png"
+    reserved = frozenset({"detections"})
 
     def __init__(self, detector: Detector, labels: Any, out: Path, min_score: float) -> None:
         self.detector, self.labels, self.out, self.min_score = detector, labels, out, min_score
@@ -79,7 +82,8 @@ class DetectionFiles:
 
     def finish(self) -> None:
         """Writes `detections.json`; its `annotations` are COCO results, with the rest of a COCO file around them."""
-        categories = [{"id": i, "name": name} for i, name in enumerate(self.names, 1)]
+        names = name_all(self.names, max((row["category_id"] for row in self.annotations), default=0))
+        categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
         content = {"images": self.images, "categories": categories, "annotations": self.annotations}
         _write_json(self.out / "detections.json", content)
 
@@ -87,10 +91,17 @@ class DetectionFiles:
 def open_predictor(
     config: str, checkpoint: str | None, device: str | None = None, cfg_options: dict | None = None
 ) -> Segmenter | Detector:
-    """A `Detector` where the config's model is one of mmdet's kind, else a `Segmenter`."""
+    """A `Detector` where the config's model is one of mmdet's kind, a `Segmenter` where of mmseg's.
+
+    Raises:
+        ClipkitError: it is neither.
+    """
     model, resize = load_model(config, checkpoint, device, cfg_options)
-    kinds = {base.__name__ for base in type(model).__mro__}
-    return Detector(model, resize) if "BaseDetector" in kinds else Segmenter(model, resize)
+    kinds = {base.__name__ for base in type(getattr(model, "student", model)).__mro__}
+    for kind, predictor in (("BaseDetector", Detector), ("BaseSegmentor", Segmenter)):
+        if kind in kinds:
+            return predictor(model, resize)
+    raise ClipkitError(f"{config}: its model {type(model).__name__} neither segments nor detects: use `clipkit test`")
 
 
 def picture(image: np.ndarray, found: Detections) -> np.ndarray:

@@ -75,7 +75,8 @@ class RPNProposals:
         most: proposals wanted; `test_cfg.rpn.max_per_img` is set to it.
 
     Raises:
-        ClipkitError: a detector without such a network, or weights that do not fit it.
+        ClipkitError: a detector without such a network or whose test pipeline does not pack, or weights that do not
+            fit it.
     """
 
     def __init__(self, config: str, checkpoint: str, most: int, device: torch.device) -> None:
@@ -97,8 +98,11 @@ class RPNProposals:
             raise ClipkitError(f"{config}: the model has no region proposal network (no model.test_cfg.rpn)")
         rpn.max_per_img = most
         pipeline = [dict(step) for step in get_test_pipeline_cfg(cfg)]
-        pipeline = [step for step in pipeline if "LoadAnnotations" not in str(step["type"])]
-        pipeline[0] = {"type": "mmdet.LoadImageFromNDArray"}
+        if not any("Pack" in str(step["type"]) for step in pipeline):
+            raise ClipkitError(f"{config}: no step of its test pipeline packs, as mmdet.PackDetInputs does")
+        loading = ("LoadImage", "LoadAnnotations")
+        pipeline = [step for step in pipeline if not any(word in str(step["type"]) for word in loading)]
+        pipeline = [{"type": "mmdet.LoadImageFromNDArray"}, *pipeline]
         with friendly_build(), DefaultScope.overwrite_default_scope(cfg.default_scope):
             self._model = revert_sync_batchnorm(MODELS.build(cfg.model))
             self._pipeline = Compose(pipeline)
@@ -110,7 +114,8 @@ class RPNProposals:
     @torch.no_grad()
     def __call__(self, image: ImageFile, pixels: np.ndarray) -> Found:
         # mmdet's pictures are BGR from the file on; ori_shape comes from the array.
-        item = self._pipeline({"img": np.ascontiguousarray(pixels[..., ::-1]), "img_id": 0})
+        bgr = np.ascontiguousarray(pixels[..., ::-1])
+        item = self._pipeline({"img": bgr, "img_id": 0, "scale_factor": (1.0, 1.0)})  # where no step resizes
         batch = {"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]}
         batch = self._model.data_preprocessor(batch, False)
         features = self._model.extract_feat(batch["inputs"])

@@ -24,6 +24,8 @@ from .registry import DATASETS
 from .shapes_dataset import CHUNK, SEED_STEP
 from .teacher_store import FORMAT, pack, pack_boxes, record_id, unpack_boxes
 
+OBJECTS = (2, 5)  # of a scene, if nobody says otherwise
+
 
 @DATASETS.register_module()
 class ShapesDetDataset(Dataset):
@@ -50,7 +52,7 @@ class ShapesDetDataset(Dataset):
         split: str | None = "composition",
         labelled: str = "all",
         style: str = "photo",
-        objects: tuple[int, int] = (2, 5),
+        objects: tuple[int, int] = OBJECTS,
         pipeline: Sequence[dict] = (),
         teacher: Mapping[str, Any] | None = None,
         test_mode: bool = False,
@@ -64,6 +66,8 @@ class ShapesDetDataset(Dataset):
         base = set(self.metainfo["base_classes"])
         self.kept = np.array([labelled == "all" or name in base for name in names])
         self.test_mode, self.name = test_mode, f"shapes_det/{style}/{size}/{seed}"
+        if tuple(objects) != OBJECTS:  # in the name only then: stores that were made without it stay valid
+            self.name += f"/{'-'.join(map(str, objects))}"
         self.images = np.empty((length, size, size, 3), dtype=np.uint8)
         self.instances = np.empty((length, size, size), dtype=np.uint8)
         options: dict[str, Any] = {"size": size, "split": split, "style": style, "objects": tuple(objects)}

@@ -110,7 +110,7 @@ class TeacherStore:
     Args:
         folder: the store.
         expect: what must have made it, for instance `{'weights': clip.weights_hash, 'crops.scales': [1.0, 1.5]}`; see
-            `clipkit.engine.precompute.store_key`. Fields that are left out are not compared.
+            `clipkit.engine.embed_regions.store_key`. Fields that are left out are not compared.
 
     Raises:
         FileNotFoundError: no store there.

@@ -93,12 +93,13 @@ def lvis_precision(
     judge = _Judge(truth, _best_of_image(detections, max_detections), kind)
     known: dict[int, set] = {c: set() for c in judge.categories}
     for annotation in truth["annotations"]:
-        known[annotation["category_id"]].add(annotation["image_id"])
+        if annotation["category_id"] in known:
+            known[annotation["category_id"]].add(annotation["image_id"])
     partial: dict[int, set] = {c: set() for c in judge.categories}
     for image in truth["images"]:
-        for c in image.get("neg_category_ids", ()):
+        for c in known.keys() & set(image.get("neg_category_ids", ())):
             known[c].add(image["id"])
-        for c in image.get("not_exhaustive_category_ids", ()):
+        for c in partial.keys() & set(image.get("not_exhaustive_category_ids", ())):
             partial[c].add(image["id"])
     return judge.result({c: judge.precision(c, sorted(known[c]), max_detections, partial[c]) for c in judge.categories})
 

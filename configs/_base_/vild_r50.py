@@ -59,12 +59,12 @@ detector = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(
-            type="SingleRoIExtractor", roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
+            type="clipkit.WideRoIExtractor", roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
             out_channels=256, featmap_strides=strides[:4],
         ),
         bbox_head=dict(in_channels=256, norm_cfg=norm, fc_norm="{norm}", loss_bbox=dict(type="L1Loss")),
         mask_roi_extractor=dict(
-            type="SingleRoIExtractor", roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0),
+            type="clipkit.WideRoIExtractor", roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0),
             out_channels=256, featmap_strides=strides[:4],
         ),
         mask_head=dict(type="FCNMaskHead", num_convs=4, in_channels=256, conv_out_channels=256, norm_cfg=norm),

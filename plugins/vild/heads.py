@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.structures.bbox import bbox2roi
 from torch import Tensor, nn
 
@@ -13,6 +14,21 @@ from clipkit.engine.registry import MODELS
 
 Teach = Callable[[Sequence[Tensor]], Tensor]
 """Boxes an image, in pixels of the batch -> CLIP's embedding of each, (sum n, D)."""
+
+
+@MODELS.register_module()
+class WideRoIExtractor(SingleRoIExtractor):
+    """mmdet's extractor in float32, whatever the features are in; what it gives is in their precision again.
+
+    mmdet casts RoIs to the features' type: in bf16 that moves a corner beyond 512 pixels by up to 2 pixels, beyond
+    1024 by up to 4.
+    """
+
+    def forward(self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Maps (B, C, H, W) and RoIs (n, 5) -> (n, C, h, w)."""
+        # Maps too, since mmdet takes its type from them; roi_align would widen them anyway.
+        wide = tuple(level.float() for level in feats)
+        return super().forward(wide, rois.float(), roi_scale_factor).to(feats[0].dtype)
 
 
 @MODELS.register_module()

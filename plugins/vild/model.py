@@ -97,6 +97,7 @@ class ViLD(TextLabels, TwoStageDetector):
             self.set_labels()
         self.teacher = self._build_teacher(teacher)
         self._pictures = HostImages(data_preprocessor)
+        self._known_teachers: set[str] = set()  # hashes that were compared with the text's CLIP
 
     def _set_training_classes(self, names: list[str], text, base_classes: str | Sequence[str] | None) -> None:
         lacking = text.lacks(names)
@@ -163,17 +164,40 @@ class ViLD(TextLabels, TwoStageDetector):
         """mmdet's losses; `loss_cls` is ViLD-text's, `loss_distill` ViLD-image's.
 
         Raises:
-            ClipkitError: samples without their regions' embeddings, and no online teacher.
+            ClipkitError: samples without their regions' embeddings, and no online teacher; embeddings of another CLIP
+                than the text's.
         """
-        if self.variant in DISTILLED and self.teacher is None:
+        if self.variant in DISTILLED:
             for sample in batch_data_samples:
-                if "teacher_regions" not in sample:
+                if "teacher_regions" in sample:
+                    self._check_teacher(sample)
+                elif self.teacher is None:
                     raise ClipkitError(
                         f"{sample.metainfo.get('img_path', 'a sample')}: has no embeddings of regions; read them from "
                         "a store (clipkit.TeacherRegions in the pipeline), or give the model teacher=dict(...)"
                     )
         with self._teaching(batch_inputs, batch_data_samples):
             return super().loss(batch_inputs, batch_data_samples)
+
+    def _check_teacher(self, sample) -> None:
+        """Regions must lie in the text's space. Embeddings from a file say no CLIP, only their width."""
+        name = sample.metainfo.get("img_path", "a sample")
+        width, own = sample.teacher_regions.embeddings.shape[-1], self.text.embed_dim
+        if width != own:
+            raise ClipkitError(
+                f"{name}: its regions' embeddings are {width} wide and the text's {own}: they come from different "
+                "CLIPs; run `clipkit precompute` with the text's"
+            )
+        weights = sample.metainfo.get("teacher_weights")
+        if weights is None or weights in self._known_teachers or self.text.clip is None:
+            return
+        if weights != self.text.clip.weights_hash:
+            raise ClipkitError(
+                f"{name}: its regions were embedded by the CLIP {weights[:12]}, the text is of "
+                f"{self.text.clip.name}, {self.text.clip.weights_hash[:12]}: give the model's text that CLIP, or run "
+                "`clipkit precompute` with the text's into another folder"
+            )
+        self._known_teachers.add(weights)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, rescale: bool = True) -> list:
         """mmdet's `pred_instances`; their labels are indices into the sample's metainfo `label_names`."""

@@ -60,6 +60,14 @@ def test_lvis_names_files_by_their_address(tmp_path):
     assert [i.path.parent.name for i in read_coco(path, tmp_path / "images").images] == ["val2017"] * 2
 
 
+def test_a_path_that_archives_shorten_is_found_by_its_end(tmp_path):
+    path, _ = coco(tmp_path, [entry()], images=[("images/v1/patch8/a.jpg", 7), ("images/v1/patch8/b.jpg", 3)])
+    picture(tmp_path / "val/patch8/a.jpg")
+    found = read_coco(path, tmp_path / "val", check=False)
+    assert [i.path for i in found.images] == [tmp_path / "val/patch8/a.jpg"]
+    assert found.problems == {"missing images": ["b.jpg"]}
+
+
 def test_all_that_is_wrong_is_counted_and_named(tmp_path):
     rows = [
         entry(image=99), entry(category=5), entry(bbox=(1, 2, 3)), entry(bbox=(1, 2, float("nan"), 3)),
@@ -106,6 +114,9 @@ def test_missing_files_and_classes_are_named(tmp_path):
         read_coco(path, tmp_path / "no")
     with pytest.raises(ClipkitError, match="no category 'dogs'"):
         read_coco(path, images, classes=["dogs"])
+    path, images = coco(tmp_path, [], categories=((1, "Fish"), (2, "fish")))
+    with pytest.raises(ClipkitError, match=r"set\.json: .*[Ff]ish"):
+        read_coco(path, images)
 
 
 OBJECT = (
@@ -131,6 +142,14 @@ def test_voc_counts_pixels_from_one(tmp_path):
         ((0, 0, 40, 30), 1, False),
         ((4, 5, 8, 9), 0, True),
     ]
+
+
+def test_voc_counts_broken_images_also_unchecked(tmp_path):
+    good = OBJECT.format("cat", "", 2, 2, 9, 9)
+    voc(tmp_path, a=good, b=good)
+    (tmp_path / "JPEGImages/b.png").write_bytes(b"no picture")
+    found = read_voc(tmp_path, "val", ["cat"], check=False)
+    assert [i.id for i in found.images] == ["a"] and found.problems == {"unreadable images": ["b.png"]}
 
 
 def test_voc_problems_are_counted_and_named(tmp_path):

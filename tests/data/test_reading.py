@@ -1,8 +1,10 @@
 """Pictures and masks from strangers: right values, and one line for whatever is wrong."""
 
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from clipkit.data import list_images, pair_folders, read_image, read_mask
 from clipkit.errors import ClipkitError
@@ -28,6 +30,22 @@ def test_image_kinds(tmp_path):
     exif[0x0112] = 6  # turned by a quarter
     Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
     assert read_image(tmp_path / "turned.png").shape == (6, 4, 3)
+    for turn in range(1, 9):
+        exif[0x0112] = turn
+        Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
+        with Image.open(tmp_path / "turned.png") as opened:
+            assert np.array_equal(read_image(tmp_path / "turned.png"), np.asarray(ImageOps.exif_transpose(opened)))
+
+
+def test_broken_exif_does_not_end_reading(tmp_path):
+    # Orientation 6, and a text where a number belongs, which Pillow cannot write again.
+    entries = [(0x0103, 2, 4, 0x636261), (0x0112, 3, 1, 6), (0x8825, 4, 1, 2**31)]
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries))
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries) + struct.pack("<I", 0)
+    for name, exif in {"turned": head + body, "cut": head + body[:14], "odd": b"Exif\0\0II*\0\xff\xff"}.items():
+        Image.fromarray(RGB).save(tmp_path / f"{name}.jpg", exif=exif)
+        assert read_image(tmp_path / f"{name}.jpg").shape in ((6, 4, 3), (4, 6, 3))
+    assert read_image(tmp_path / "turned.jpg").shape == (6, 4, 3)
 
 
 def test_mask_kinds(tmp_path):

@@ -1,5 +1,6 @@
 """Checkpoints: atomic, plain, safe to read, and without the frozen CLIP."""
 
+import io
 import os
 import pickle
 import sys
@@ -42,6 +43,22 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
         ck.save_checkpoint({"state_dict": {"n": torch.tensor(2)}}, path)
     assert ck.load_checkpoint(path)["state_dict"]["n"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
+
+
+class _FullDisk(io.FileIO):
+    """Takes 2000 bytes."""
+
+    def write(self, data):
+        if self.tell() + len(data) > 2000:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_fills_while_torch_writes_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(ck, "open", _FullDisk, raising=False)
+    with pytest.raises(ClipkitError, match=r"a\.pth: the checkpoint could not be written \(No space left on device\)"):
+        ck.save_checkpoint({"state_dict": {"n": torch.zeros(10**6)}}, tmp_path / "a.pth")
+    assert not list(tmp_path.iterdir())
 
 
 class _Bomb:

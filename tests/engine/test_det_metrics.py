@@ -171,3 +171,20 @@ def test_images_without_detections_and_a_pipeline_without_truth():
     del empty["instances"]
     with pytest.raises(ClipkitError, match="meta_keys"):
         score(DetectionAP(), [empty])
+
+
+def test_a_file_is_judged_as_the_data_set_reads_it(tmp_path):
+    samples = [sample(i) for i in range(3)]
+    truth, found = coco_files(samples)
+    wanted = score(DetectionAP(), samples)
+    area = truth["annotations"][0].pop("area")
+    plain = {"image_id": 0, "category_id": truth["categories"][0]["id"], "area": 1.0}
+    bad = [{"bbox": box} for box in (None, [1, 2], [5, 5, 0, 9], [500, 500, 9, 9])]
+    bad += [{"bbox": [1, 1, 9, 9], key: 99} for key in ("image_id", "category_id")]
+    truth["annotations"] += [{**plain, **more, "id": 900 + i} for i, more in enumerate(bad)]
+    (tmp_path / "x.json").write_text(json.dumps(truth))
+    assert score(DetectionAP(ann_file=str(tmp_path / "x.json")), samples) == same(wanted)
+    assert np.isfinite(score(DetectionAP(ann_file=str(tmp_path / "x.json"), rule="lvis"), samples)["AP"])
+    unknown = {**truth, "annotations": [*truth["annotations"][:-6], truth["annotations"][-1] | {"iscrowd": 0}]}
+    unknown["annotations"][0] = {**unknown["annotations"][0], "area": area}
+    assert np.isfinite(lvis_precision(unknown, found, "bbox").means()["AP"])

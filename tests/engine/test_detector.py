@@ -17,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "plugins"))
 
 import vild_parts as parts
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 from clipkit import cli
 from clipkit.data.draw_objects import draw_objects
 from clipkit.engine import Detector
+from clipkit.engine.prediction_files import DetectionFiles
 from clipkit.errors import ClipkitError
 
 
@@ -106,6 +108,33 @@ def test_predict_writes_pictures_and_one_coco_file(trained, tmp_path, capsys):
     from pycocotools.coco import COCO
 
     assert len(COCO(str(tmp_path / "detections.json")).anns) == len(record["objects"])
+
+
+class Nameless(torch.nn.Module):
+    """A closed-set detector whose checkpoint does not say its classes."""
+
+    label_names = ()
+
+    def test_step(self, data):
+        (sample,) = data["data_samples"]
+        sample.pred_instances = InstanceData(
+            bboxes=torch.tensor([[1.0, 2, 9, 9]]), scores=torch.tensor([0.5]), labels=torch.tensor([3])
+        )
+        return [sample]
+
+
+def test_an_image_may_be_called_detections_and_classes_may_have_no_names(trained, tmp_path, capsys):
+    (trained / "detections.png").write_bytes((trained / "a.png").read_bytes())
+    files = [str(trained / name) for name in ("config.py", "model.pth", "detections.png")]
+    assert cli.run("predict", [*files, "--out", str(tmp_path), "--min-score", "0"]) == 0
+    capsys.readouterr()
+    assert "objects" in json.loads((tmp_path / "detections-2.json").read_text())
+    assert "annotations" in json.loads((tmp_path / "detections.json").read_text())
+    writer = DetectionFiles(Detector(Nameless()), None, tmp_path, 0.0)
+    assert writer.write(trained / "a.png", "a") == "1 class 3"
+    writer.finish()
+    assert json.loads((tmp_path / "a.json").read_text())["objects"][0]["label"] == "class 3"
+    assert json.loads((tmp_path / "detections.json").read_text())["categories"][3] == {"id": 4, "name": "class 3"}
 
 
 def test_drawn_boxes_and_masks_are_where_they_should_be():

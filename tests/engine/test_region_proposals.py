@@ -119,6 +119,20 @@ def test_proposals_are_those_that_the_detector_sees(tmp_path, kind):
     assert source.key["from"] == "rpn" and source.key["model"]["type"] == kind
 
 
+def test_a_pipeline_that_loads_nothing_only_packs(tmp_path):
+    config, checkpoint, _ = detector(tmp_path, "RPN")
+    text = config.read_text()
+    steps = text[text.index('dict(type="LoadImageFromFile")') : text.index('dict(\n                type="PackDet')]
+    config.write_text(text.replace(steps, ""))
+    boxes, _ = RPNProposals(str(config), str(checkpoint), 40, torch.device("cpu"))(
+        ImageFile("a.png", tmp_path / "a.png"), picture()
+    )
+    assert len(boxes) > 20 and (boxes.max(0) <= [120, 90, 120, 90]).all()
+    config.write_text(text.replace("PackDetInputs", "Resize").replace("meta_keys", "scale=(1, 1)) or dict(x"))
+    with pytest.raises(ClipkitError, match="no step of its test pipeline packs"):
+        RPNProposals(str(config), str(checkpoint), 40, torch.device("cpu"))
+
+
 def test_what_is_no_rpn_is_said(tmp_path):
     config, checkpoint, _ = detector(tmp_path, "RPN")
     other = tmp_path / "other.py"

@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 import clipkit.engine
 import clipkit.engine.box_transforms  # noqa: F401
 from clipkit.adapters import CLIPTeacher
+from clipkit.engine.class_text import ClipText
 from clipkit.engine.shapes_det_dataset import ShapesDetDataset
 from clipkit.engine.teacher_store import TeacherStore
 from clipkit.shapes import tiny_clip
@@ -71,6 +72,7 @@ def test_the_store_holds_what_the_teacher_says(tmp_path, scenes):
     image = torch.from_numpy(scenes.images[1, :, :, ::-1].copy()).movedim(-1, 0)[None].float() / 255
     wanted = CLIPTeacher(tiny_clip(), (1.0, 1.5)).regions(image, [torch.from_numpy(regions.boxes)])
     assert (wanted * torch.from_numpy(regions.embeddings)).sum(1).min() > 0.9999
+    assert taught[1]["data_samples"].metainfo["teacher_weights"] == ClipText("tiny_shapes").clip.weights_hash
     packed = taught[1]["data_samples"].teacher_regions
     x1, y1, x2, y2 = torch.from_numpy(regions.boxes).T
     torch.testing.assert_close(packed.bboxes, torch.stack([128 - x2, y1, 128 - x1, y2], 1))
@@ -78,3 +80,7 @@ def test_the_store_holds_what_the_teacher_says(tmp_path, scenes):
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "teacher").iterdir()}
     build(length=3, teacher=teach, pipeline=[])  # all is there: nothing is written
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "teacher").iterdir()}
+    build(length=3, teacher=teach, pipeline=[], objects=(1, 2))  # other scenes of this seed stand beside these
+    store = TeacherStore(folder)
+    assert len(store) == 6 and "shapes_det/photo/128/3/1-2/1" in store
+    assert np.array_equal(store["shapes_det/photo/128/3/1"].embeddings, regions.embeddings)

@@ -22,6 +22,7 @@ from clipkit.shapes import render, tiny_clip
 from clipkit.store import Store
 
 CONFIG = "clip/zeroshot_tiny_shapes.py"
+SCENE = Path(__file__).parents[2] / "examples/scene.png"
 FEW = ["test_dataloader.dataset.length=60", "model.templates=['{}','photo']"]
 
 
@@ -104,6 +105,8 @@ def test_loops_that_take_no_labels_say_so(tmp_path, capsys):
     assert "goes by the data set's own classes: leave the labels out" in capsys.readouterr().err
     assert cli.main(["train", CONFIG, "--amp", "--work-dir", str(tmp_path)]) == 2
     assert "has no `train_cfg`" in capsys.readouterr().err
+    assert cli.main(["predict", CONFIG, "none", str(SCENE), "--labels", "a, b", "--out", str(tmp_path)]) == 2
+    assert "ClipClassifier neither segments nor detects" in capsys.readouterr().err
 
 
 def test_features_are_computed_once_and_follow_the_content(tmp_path, monkeypatch):

@@ -15,7 +15,9 @@ import clipkit.engine  # noqa: F401  isort: skip
 sys.path.insert(0, str(Path(__file__).parent))
 
 import vild_parts as parts
+from clipkit_plugins.vild import WideRoIExtractor
 from clipkit_plugins.vild.formulas import ensemble_scores, text_loss
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from vild_parts import classifier, scalar
 
 from clipkit.errors import ClipkitError
@@ -263,6 +265,39 @@ def test_wrong_names_and_options_are_one_line(embeddings):
         del sample.teacher_regions
     with pytest.raises(ClipkitError, match="has no embeddings of regions"):
         parts.losses(parts.build(embeddings), data)
+
+
+def test_embeddings_of_another_clip_are_refused(embeddings, online):
+    data = parts.batch()
+    for sample in data["data_samples"]:
+        sample.teacher_regions.embeddings = torch.randn(5, 2 * parts.DIM)
+    with pytest.raises(ClipkitError, match="16 wide and the text's 8"):
+        parts.losses(parts.build(embeddings), data)
+    for weights in (online.text.clip.weights_hash, "0" * 64):
+        data = parts.batch()
+        for sample in data["data_samples"]:
+            sample.teacher_regions.embeddings = torch.randn(5, 128)
+            sample.set_metainfo({"teacher_weights": weights})
+        if weights[:12] != "0" * 12:
+            parts.losses(online, data)
+    with pytest.raises(ClipkitError, match=f"CLIP {'0' * 12}, the text is of .*{online.text.clip.weights_hash[:12]}"):
+        parts.losses(online, data)
+
+
+def test_wide_regions_keep_their_corners_in_half_precision():
+    # Each column holds its own number, so that what is pooled says where.
+    extractor = WideRoIExtractor(
+        dict(type="RoIAlign", output_size=2, sampling_ratio=2), out_channels=1, featmap_strides=[4, 8]
+    )
+    maps = [(torch.arange(1024 // s) / 256).expand(1, 1, 8, -1).bfloat16() for s in (4, 8)]
+    rois = torch.tensor([[0.0, 1002, 2, 1018, 18]])
+    found = extractor(maps, rois)
+    wide = extractor([m.float() for m in maps], rois)
+    assert found.dtype == torch.bfloat16 and torch.equal(found, wide.bfloat16())
+    narrow = SingleRoIExtractor(
+        dict(type="RoIAlign", output_size=2, sampling_ratio=2), out_channels=1, featmap_strides=[4, 8]
+    )
+    assert not torch.equal(narrow(maps, rois), found)
 
 
 def test_formulas_are_those_that_the_classifier_calls():

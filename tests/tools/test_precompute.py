@@ -16,6 +16,7 @@ from clipkit.adapters import CLIPTeacher
 from clipkit.data import read_image
 from clipkit.data.sliding_boxes import propose
 from clipkit.engine.teacher_store import TeacherStore
+from clipkit.errors import ClipkitError
 from clipkit.shapes import render, tiny_clip
 
 NAMES = ["a.png", "b.png", "sub/c.png", "sub/d.png"]
@@ -193,6 +194,38 @@ def test_the_first_broken_image_stops_where_that_is_asked_for(folder, tmp_path, 
     annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": "b.png"}]}))
     assert run(folder, tmp_path / "t", "--broken", "stop", "--annotations", annotations) == 2
     assert "b.png: missing or not to be opened (1 such images in all)" in capsys.readouterr().err
+
+
+def failing(monkeypatch, error):
+    """The first reading of b.png fails; afterwards the disk is well again."""
+    calls = []
+
+    def read(path):
+        calls.append(path)
+        if path.name == "b.png" and calls.count(path) == 1:
+            raise error
+        return read_image(path)
+
+    monkeypatch.setattr("clipkit.engine.embed_regions.read_image", read)
+
+
+def test_a_disk_that_fails_once_leaves_no_empty_record(folder, tmp_path, capsys, monkeypatch):
+    failing(monkeypatch, OSError(5, "Input/output error"))
+    assert run(folder, tmp_path / "s") == 2
+    assert "b.png: could not be read (Input/output error); run the same command again" in capsys.readouterr().err
+    assert run(folder, tmp_path / "s") == 0
+    assert len(TeacherStore(tmp_path / "s")["b.png"].boxes) == 5
+    monkeypatch.undo()
+    failing(monkeypatch, ClipkitError("b.png: not a readable image"))
+    assert run(folder, tmp_path / "t") == 1  # although it can be read again at the end
+    assert "not readable, left without regions: b.png" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_one_line(folder, tmp_path, capsys):
+    for name in ("gpu", *(() if torch.cuda.is_available() else ("cuda",))):
+        assert run(folder, tmp_path / "s", "--device", name) == 2
+        shown = capsys.readouterr().err
+        assert f"error: --device {name}: cannot be used here (" in shown and shown.count("\n") == 1
 
 
 def test_images_without_proposals_and_useless_boxes_are_named(folder, tmp_path, capsys):

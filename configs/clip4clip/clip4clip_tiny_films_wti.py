@@ -2,8 +2,8 @@
 
 Command:   clipkit train clip4clip/clip4clip_tiny_films_wti.py
 Hardware:  2 CPU cores
-Time:      12 minutes on one core that three other processes shared (AMD EPYC, 2026-11-22)
-Expected:  pairs 50.00 exactly, since it is blind to order; static 99.5 (seed 10)
+Time:      4 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Expected:  pairs 50.00 exactly, since it is blind to order; static 99.5 (seeds 10 to 12)
 """
 
 _base_ = ["./clip4clip_tiny_films.py"]

@@ -3,7 +3,7 @@
 Command:   clipkit train actionclip/actionclip_tiny_films_meanp.py
 Hardware:  2 CPU cores
 Time:      3 minutes on one core (AMD EPYC, shared, 2026-11-22)
-Expected:  top-1 26.7, top-5 81.7 (seed 0), where one of each pair of opposites would be 50; unseen_top1 8.3, chance is 10
+Expected:  top-1 26.7, top-5 81.7 (seed 0), where one of each pair of opposites would be 50; unseen_top1 8.3
 """
 
 _base_ = ["./actionclip_tiny_films.py"]

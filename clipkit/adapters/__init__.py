@@ -6,7 +6,7 @@ from .contrastive import ContrastiveLoss, LogitScale
 from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
 from .fusion import Fusion
 from .multi_positive import MultiPositiveLoss
-from .pair_scores import pair_contrastive
+from .pair_scores import hard_negatives, pair_contrastive
 from .pooling import pool_boxes, pool_masks
 from .prompt_learner import PromptLearner
 from .sigmoid import SigmoidLoss
@@ -38,6 +38,7 @@ __all__ = [
     "TipAdapter",
     "WeightedTokenInteraction",
     "crop_boxes",
+    "hard_negatives",
     "pair_contrastive",
     "pool_boxes",
     "pool_masks",

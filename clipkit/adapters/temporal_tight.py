@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,72 +67,104 @@ class TightTransformer(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
-    def similarity(self, text: Tensor, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits `(N, M)` of `text` `(N, D)` and `frames` `(M, F, D)`."""
+    def similarity(
+        self, text: Tensor, frames: Tensor, mask: Tensor | None = None, wanted: Tensor | None = None
+    ) -> Tensor:
+        """Logits `(N, M)` of `text` `(N, D)` and `frames` `(M, F, D)`.
+
+        `wanted` `(N, M)` bool: only pairs where it is True are computed, the others are minus infinity.
+        """
         mask = frame_mask(frames, mask)
         positions = positions_of(self.positions, 1 + frames.shape[1])
         frames = frames + changes(frames, mask) if self.contrast else frames
         text = self.dropout(text + positions[0])
         frames = self.dropout(frames + positions[1:])
         first: Any = self.blocks[0]
-        sentences, videos = _Sentences(first, text), _Videos(first, frames, mask)
+        sentences, videos = _sentences(first, text), _videos(first, frames, mask)
+        if wanted is not None:
+            return self._some(sentences, videos, wanted)
         columns = max(min(self.chunk, len(frames)), 1)
         rows = max(self.chunk // columns, 1)
         out = []
         for n in range(0, len(text), rows):
-            line = [self._pairs(sentences, videos, slice(n, n + rows), slice(m, m + columns))
+            own = _part(sentences, (slice(n, n + rows), None))
+            line = [self._pairs(own, _part(videos, (None, slice(m, m + columns))))
                     for m in range(0, len(frames), columns)]  # fmt: skip
             out.append(torch.cat(line, dim=1) if line else text.new_zeros(min(rows, len(text) - n), 0))
         return torch.cat(out) if out else text.new_zeros(0, len(frames))
 
-    def _pairs(self, sentences: _Sentences, videos: _Videos, n: slice, m: slice) -> Tensor:
-        """Logits of a block of pairs."""
+    def _some(self, sentences: _Sentences, videos: _Videos, wanted: Tensor) -> Tensor:
+        """Logits of the wanted pairs."""
+        places = wanted.nonzero(as_tuple=True)
+        found = [self._pairs(_part(sentences, i), _part(videos, j))
+                 for i, j in zip(*(index.split(self.chunk) for index in places))]  # fmt: skip
+        logits = torch.cat(found) if found else sentences.token.new_zeros(0)
+        return logits.new_full(wanted.shape, -torch.inf).index_put(places, logits)
+
+    def _pairs(self, sentences: _Sentences, videos: _Videos) -> Tensor:
+        """Logits of sentences and videos whose leading dimensions broadcast to those of the pairs."""
         first: Any = self.blocks[0]
-        x = _first_attention(first, sentences, videos, n, m)
-        shape, mask = x.shape[:2], videos.mask[m]
-        x = first.feedforward(x).flatten(0, 1)
-        whole = F.pad(mask, (1, 0), value=True).expand(shape[0], -1, -1).flatten(0, 1)
+        x = _first_attention(first, sentences, videos)
+        shape = x.shape[:-2]
+        x = first.feedforward(x).flatten(0, -3)
+        whole = F.pad(videos.mask, (1, 0), value=True).expand(*shape, -1).flatten(0, -2)
         for block in self.blocks[1:-1]:
             x = block(x, whole)
         token = self.blocks[-1](x, whole, tokens=1)[:, 0]
         return self.score(self.activation(self.pool(self.pool_norm(token)))).view(shape)
 
 
-class _Sentences:
-    """What the first block computes of sentences alone: `token` (N, D); `query`, `key`, `value` (N, H, d)."""
+class _Sentences(NamedTuple):
+    """What the first block computes of N sentences alone."""
 
-    def __init__(self, block: ResidualAttentionBlock, token: Tensor) -> None:
-        self.token = token
-        parts = block.attn.project(block.ln_1(token)[:, None], "qkv")
-        self.query, self.key, self.value = (part[:, :, 0] for part in parts)
-
-
-class _Videos:
-    """What the first block computes of videos alone: `tokens` (M, F, D); `query`, `key`, `value` (M, H, F, d); `bias`
-    (M, 1, F); what frames say to frames, `context` (M, H, F, d) and its softmax's log sum `log_total` (M, H, F)."""
-
-    def __init__(self, block: ResidualAttentionBlock, tokens: Tensor, mask: Tensor) -> None:
-        self.tokens, self.mask = tokens, mask
-        self.query, self.key, self.value = block.attn.project(block.ln_1(tokens), "qkv")
-        self.bias = additive(mask, self.query.dtype)[:, None]
-        scores = self.query @ self.key.transpose(-1, -2) * self.query.shape[-1] ** -0.5 + self.bias[:, :, None]
-        self.log_total = scores.logsumexp(-1)
-        self.context = scores.softmax(-1) @ self.value
+    token: Tensor  # (N, D)
+    query: Tensor  # (N, H, d), as the next two
+    key: Tensor
+    value: Tensor
 
 
-def _first_attention(block: ResidualAttentionBlock, s: _Sentences, v: _Videos, n: slice, m: slice) -> Tensor:
-    """Tokens of all pairs after the attention of the first block, `(n, m, 1 + F, D)`."""
+class _Videos(NamedTuple):
+    """What the first block computes of M videos alone."""
+
+    mask: Tensor  # (M, F)
+    tokens: Tensor  # (M, F, D)
+    query: Tensor  # (M, H, F, d), as the next two
+    key: Tensor
+    value: Tensor
+    bias: Tensor  # (M, 1, F)
+    context: Tensor  # (M, H, F, d) what frames say to each other
+    log_total: Tensor  # (M, H, F) the log sum of its softmax
+
+
+def _part(of: Any, index: Any) -> Any:
+    return type(of)(*(tensor[index] for tensor in of))
+
+
+def _sentences(block: ResidualAttentionBlock, token: Tensor) -> _Sentences:
+    parts = block.attn.project(block.ln_1(token)[:, None], "qkv")
+    return _Sentences(token, *(part[:, :, 0] for part in parts))
+
+
+def _videos(block: ResidualAttentionBlock, tokens: Tensor, mask: Tensor) -> _Videos:
+    query, key, value = block.attn.project(block.ln_1(tokens), "qkv")
+    bias = additive(mask, query.dtype)[:, None]
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias[:, :, None]
+    return _Videos(mask, tokens, query, key, value, bias, scores.softmax(-1) @ value, scores.logsumexp(-1))
+
+
+def _first_attention(block: ResidualAttentionBlock, s: _Sentences, v: _Videos) -> Tensor:
+    """Tokens of the pairs after the attention of the first block, `(…, 1 + F, D)`."""
     scale = s.query.shape[-1] ** -0.5
     # Frames: the softmax over [sentence; frames] is that over the frames, diluted by the sentence's share.
-    to_text = torch.einsum("nhd,mhfd->nmhf", s.key[n], v.query[m]) * scale
-    share = torch.sigmoid(to_text - v.log_total[m])[..., None]
-    context = v.context[m] + share * (s.value[n, None, :, None] - v.context[m])
+    to_text = torch.einsum("...hd,...hfd->...hf", s.key, v.query) * scale
+    share = torch.sigmoid(to_text - v.log_total)[..., None]
+    context = v.context + share * (s.value[..., None, :] - v.context)
     # The sentence: over itself and the frames.
-    own = (s.query[n] * s.key[n]).sum(-1) * scale
-    to_frames = torch.einsum("nhd,mhfd->nmhf", s.query[n], v.key[m]) * scale + v.bias[m]
-    weights = torch.cat((own[:, None, :, None].expand(*to_frames.shape[:3], 1), to_frames), dim=-1).softmax(-1)
-    of_text = weights[..., :1] * s.value[n, None] + torch.einsum("nmhf,mhfd->nmhd", weights[..., 1:], v.value[m])
+    own = (s.query * s.key).sum(-1) * scale
+    to_frames = torch.einsum("...hd,...hfd->...hf", s.query, v.key) * scale + v.bias
+    weights = torch.cat((own[..., None].expand(*to_frames.shape[:-1], 1), to_frames), dim=-1).softmax(-1)
+    of_text = weights[..., :1] * s.value + torch.einsum("...hf,...hfd->...hd", weights[..., 1:], v.value)
     attended = block.attn.merge(torch.cat((of_text[..., None, :], context), dim=-2))
-    tokens = torch.cat((s.token[n, None, None].expand(-1, *v.tokens[m].shape[:1], -1, -1),
-                        v.tokens[m].expand(len(s.token[n]), -1, -1, -1)), dim=2)  # fmt: skip
-    return tokens + attended
+    pairs = attended.shape[:-2]
+    tokens = (s.token[..., None, :].expand(*pairs, -1, -1), v.tokens.expand(*pairs, -1, -1))
+    return torch.cat(tokens, dim=-2) + attended

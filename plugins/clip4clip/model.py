@@ -2,6 +2,7 @@
 "CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip Retrieval", arXiv:2104.08860)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,14 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from clipkit.adapters import LogitScale, WeightedTokenInteraction, pair_contrastive, temporal_head
+from clipkit.adapters import (
+    LogitScale,
+    TightTransformer,
+    WeightedTokenInteraction,
+    hard_negatives,
+    pair_contrastive,
+    temporal_head,
+)
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.engine.embed_frames import as_pixels, local_name, sentence_rows
 from clipkit.engine.registry import MODELS
@@ -31,6 +39,8 @@ class CLIP4Clip(BaseModel):
             batches must bring raw frames, where the text tower does, strings.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own. Heads whose scores are no cosines
             have none.
+        negatives: of each sentence in training, `dict(hard=1, random=1)`, see `hard_negatives`; None: all other videos
+            of the batch. For heads that score pairs one by one.
         videos_at_once: in a pass of a frozen CLIP over raw frames.
 
     Raises:
@@ -45,6 +55,7 @@ class CLIP4Clip(BaseModel):
         head: Mapping[str, Any],
         tune: Mapping[str, Any] | None = None,
         logit_scale: Mapping[str, Any] | None = None,
+        negatives: Mapping[str, int] | None = None,
         videos_at_once: int = 16,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -64,6 +75,7 @@ class CLIP4Clip(BaseModel):
         self.by_words = isinstance(self.head, WeightedTokenInteraction)
         self.logit_scale = LogitScale(**(logit_scale or {"init": min(self.clip.logit_scale, 100.0)}))
         self.logit_scale.requires_grad_(self.head.cosine)
+        self.pick = None if negatives is None else _pick(negatives, self.head)
         self.videos_at_once = videos_at_once
 
     def forward(
@@ -95,17 +107,19 @@ class CLIP4Clip(BaseModel):
             return self.score(*sentences, *videos)
         ids = torch.stack(list(video)).to(mask.device)
         owner = ids.repeat_interleave(torch.tensor(counts, device=ids.device))
-        loss = pair_contrastive(self.score, sentences, videos, owner, torch.cat(list(caption)).to(ids), ids)
+        loss = pair_contrastive(
+            self.score, sentences, videos, owner, torch.cat(list(caption)).to(ids), ids, pick=self.pick
+        )
         return {"loss": loss}
 
-    def score(self, text: Tensor, *rest: Tensor) -> Tensor:
+    def score(self, text: Tensor, *rest: Tensor, **options: Tensor) -> Tensor:
         """Logits `(N, M)` of the parts of `embed_texts` and `embed_frames`, the latter pooled where the head does."""
         if self.head.pools:
             scores = F.normalize(text, dim=-1) @ rest[0].T
         elif self.by_words:
             scores = self.head.similarity(text, rest[1], rest[2], text_mask=rest[0])
         else:
-            scores = self.head.similarity(text, *rest)
+            scores = self.head.similarity(text, *rest, **options)
         return scores * self.logit_scale() if self.head.cosine else scores
 
     def embed_frames(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -141,6 +155,18 @@ class CLIP4Clip(BaseModel):
                     rows = self.clip.encode_frames(as_pixels(torch.stack([frames[i] for i in part])))
                 found.update(zip(part, rows))
         return [found[i] for i in range(len(frames))]
+
+
+def _pick(negatives: Mapping[str, int], head: Any) -> Any:
+    """`hard_negatives` with these options, tried on one pair so that bad ones are refused before the first step."""
+    if not isinstance(head, TightTransformer):
+        raise ClipkitError(f"negatives: {type(head).__name__} scores all pairs at once: leave them out")
+    pick, one = partial(hard_negatives, **negatives), torch.ones(1, 1, dtype=torch.bool)
+    try:
+        pick(one, torch.zeros(1, 1, 1), one)
+    except (TypeError, ValueError) as error:
+        raise ClipkitError(f"negatives: {error}") from error
+    return pick
 
 
 def _samples(

@@ -144,6 +144,24 @@ def test_gradients_of_the_factorised_pairs():
     assert torch.autograd.gradcheck(lambda t, f, w: head.similarity(t, f, mask), (text, frames, weight))
 
 
+@pytest.mark.parametrize("chunk", [2, 100])
+def test_wanted_pairs_alone_are_those_of_all_pairs(chunk):
+    head = closed(TightTransformer(D, layers=3, heads=2, max_frames=F, chunk=chunk))
+    text, frames = randn(N, D).requires_grad_(), (randn(M, F, D, seed=1) * 3).requires_grad_()
+    wanted = torch.rand(N, M, generator=torch.Generator().manual_seed(3)) < 0.5
+    wanted[0] = False
+    every = head.similarity(text, frames, MASKS["random"])
+    some = head.similarity(text, frames, MASKS["random"], wanted)
+    torch.testing.assert_close(some[wanted], every[wanted], rtol=0, atol=1e-12)
+    assert torch.isneginf(some[~wanted]).all() and 3 < wanted.sum() < 9
+    inputs = (text, frames, *head.parameters())
+    for a, b in zip(
+        torch.autograd.grad(some[wanted].sin().sum(), inputs), torch.autograd.grad(every[wanted].sin().sum(), inputs)
+    ):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+    assert torch.isneginf(head.similarity(text, frames, None, torch.zeros(N, M).bool())).all()
+
+
 def test_dropout_is_for_training_only():
     head = TightTransformer(D, layers=2, heads=2, max_frames=F, dropout=0.5)
     text, frames = randn(N, D).float(), randn(M, F, D, seed=1).float()

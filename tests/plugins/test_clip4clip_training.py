@@ -71,6 +71,13 @@ def batch(dataset, indices):
     return collate_lists([dataset[i] for i in indices])
 
 
+def test_negatives_are_for_heads_that_score_pairs():
+    with pytest.raises(ClipkitError, match="MeanPool scores all pairs at once"):
+        build("meanP", negatives=dict(hard=1))
+    with pytest.raises(ClipkitError, match="negatives: "):
+        build("tightTransf", negatives=dict(hart=1))
+
+
 # ---- training -----------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ def _arm(**options) -> dict:
 
 arms = {
     "KL": _arm(targets="softmax"),
-    "KL, rows of sum 1": _arm(targets="normalized"),
+    "row-normalised KL": _arm(targets="normalized"),
     "cross-entropy": _arm(targets="pairs"),
     "bare name": _arm(templates=["{}"]),
 }

@@ -5,8 +5,8 @@ actions.py.
 
 claim = "C29"
 runs_of = "actions"
-arms = ("KL", "KL, rows of sum 1", "cross-entropy")
+arms = ("KL", "row-normalised KL", "cross-entropy")
 statements = [
     dict(says="the release's KL beats cross-entropy", metric="top1", better="KL", than="cross-entropy"),
-    dict(says="so does KL with rows of sum 1", metric="top1", better="KL, rows of sum 1", than="cross-entropy"),
+    dict(says="so does KL with rows of sum 1", metric="top1", better="row-normalised KL", than="cross-entropy"),
 ]

@@ -14,5 +14,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         text = (ROOT / match[1] / "README.md").read_text(encoding="utf-8")
         return text.replace("](../../docs/", "](../")
 
-    markdown = re.sub(r"\]\(\.\./plugins/(\w+)/README\.md", r"](plugins/.md", markdown)  # of pages in docs/ itself
+    markdown = re.sub(r"\]\(\.\./plugins/(\w+)/README\.md", r"](plugins/\1.md", markdown)  # of pages in docs/ itself
     return re.sub(r"\{README ([\w/]+)\}", read, markdown)

@@ -64,6 +64,9 @@ def prepare_config(
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
     resolve_variables(cfg)
+    wrapper = cfg._cfg_dict.get("optim_wrapper") or {}
+    if wrapper.get("type") == "OptimWrapper":  # an option's, over a config's AmpOptimWrapper
+        wrapper.pop("dtype", None)
     _add_hook(cfg, "clipkit.ReseedHook")
     _add_hook(cfg, "clipkit.ClampHook")
     if not for_training:

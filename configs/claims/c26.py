@@ -1,6 +1,6 @@
 """C26: heads that see a sequence can tell a film from its reverse. Runs of films.py.
 
-expect:   pairs >= 95 % for seqLSTM and seqTransf, against 50 % of the mean
+expect:   pairs >= 95 % for seqLSTM and seqTransf, 90 % for tightTransf, against 50 % of the mean
 """
 
 claim = "C26"

@@ -6,7 +6,7 @@ The films are rendered and embedded once, by whichever run comes first: with --j
 
 command:  python tools/claim.py films --seeds 10-14
 hardware: 2 CPU cores
-time:     4 to 5 minutes a run on one core, tightTransf 7
+time:     4 to 5 minutes a run on one core, tightTransf 6
 """
 
 claim = "Films"

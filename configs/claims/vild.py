@@ -4,7 +4,7 @@ The teacher's embeddings are made once, by whichever run comes first: with --job
 
 command:  python tools/claim.py vild --seeds 10-14
 hardware: 2 CPU cores with bfloat16 units, or one GPU
-time:     20 minutes a run on one core
+time:     18 to 28 minutes a run on one core, and once 13 for the teacher
 """
 
 claim = "ViLD"

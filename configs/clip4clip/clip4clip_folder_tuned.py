@@ -4,7 +4,7 @@ The original keeps CLIP in fp16 and takes a rate of 1e-7; in fp32 1e-5 does the 
 
 Command:   clipkit train clip4clip/clip4clip_folder_tuned.py --amp --cfg-options variables.root=…
 Options:   model.tune.unfreeze_from=9   only the upper blocks (CLIP4Clip's freeze_layer_num)
-           model.tune.cross_modal="dict(bottleneck=8, shared=16)" model.tune.unfreeze_from=None   adapters alone
+           "model.tune.cross_modal={'bottleneck': 8, 'shared': 16}" model.tune.unfreeze_from=None   adapters alone
            model.tune.inflate_patches=True   3D linear projection
            and those of clip4clip_folder.py
 Hardware:  GPUs

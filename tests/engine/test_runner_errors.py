@@ -117,6 +117,15 @@ def test_amp_on_a_cpu_is_bf16_or_one_line(config, tmp_path):
     build_runner(config, amp=True, work_dir=tmp_path / "b", cfg_options={"train_cfg.max_iters": 2}).train()
 
 
+def test_mixed_precision_of_a_config_is_switched_off_by_one_option(config, tmp_path):
+    on = 'optim_wrapper = dict(type="AmpOptimWrapper", dtype="bf16", '
+    config.write_text(config.read_text().replace("optim_wrapper = dict(", on))
+    off = {"train_cfg.max_iters": 2, "optim_wrapper.type": "OptimWrapper"}
+    runner = build_runner(config, work_dir=tmp_path, cfg_options=off)
+    runner.train()
+    assert type(runner.optim_wrapper).__name__ == "OptimWrapper" and on in config.read_text()
+
+
 def test_the_users_config_is_never_overwritten(config):
     build_runner(config, work_dir=config.parent, cfg_options={"model.dropout": 0.5})
     assert config.read_text() == tiny_parts.CONFIG

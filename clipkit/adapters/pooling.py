@@ -10,7 +10,9 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 
-def pool_boxes(dense: Tensor, boxes: Sequence[Tensor], image_size: tuple[int, int], normalize: bool = True) -> Tensor:
+def pool_boxes(
+    dense: Tensor, boxes: Sequence[Tensor], image_size: tuple[float, float], normalize: bool = True
+) -> Tensor:
     """RoIAlign of each box to one vector, as CLIPSelf reads region embeddings (Wu et al. 2024, section 3.2).
 
     Args:
@@ -63,7 +65,7 @@ def pool_masks(dense: Tensor, masks: Tensor, normalize: bool = True) -> Tensor:
     return torch.einsum("bnhw,bdhw->bnd", weights, dense)
 
 
-def _grid_factor(dense: Tensor, image_size: tuple[int, int]) -> Tensor:
+def _grid_factor(dense: Tensor, image_size: tuple[float, float]) -> Tensor:
     height, width = image_size
     x, y = dense.shape[-1] / width, dense.shape[-2] / height
     return dense.new_tensor([x, y, x, y])

@@ -13,7 +13,7 @@ class HostImages(nn.Module):
     """Undoes a host's preprocessing.
 
     Args:
-        data_preprocessor: the host's own config (its `mean`, `std`, `bgr_to_rgb`, `rgb_to_bgr`, `pad_val` or
+        data_preprocessor: the host's own config (its `mean`, `std`, `bgr_to_rgb` or `to_rgb`, `pad_val` or
             `pad_value` are read). What is also given below wins.
         mean, std: per channel in the host's channel order and in units of pixels 0-255; None: the host is not
             normalised.
@@ -46,7 +46,7 @@ class HostImages(nn.Module):
         if (mean is None) != (std is None):
             raise ValueError("the host's mean and std belong together: give both or neither")
         if channel_order is None:
-            channel_order = "rgb" if given.get("bgr_to_rgb") else "bgr"
+            channel_order = "rgb" if given.get("bgr_to_rgb") or given.get("to_rgb") else "bgr"
         if channel_order not in ("rgb", "bgr"):
             raise ValueError(f"channel_order is 'rgb' or 'bgr', got {channel_order!r}")
         self.channel_order = channel_order

@@ -96,8 +96,8 @@ def build_runner(
     Args:
         config: path, name of an installed config, or a mmengine `Config`.
         work_dir: where logs and checkpoints go; by default the config's own, else `work_dirs/<config name>`.
-        resume: True goes on from the newest checkpoint in `work_dir` (from the beginning if there is none); a path
-            goes on from that file.
+        resume: True goes on from the newest checkpoint in `work_dir` (from the beginning if there is none, which may
+            be a config's `load_from`); a path goes on from that file. By default the config's own `resume`.
         amp: mixed precision; True takes bf16 where the device has it, or 'bf16', 'fp16'.
         seed: of everything random; by default the config's `randomness.seed`, else 0. When resuming, the checkpoint's.
         deterministic: deterministic CUDA kernels, slower.
@@ -116,11 +116,16 @@ def build_runner(
     name = Path(cfg.filename).stem if cfg.filename else "run"
     cfg.work_dir = str(work_dir or cfg.get("work_dir") or Path("work_dirs") / name)
     cfg.launcher = resolve_launcher(launcher)
+    resume = resume or (for_training and cfg.get("resume")) or False
     cfg.resume = bool(resume)
     if isinstance(resume, (str, Path)):
         checkpoint = resume
     if checkpoint is not None:
         cfg.load_from = str(resolve_checkpoint(checkpoint))
+    elif cfg.resume and cfg.get("load_from"):
+        # A config's `load_from` is where a run begins; one that has begun goes on from its own checkpoints.
+        cfg.resume = bool(find_checkpoints(cfg.work_dir))
+        cfg.load_from = None if cfg.resume else cfg.load_from
     _set_seed(cfg, seed, deterministic)
     if vis:
         _add_vis(cfg, vis)

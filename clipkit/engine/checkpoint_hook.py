@@ -55,6 +55,12 @@ class AtomicCheckpointHook(CheckpointHook):
             else:
                 self.best_ckpt_path_dict = {key: hub.get_info(f"best_ckpt_{key}") for key in self.key_indicators}
         runner.logger.info(f"checkpoints go to {self.out_dir}")
+        steps = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        if not self.by_epoch and self.interval % steps:
+            runner.logger.warning(
+                f"a run that goes on after a kill will differ: checkpoints come every {self.interval} iterations, and "
+                f"accumulative_counts={steps} gradients are summed up; make the interval a multiple"
+            )
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict) -> None:
         outdated = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ._host_images import HostImages, valid_part
 from .registry import MODELS
 
 KINDS = ("image", "dense", "regions")
+SOURCES = ("crops", "dense")
 
 for loss in (
     adapters.L1DistillLoss,
@@ -87,6 +89,9 @@ class DistilledModel(BaseModel):
         values = dict(written) if isinstance(written, Mapping) else preprocessor_values(self.data_preprocessor)
         self.pictures = HostImages(values, mean, std, channel_order, pad_value)
         self.targets = [_check_target(dict(target), n) for n, target in enumerate(targets)]
+        names = [target["name"] for target in self.targets]
+        if len(set(names)) < len(names):
+            raise ClipkitError(f"DistilledModel: targets need names of their own, got {', '.join(names)}")
         self.losses = nn.ModuleList(MODELS.build(dict(target["loss"])) for target in self.targets)
         self.projections = nn.ModuleList(
             nn.Identity() if target["channels"] is None else nn.Linear(target["channels"], self.clip.embed_dim)
@@ -97,7 +102,7 @@ class DistilledModel(BaseModel):
         for layer in {target["layer"] for target in self.targets}:
             if layer not in known:
                 raise ClipkitError(f'DistilledModel: the student has no layer "{layer}"; {did_you_mean(layer, known)}')
-            known[layer].register_forward_hook(self._keep(layer))
+            known[layer].register_forward_hook(partial(self._keep, layer))
 
     def forward(self, inputs: Any, data_samples: Any = None, mode: str = "tensor") -> Any:
         """As the student's; in mode 'loss' with one more entry for each target."""
@@ -115,9 +120,10 @@ class DistilledModel(BaseModel):
         values = {}
         groups = self.pictures.groups(inputs)
         for target, loss, project in zip(self.targets, self.losses, self.projections):
-            student = self._output(target)
+            student = self._output(target, len(inputs))
+            cell = [inputs.shape[n] / student.shape[n] for n in (-2, -1)] if student.ndim == 4 else []
             pairs = [
-                self._pair(target, project, student[items], images, valid_part(size, inputs, student), boxes)
+                self._pair(target, project, student[items], images, valid_part(size, inputs, student), cell, boxes)
                 for items, images, size in groups
                 for boxes in [_boxes(data_samples, items) if target["kind"] == "regions" else None]
             ]
@@ -132,9 +138,11 @@ class DistilledModel(BaseModel):
         student: Tensor,
         images: Tensor,
         part: tuple[int, int],
+        cell: list[float],
         boxes: list[Tensor] | None,
     ) -> tuple[Tensor, Tensor]:
-        """Rows `(n, D)` of the student and of the teacher, for pictures of one size without padding."""
+        """Rows `(n, D)` of the student and of the teacher, for pictures of one size without padding, of which the
+        student's map has `part` cells, each of `cell` pixels."""
         if student.ndim == 2:
             if target["kind"] != "image":
                 raise ClipkitError(f'DistilledModel: layer "{target["layer"]}" gives no map; use kind="image"')
@@ -144,8 +152,9 @@ class DistilledModel(BaseModel):
             return project(student.mean((-2, -1))), self.teacher.image(images)
         projected = project(student.movedim(1, -1)).movedim(-1, 1)
         if boxes is not None:
-            size = (images.shape[-2], images.shape[-1])
-            return pool_boxes(projected, boxes, size), self.teacher.regions(images, boxes, target["source"])
+            # The last cells may reach beyond the picture, into the padding.
+            covers = (part[0] * cell[0], part[1] * cell[1])
+            return pool_boxes(projected, boxes, covers), self.teacher.regions(images, boxes, target["source"])
         teacher = self.teacher.dense(images)
         if projected.shape[-2:] != teacher.shape[-2:]:
             # The student goes to CLIP's grid and not the reverse: detail that CLIP never saw is no target.
@@ -156,21 +165,27 @@ class DistilledModel(BaseModel):
             )
         return projected.movedim(1, -1).flatten(0, 2), teacher.movedim(1, -1).flatten(0, 2)
 
-    def _keep(self, layer: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if self._seen is not None:
-                self._seen[layer] = output
+    def _keep(self, layer: str, module: nn.Module, args: Any, output: Any) -> None:
+        if self._seen is not None:
+            self._seen[layer] = output
 
-        return hook
-
-    def _output(self, target: dict[str, Any]) -> Tensor:
+    def _output(self, target: dict[str, Any], pictures: int) -> Tensor:
         layer = target["layer"]
         if self._seen is None or layer not in self._seen:
             raise ClipkitError(f'DistilledModel: the student never ran its layer "{layer}" while computing its losses')
         output = self._seen[layer]
-        output = output[target["index"]] if isinstance(output, (tuple, list)) else output
-        if not isinstance(output, Tensor) or output.ndim not in (2, 4):
-            raise ClipkitError(f'DistilledModel: layer "{layer}" gives no (B, C) or (B, C, h, w) tensor')
+        if isinstance(output, (tuple, list)):
+            if not -len(output) <= target["index"] < len(output):
+                raise ClipkitError(
+                    f'DistilledModel: layer "{layer}" gives {len(output)} outputs, index is {target["index"]}'
+                )
+            output = output[target["index"]]
+        if not isinstance(output, Tensor) or output.ndim not in (2, 4) or len(output) != pictures:
+            raise ClipkitError(f'DistilledModel: layer "{layer}" gives no (B, C) or (B, C, h, w) tensor for B pictures')
+        if target["channels"] not in (None, output.shape[1]):
+            raise ClipkitError(
+                f'DistilledModel: layer "{layer}" has {output.shape[1]} channels, not {target["channels"]}'
+            )
         return output
 
     def __getattr__(self, name: str) -> Any:
@@ -189,7 +204,7 @@ def preprocessor_values(module: nn.Module) -> dict[str, Any]:
     if getattr(module, "_enable_normalize", False):
         values["mean"], values["std"] = (getattr(module, name).flatten().tolist() for name in ("mean", "std"))
     # mmengine keeps one flag for both directions of the swap; mmcv reads BGR, so it nearly always leads to RGB.
-    values["bgr_to_rgb"] = bool(getattr(module, "_channel_conversion", False))
+    values["bgr_to_rgb"] = any(getattr(module, name, False) for name in ("_channel_conversion", "to_rgb"))
     values["pad_val"] = getattr(module, "pad_val", getattr(module, "pad_value", 0.0))
     return values
 
@@ -209,6 +224,10 @@ def _check_target(target: dict[str, Any], number: int) -> dict[str, Any]:
     if target["kind"] not in KINDS:
         raise ClipkitError(
             f"DistilledModel: targets[{number}].kind is one of {', '.join(KINDS)}, got {target['kind']!r}"
+        )
+    if target["source"] not in SOURCES:
+        raise ClipkitError(
+            f"DistilledModel: targets[{number}].source is one of {', '.join(SOURCES)}, got {target['source']!r}"
         )
     return target
 

@@ -39,6 +39,22 @@ def drop_frozen(state_dict: dict[str, Any], paths: list[str]) -> dict[str, Any]:
     return {key: value for key, value in state_dict.items() if not key.startswith(prefixes)}
 
 
+def student_alone(
+    model: nn.Module, weights: dict[str, Any], records: list[dict[str, str]]
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Weights and records of frozen CLIPs as they are; or the student's part alone, where a `DistilledModel` was saved
+    and `model` is none."""
+    prefix = "student."
+    if not any(key.startswith(prefix) for key in weights) or isinstance(getattr(model, "student", None), nn.Module):
+        return weights, records
+    own = [
+        {**record, "path": record["path"].removeprefix(prefix)}
+        for record in records
+        if record["path"].startswith(prefix)
+    ]
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}, own
+
+
 def check_frozen(model: nn.Module, records: list[dict[str, str]], filename: str) -> None:
     """Compares the frozen CLIPs that a checkpoint was trained with to those in the model.
 

@@ -48,6 +48,7 @@ class FusedBackbone(BaseModule):
         clip_size: (height, width) or one number that pictures are stretched to for CLIP, all in one pass. None: their
             own size up to whole patches, one pass for each size in the batch.
         host_channels: channels of the host's outputs; by default read off one small forward pass.
+        pretrained: of the host; mmseg hands a model's `pretrained` to its backbone.
 
     Raises:
         ClipkitError: an argument does not fit the host or the CLIP.
@@ -72,6 +73,7 @@ class FusedBackbone(BaseModule):
         levels: Sequence[int] | None = None,
         clip_size: int | Sequence[int] | None = None,
         host_channels: Sequence[int] | None = None,
+        pretrained: str | None = None,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -79,7 +81,8 @@ class FusedBackbone(BaseModule):
             raise ClipkitError(f"FusedBackbone: features is one of {', '.join(FEATURES)}, got {features!r}")
         if (features == "maps") != bool(layers):
             raise ClipkitError("FusedBackbone: layers=(...) belongs to features='maps', and the reverse")
-        self.host = host if isinstance(host, nn.Module) else MODELS.build(dict(host))
+        given = {} if pretrained is None else {"pretrained": pretrained}
+        self.host = host if isinstance(host, nn.Module) else MODELS.build({**host, **given})
         self.clip = build_clip(clip)
         leave_out_of_state_dict(self, "clip")
         self.pictures = HostImages(data_preprocessor, mean, std, channel_order, pad_value)
@@ -87,6 +90,8 @@ class FusedBackbone(BaseModule):
         self.layers = tuple(layers)
         self.clip_size = (clip_size, clip_size) if isinstance(clip_size, int) else clip_size and tuple(clip_size)
         channels = tuple(host_channels) if host_channels is not None else _probe_host(self.host)
+        if any(not -len(channels) <= level < len(channels) for level in levels or ()):
+            raise ClipkitError(f"FusedBackbone: levels={tuple(levels or ())}: the host gives {len(channels)} maps")
         chosen = range(len(channels)) if levels is None else [range(len(channels))[level] for level in levels]
         self.levels = tuple(chosen)
         widths = [self.clip.embed_dim] if features != "maps" else _probe_clip(self.clip, self.layers)
@@ -143,6 +148,7 @@ def _probe_host(host: nn.Module, size: int = 64) -> tuple[int, ...]:
     device = next((p.device for p in host.parameters()), torch.device("cpu"))
     try:
         out = host(torch.zeros(1, 3, size, size, device=device))
+        return (out.shape[1],) if isinstance(out, Tensor) else tuple(m.shape[1] for m in out)
     except Exception as error:
         raise ClipkitError(
             f"FusedBackbone: the host failed on a {size}x{size} picture ({error}): give host_channels=(...)"
@@ -150,7 +156,6 @@ def _probe_host(host: nn.Module, size: int = 64) -> tuple[int, ...]:
     finally:
         for module, training in modes:
             module.training = training
-    return (out.shape[1],) if isinstance(out, Tensor) else tuple(m.shape[1] for m in out)
 
 
 def _probe_clip(clip: Any, layers: Sequence[int]) -> list[int]:

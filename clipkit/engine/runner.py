@@ -22,7 +22,7 @@ from clipkit.engine.checkpoint import (
     unpack_message_hub,
 )
 from clipkit.engine.distributed import init_process_group
-from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records
+from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
 from clipkit.engine.provenance import commit, hardware
 from clipkit.engine.registry import DATA_SAMPLERS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
@@ -167,7 +167,8 @@ class ClipkitRunner(Runner):
     def load_checkpoint(
         self, filename: str, map_location: Any = "cpu", strict: bool = False, revise_keys: Any = None
     ) -> dict:
-        """Loads weights. Frozen CLIPs must be those of the training.
+        """Loads weights. Frozen CLIPs must be those of the training. A student's own config takes the weights of its
+        `DistilledModel`, without teacher.
 
         Args:
             strict: refuse missing and unexpected weights; else they are only listed.
@@ -177,8 +178,9 @@ class ClipkitRunner(Runner):
         """
         checkpoint = load_checkpoint(filename, map_location)
         records = checkpoint.get("meta", {}).get("frozen", [])
+        weights = {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
+        checkpoint["state_dict"], records = student_alone(self.bare_model, weights, records)
         check_frozen(self.bare_model, records, str(filename))
-        checkpoint["state_dict"] = {key.removeprefix("module."): v for key, v in checkpoint["state_dict"].items()}
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         load_weights(self.bare_model, checkpoint["state_dict"], str(filename), strict=strict, logger=self.logger)
         self._has_loaded = True

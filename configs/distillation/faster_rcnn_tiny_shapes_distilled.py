@@ -1,5 +1,5 @@
 """Distillation by configuration alone: mmdet's Faster R-CNN of fusion/faster_rcnn_tiny_shapes.py as the student of the
-frozen tiny CLIP: what CLIP says of each labelled box's crop, its last stage learns for the box.
+frozen tiny CLIP: what CLIP says of each labelled box's crop, its third stage learns for the box.
 
 Command:   clipkit train distillation/faster_rcnn_tiny_shapes_distilled.py
 Hardware:  2 CPU cores

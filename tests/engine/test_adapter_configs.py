@@ -33,6 +33,16 @@ def test_one_training_step_and_the_frozen_clip_stays(tmp_path, host, way):
     assert any(own in key for key in moved) and any("layer4" in key for key in moved)
 
 
+def test_a_distilled_student_is_tested_without_its_teacher(tmp_path):
+    build_runner("distillation/fcn_tiny_shapes_distilled.py", work_dir=tmp_path, seed=0, cfg_options=TINY).train()
+    tests = dict(for_training=False, checkpoint=tmp_path, cfg_options={"test_dataloader.dataset.length": 2})
+    scores = [
+        build_runner(config, work_dir=tmp_path / "test", **tests).test()
+        for config in ("distillation/fcn_tiny_shapes_distilled.py", "fusion/fcn_tiny_shapes.py")
+    ]
+    assert scores[0] == scores[1]
+
+
 @pytest.mark.parametrize(
     ("config", "stock"),
     [

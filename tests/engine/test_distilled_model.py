@@ -1,5 +1,7 @@
 """DistilledModel around a small mmengine model and around one of mmseg's."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,14 +27,21 @@ def small_clip():
     return FrozenCLIP(closed_form_(open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text), scale=0.3))
 
 
+class Pair(torch.nn.Module):
+    """A layer with two outputs; the second has a row for each channel and not for each picture."""
+
+    def forward(self, x):
+        return x, x[0].flatten(1)
+
+
 class Student(BaseModel):
     def __init__(self):
         super().__init__(ImgDataPreprocessor(MEAN, STD, bgr_to_rgb=True))
         self.body, self.head, self.idle = torch.nn.Conv2d(3, 6, 8, 8), torch.nn.Linear(6, 2), torch.nn.Linear(1, 1)
-        self.task = "own"
+        self.task, self.pair = "own", Pair()
 
     def forward(self, inputs, data_samples=None, mode="tensor"):
-        out = self.head(self.body(inputs).mean((-2, -1)))
+        out = self.head(self.pair(self.body(inputs))[0].mean((-2, -1)))
         return {"loss_task": out.square().mean()} if mode == "loss" else out
 
 
@@ -106,6 +115,24 @@ def test_region_target_by_hand(source):
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_boxes_lie_where_they_lie_although_cells_reach_into_the_padding():
+    model = build(kind="regions")
+    pictures = [bgr(32, 32), bgr(20, 20, 1)]  # cells of 8 pixels: the second picture ends within its third
+    boxes = [torch.zeros(0, 4), torch.tensor([[10.0, 4, 14, 12]])]
+    inputs = ready(model, pictures)
+    value = model(inputs, [Sample(b) for b in boxes], mode="loss")["loss_distill_0"]
+    grid = model.projections[0](model.student.body(inputs).movedim(1, -1)).movedim(-1, 1)[1:, :, :3, :3]
+    expected = CosineDistillLoss()(
+        pool_boxes(grid, boxes[1:], (24, 24)), CLIPTeacher(small_clip()).regions(rgb(pictures[1]), boxes[1:])
+    )
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_copy_trains_too():
+    model = copy.deepcopy(build(kind="image"))
+    assert model(ready(model, [bgr(32, 32)]), mode="loss")["loss_distill_0"] > 0
+
+
 def test_training_moves_student_and_projection_but_not_clip():
     model = build(kind="dense")
     before = model.clip.weights_hash
@@ -162,6 +189,18 @@ def test_mistakes_end_in_one_line():
         build(layer="idle", channels=None)(torch.zeros(1, 3, 32, 32), mode="loss")
     with pytest.raises(ClipkitError, match="gives no map"):
         build(layer="head", channels=2)(torch.zeros(1, 3, 32, 32), mode="loss")
+    with pytest.raises(ClipkitError, match=r"source is one of crops, dense, got 'crop'"):
+        build(kind="regions", source="crop")
+    for wrong, line in (
+        (dict(channels=9), 'layer "body" has 6 channels, not 9'),
+        (dict(layer="pair", index=5), 'layer "pair" gives 2 outputs, index is 5'),
+        (dict(layer="pair", index=1, kind="image"), "for B pictures"),  # six rows for one picture
+    ):
+        with pytest.raises(ClipkitError, match=line):
+            build(**wrong)(torch.zeros(1, 3, 32, 32), mode="loss")
+    target = dict(layer="body", loss=dict(type="clipkit.CosineDistillLoss"), channels=6)
+    with pytest.raises(ClipkitError, match="names of their own, got 1, 1"):
+        DistilledModel(Student(), small_clip(), [{**target, "name": "1"}, target])
     with pytest.raises(ClipkitError, match="gt_instances"):
         build(kind="regions")(torch.zeros(1, 3, 32, 32), mode="loss")
 

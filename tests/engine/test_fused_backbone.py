@@ -69,6 +69,8 @@ def test_mmsegs_own_preprocessor_is_undone(convert):
     rgb = picture(16, 24)
     ready = models.SegDataPreProcessor(**config)({"inputs": [rgb.flip(0)]})["inputs"]  # mmcv reads BGR
     torch.testing.assert_close(HostImages(config)(ready)[0], rgb / 255, rtol=0, atol=1e-6)
+    theirs = {"to_rgb": convert}  # as mmpretrain and mmaction call it
+    assert HostImages(theirs).channel_order == HostImages(config).channel_order == ("rgb" if convert else "bgr")
 
 
 def test_padding_is_found_and_a_black_picture_is_not_padding():
@@ -152,6 +154,11 @@ def test_clip_stays_frozen_unsaved_and_cannot_be_overwritten():
     assert not any(p.requires_grad for p in clip.parameters()) and not clip.training
 
 
+class MapsByName(torch.nn.Module):
+    def forward(self, inputs):
+        return {"out": inputs}
+
+
 def test_bad_arguments():
     with pytest.raises(ClipkitError, match="features"):
         FusedBackbone(Pyramid(), small_clip(), features="all")
@@ -161,6 +168,10 @@ def test_bad_arguments():
         FusedBackbone(Pyramid(), {"pretrained": "openai"})
     with pytest.raises(ClipkitError, match="host_channels"):
         FusedBackbone(torch.nn.Linear(3, 3), small_clip())
+    with pytest.raises(ClipkitError, match=r"levels=\(7,\): the host gives"):
+        FusedBackbone(Pyramid(), small_clip(), levels=(7,))
+    with pytest.raises(ClipkitError, match="host_channels"):
+        FusedBackbone(MapsByName(), small_clip())
     with pytest.raises(ValueError, match="mean and std"):
         FusedBackbone(Pyramid(), small_clip(), mean=MEAN)
 
@@ -227,6 +238,9 @@ def test_an_mmseg_config_gains_clip_by_one_block(tmp_path):
     host.eval(), fused.eval()
     assert torch.equal(fused(ready["inputs"]), host(ready["inputs"]))
     assert fused.backbone.pictures.channel_order == "rgb"
+    with DefaultScope.overwrite_default_scope("mmseg"):  # mmseg hands a config's `model.pretrained` to the backbone
+        config = Config.fromfile(tmp_path / "fused.py").model
+        assert MODELS.build({**config, "pretrained": "host.pth"}).backbone.host.init_cfg["checkpoint"] == "host.pth"
     torch.testing.assert_close(fused.backbone.pictures(ready["inputs"])[0], picture(64, 96).flip(0) / 255)
     fused.train()
     losses = fused(**fused.data_preprocessor(data, True), mode="loss")

@@ -108,6 +108,27 @@ def test_resumed_run_equals_unbroken_run(config, tmp_path):
     assert saved["meta"]["iter"] == 24 and saved["meta"]["seed"] == 0
 
 
+def test_weights_to_start_from_are_not_what_a_killed_run_goes_on_from(config, tmp_path):
+    first, mine = tmp_path / "first", tmp_path / "mine"
+    build_runner(config, work_dir=first, cfg_options={"train_cfg.max_iters": 3}).train()
+    start = {"load_from": str(first / "iter_3.pth")}
+    again = build_runner(config, work_dir=mine, resume=True, cfg_options={**start, "train_cfg.max_iters": 6})
+    again.train()  # nothing to go on from yet: it starts at 0 with those weights
+    assert min(losses(mine)) == 1
+    build_runner(config, work_dir=mine, cfg_options={**start, "resume": True, "train_cfg.max_iters": 9}).train()
+    assert set(losses(mine)) == set(range(1, 10))  # each step once, or equal
+
+
+def test_checkpoints_within_a_sum_of_gradients_are_warned_of(config, tmp_path):
+    for name, steps in (("cut", 2), ("whole", 3)):  # the config saves every third iteration
+        options = {"train_cfg.max_iters": 3, "optim_wrapper.accumulative_counts": steps}
+        build_runner(config, work_dir=tmp_path / name, cfg_options=options).train()
+    said = [
+        "make the interval a multiple" in next((tmp_path / n).glob("*/*.log")).read_text() for n in ("cut", "whole")
+    ]
+    assert said == [True, False]
+
+
 def test_another_seed_is_another_run_and_resuming_takes_the_old_one(config, tmp_path):
     short = {"train_cfg.max_iters": 3}
     build_runner(config, work_dir=tmp_path / "a", seed=7, cfg_options=short).train()

@@ -1,5 +1,6 @@
 """Distillation by configuration alone: mmseg's FCN of fusion/fcn_tiny_shapes.py as the student of the frozen tiny CLIP,
-whose dense embeddings its last stage learns; at test time there is no CLIP.
+whose dense embeddings its last stage learns. Its weights are tested without CLIP by the student's own config:
+clipkit test fusion/fcn_tiny_shapes.py work_dirs/fcn_tiny_shapes_distilled
 
 Command:   clipkit train distillation/fcn_tiny_shapes_distilled.py     (without teacher: fusion/fcn_tiny_shapes.py)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)

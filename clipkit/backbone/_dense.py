@@ -67,7 +67,7 @@ def _self_self(a: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.scaled_dot_product_attention(a, a, value, attn_mask=bias)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=2)
 def neighbourhood(grid: tuple[int, int], prefix: int, std: float) -> Tensor:
     """NACLIP's additive bias `(prefix + h·w, prefix + h·w)`, float64, on the CPU."""
     rows, columns = grid

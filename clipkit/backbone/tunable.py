@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -52,6 +53,19 @@ class TunableCLIP(ClipModel):
         self._tower.adapters = self._text.adapters = self.adapters  # type: ignore[assignment]
         self.model.requires_grad_(False)
         self.train(True)
+
+    @classmethod
+    def copy_of(cls, clip: ClipModel) -> TunableCLIP:
+        """With the weights, the tokenizer and the settings of another CLIP, which stays as it is."""
+        return cls(
+            copy.deepcopy(clip.model),
+            name=clip.name,
+            dense=clip.dense_variant,
+            tokenizer=clip._tokenizer,
+            tokenizer_name=clip._tokenizer_name,
+            preprocess_cfg=clip.preprocess_cfg,
+            model_cfg=clip.model_cfg,
+        )
 
     @property
     def logit_scale_log(self) -> nn.Parameter:

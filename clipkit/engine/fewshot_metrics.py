@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
+from clipkit.errors import ClipkitError
 from clipkit.evaluation import fewshot_scores, intersection_and_union
 
 from .registry import METRICS
@@ -28,6 +29,14 @@ class FewShotIoU(BaseMetric):
     def __init__(self, ignore_index: int = 255, per_class: bool | None = None, collect_device: str = "cpu"):
         super().__init__(collect_device=collect_device)
         self.ignore_index, self.per_class = ignore_index, per_class
+
+    def set_labels(self, vocabulary: Any) -> None:
+        """Refused: `--labels` would change nothing, and stand beside the score.
+
+        Raises:
+            ClipkitError: always.
+        """
+        raise ClipkitError("the labels of episodes are their own classes: leave --labels out")
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Adds class, intersections and unions of a batch to `self.results`."""

@@ -18,7 +18,8 @@ class Segmentation:
 
     Attributes:
         labels: (H, W) int64, indices into `names`.
-        scores: (H, W) float32, softmax probability of the chosen label among all labels.
+        scores: (H, W) float32, softmax probability of the best label among all labels (where the model takes the best
+            of a label's words, of that word among all words); a pixel that a threshold sent to background keeps it.
         names: what the indices mean.
     """
 
@@ -75,5 +76,5 @@ class Segmenter(Predictor):
         if "pred_scores" in result:  # so many labels that no logits were kept
             scores = result.pred_scores.data[0].float()
         else:
-            scores = result.seg_logits.data.float().softmax(0).amax(0)
+            scores = self.model.probability(result.seg_logits.data.float())
         return Segmentation(index.cpu(), scores.cpu(), names)

@@ -118,6 +118,10 @@ class TextSegmentor(TextLabels, BaseSegmentor):
             labels = labels.masked_fill(unsure, len(self.label_names) - 1)
         return labels, logits
 
+    def probability(self, scores: Tensor) -> Tensor:
+        """What `decide` keeps of an image (K, H, W) -> softmax probability of the best label (H, W)."""
+        return scores.softmax(0).amax(0)
+
     def chunks_of(self) -> str | None:
         """How labels can be taken in chunks: 'classes', whose logits enter the softmax; 'words' (rows), where a class
         has the probability of its best word; None where a subclass has a formula of its own."""

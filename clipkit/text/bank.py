@@ -146,7 +146,9 @@ class TextBank:
         batches = []
         for start in range(0, len(prompts), self.batch_size):
             batch = prompts[start : start + self.batch_size]
-            batches.append(self.clip.encode_text(batch, normalize=True).float().cpu())
+            # Rows are kept for whoever asks next: not in the half precision of a caller's autocast.
+            with torch.autocast(str(getattr(self.clip, "device", "cpu")).split(":")[0], enabled=False):
+                batches.append(self.clip.encode_text(batch, normalize=True).float().cpu())
             if tick is not None:
                 tick(len(batch))
         return torch.cat(batches)

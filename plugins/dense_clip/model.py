@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipkit.adapters._grid import to_whole_patches
+from clipkit.engine.class_text import as_vocabulary
 from clipkit.engine.registry import MODELS
+from clipkit.engine.text_labels import Labels
 from clipkit.engine.text_segmentor import TextSegmentor
 from clipkit.errors import ClipkitError
 from clipkit.text import Background, TextEmbeddings, Vocabulary, read_class_file
@@ -38,7 +41,7 @@ class DenseCLIP(TextSegmentor):
         area: classes that win at most this share of the image's foreground are left out (SCLIP's `area_thd`). Needs a
             class `background`.
         denoise: classes whose largest p in a window is below it are left out of that window (Zhou et al., "MaskCLIP",
-            arXiv:2112.01071, 3.3, prompt denoising; 0.5 there).
+            arXiv:2112.01071, 3.3, prompt denoising; 0.5 there), and so of what it shares with overlapping ones.
         upsample: images are enlarged by this before CLIP sees them, the grid of patches with them.
 
     Raises:
@@ -47,6 +50,7 @@ class DenseCLIP(TextSegmentor):
     """
 
     reduce = "max"
+    threshold: float | None = None
 
     def __init__(
         self,
@@ -91,6 +95,12 @@ class DenseCLIP(TextSegmentor):
             Background("words", tuple(behind), self.threshold) if behind else Background(),
         )
 
+    def encode_labels(self, labels: Labels) -> TextEmbeddings:
+        """As `TextLabels.encode_labels`; a name `background` among plain names is background here too."""
+        if not isinstance(labels, (Vocabulary, TextEmbeddings)):
+            labels = self.own_prompts(as_vocabulary(labels, self.text.templates, self.reduce))
+        return super().encode_labels(labels)
+
     def own_prompts(self, vocabulary: Vocabulary) -> Vocabulary:
         """Also takes a label `background` for the background."""
         words = dict(zip(vocabulary.names, vocabulary.words))
@@ -113,14 +123,15 @@ class DenseCLIP(TextSegmentor):
         if self.upsample != 1.0:
             images = F.interpolate(images, scale_factor=self.upsample, mode="bilinear", align_corners=False)
         with self._autocast(inputs.device):
-            return self.text.clip.features(images).dense
+            return self.text.clip.features(to_whole_patches(images, self.text.clip.patch_size)).dense
 
     def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
         """`inputs` (B, 3, H, W) -> logits of every word (B, R, H, W); `decide` joins the words of a class."""
         logits = self.label_logits(self.extract_feat(inputs), self.label_text)
         if self.denoise is not None:
             best = logits.softmax(1).amax((2, 3), keepdim=True)
-            logits = logits.masked_fill(best < self.denoise, -100 * self.logit_scale)
+            unlikely = best < self.denoise  # where all are, all stay
+            logits = logits.masked_fill(unlikely & ~unlikely.all(1, keepdim=True), -100 * self.logit_scale)
         return F.interpolate(logits, size=inputs.shape[-2:], mode="bilinear", align_corners=self.align_corners)
 
     def decide(self, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,6 +146,11 @@ class DenseCLIP(TextSegmentor):
         if background.threshold is not None:
             labels = labels.masked_fill(best < math.log(background.threshold), classes)
         return labels, scores
+
+    def probability(self, scores: Tensor) -> Tensor:
+        """log p of the classes (N, H, W), as `decide` gives them -> p of the best (H, W). They do not sum to 1: the
+        softmax is over words."""
+        return scores.amax(0).exp()
 
     def chunks_of(self) -> str | None:
         """Words, unless something asks for the logits of all: `decide` without `area` is the best word's class."""

@@ -29,6 +29,10 @@ class EpisodicLSeg(LSeg):
         if refused:
             raise ClipkitError(f"EpisodicLSeg has no use for {' and '.join(refused)}: leave it out")
         super().__init__(**kwargs)
+        if self.test_cfg["mode"] != "whole" or set(self.test_cfg) - {"mode", "max_logits"}:
+            raise ClipkitError(
+                "EpisodicLSeg predicts whole images: leave out test_cfg, or what it says but mode='whole'"
+            )
         self.others = others
         self._pairs: dict[str, Tensor] = {}
 

@@ -105,7 +105,9 @@ class LSeg(TextSegmentor):
         places = [k for k, i in enumerate(self.named) if self.classes[i] in set(train_classes)]
         if not places:
             raise ClipkitError("no class that takes part in training has a text embedding; check classes= and text=")
-        lookup = torch.full((max(len(self.classes), self.ignore_index) + 1,), self.ignore_index, dtype=torch.int64)
+        # `ignore_index` is an id of masks, and may be that of a training class in their own numbering.
+        self.train_ignore = len(places)
+        lookup = torch.full((max(len(self.classes), self.ignore_index) + 1,), self.train_ignore, dtype=torch.int64)
         lookup[[self.named[k] for k in places]] = torch.arange(len(places))
         # The labels are still the data set's classes; `set_labels` replaces them later, the training rows never.
         self.register_buffer("train_text", self.label_text[places], persistent=False)
@@ -143,8 +145,8 @@ class LSeg(TextSegmentor):
         else:  # a block needs its neighbours: the whole map at the decoder's size, then a few pixels of it
             logits, target = self._draw(self.label_logits(embedding, self.train_text), target, normalize=False)
         # The mean over valid pixels, 0 (not NaN) when all are ignored.
-        valid = (target != self.ignore_index).sum().clamp(min=1)
-        loss = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="sum") / valid
+        valid = (target != self.train_ignore).sum().clamp(min=1)
+        loss = F.cross_entropy(logits, target, ignore_index=self.train_ignore, reduction="sum") / valid
         correct = (logits.detach().argmax(1) == target).sum() / valid
         return {"loss": loss, "acc_pixel": 100 * correct, "scale": self.scale().detach()}
 
@@ -154,17 +156,17 @@ class LSeg(TextSegmentor):
             target,
             self.points,
             self.points_balance,
-            self.ignore_index,
+            self.train_ignore,
             normalize=normalize,
             align_corners=self.align_corners,
         )
 
     def _training_ids(self, target: Tensor) -> Tensor:
-        """Ids of `classes` -> ids among the training classes, `ignore_index` for the rest."""
-        low, high = int(target.min()), int(target.max())
-        if low < 0 or high >= len(self.train_lookup) or len(self.classes) <= high != self.ignore_index:
+        """Ids of `classes` -> ids among the training classes, their number for the rest."""
+        wrong = (target != self.ignore_index) & ((target < 0) | (target >= len(self.classes)))
+        if bool(wrong.any()):
             raise ClipkitError(
-                f"a mask holds id {low if low < 0 else high}; there are {len(self.classes)} classes: ids "
+                f"a mask holds id {int(target[wrong][0])}; there are {len(self.classes)} classes: ids "
                 f"0..{len(self.classes) - 1} and {self.ignore_index} (ignored) are allowed"
             )
         return self.train_lookup[target]

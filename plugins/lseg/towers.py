@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from clipkit.adapters._grid import to_whole_patches
+
 
 class FrozenTower(nn.Module):
     """Maps of the frozen CLIP's own blocks, for the same decoder that a trainable tower gets.
@@ -25,5 +27,6 @@ class FrozenTower(nn.Module):
         """`images` (B, 3, H, W) RGB in [0, 1] -> maps, list of (B, C, h, w), and class tokens, list of (B, C)."""
         if self.scale != 1.0:
             images = nn.functional.interpolate(images, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        images = to_whole_patches(images, clip.patch_size)
         features = clip.features(images, layers=self.layers, dense=False)
         return list(features.maps), list(features.cls or [])

@@ -1,13 +1,13 @@
 """LSeg with a text encoder that learns: the arm that claim C14 compares with the frozen one."""
 
-import copy
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from clipkit.backbone import TunableCLIP
 from clipkit.engine.registry import MODELS
+from clipkit.errors import ClipkitError
 from clipkit.text import TextBank
+from clipkit.text.templates import fill
 
 from .model import LSeg
 
@@ -23,10 +23,12 @@ class TunedTextLSeg(LSeg):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.text.clip = TunableCLIP(copy.deepcopy(self.text.clip.model), name=self.text.clip.name).unfreeze("text")
+        if self.text.clip is None or self.text.whitening is not None:
+            raise ClipkitError("TunedTextLSeg trains a CLIP's text tower: it needs text=dict(clip=...), without whiten")
+        self.text.clip = TunableCLIP.copy_of(self.text.clip).unfreeze("text")
         self.text.bank = TextBank(self.text.clip, progress=False)
-        names = [self.classes[i] for i in self.named if int(self.train_lookup[i]) != self.ignore_index]
-        self.tokens = self.text.clip.tokenize([self.text.templates[0].format(name) for name in names])
+        names = [self.classes[i] for i in self.named if int(self.train_lookup[i]) != self.train_ignore]
+        self.tokens = self.text.clip.tokenize([fill(self.text.templates[0], name) for name in names])
         self._wanted = None
         self._stale = True
 

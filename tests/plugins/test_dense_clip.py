@@ -21,6 +21,7 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit import cli
+from clipkit.adapters._grid import to_whole_patches
 from clipkit.engine.build import prepare_config
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
@@ -177,6 +178,31 @@ def test_enlarged_images_give_a_finer_grid():
     images = torch.randn(1, 3, 32, 48)
     assert build().extract_feat(images).shape[-2:] == (4, 6)
     assert build(upsample=2.0).extract_feat(images).shape[-2:] == (8, 12)
+
+
+def test_no_pixel_is_lost_at_the_border():
+    """33 x 47 pixels are no whole patches of 8: all of them are stretched to 32 x 48, none is cut off."""
+    model, images = build(), torch.rand(1, 3, 33, 47) * 255
+    whole = model.extract_feat(images)
+    stretched = to_whole_patches(model._unit_range(images), 8)
+    assert whole.shape[-2:] == (4, 6) and stretched.shape[-2:] == (32, 48)
+    torch.testing.assert_close(whole, model.text.clip.features(stretched).dense, rtol=0, atol=1e-5)
+
+
+def test_where_every_class_is_unlikely_all_stay():
+    plain, model = build(logit_scale=1.0), build(logit_scale=1.0, denoise=0.99)
+    images = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(model.encode_decode(images), plain.encode_decode(images))
+
+
+def test_background_is_background_from_python_too():
+    model = build(threshold=0.3)
+    for labels in ("background; wood, red star", ["background", "red star"]):
+        model.set_labels(labels)
+        assert model.labels.background.kind == "words" and model.labels.background.threshold == 0.3
+        assert model.label_names == ("red star", "background")
+    scores = torch.tensor([[0.1], [0.2]]).log()[..., None]
+    assert model.probability(scores).item() == pytest.approx(0.2)  # of the best, not renormalised
 
 
 def test_words_of_a_file_speak_for_the_class_of_their_line(words, tmp_path):

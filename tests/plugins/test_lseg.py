@@ -182,6 +182,17 @@ def test_names_without_embedding_are_ignored(embeddings):
     assert float(model.loss(images, samples[0])["loss"]) == float(model.loss(images, samples[1])["loss"])
 
 
+def test_an_ignored_id_may_be_that_of_a_class(embeddings):
+    """0 is "unlabelled" in many masks; among the training classes it is the first of them."""
+    model = build(embeddings, train_classes=NAMES[1:3], ignore_index=0)
+    assert model._training_ids(torch.tensor([[0, 1, 2]])).tolist() == [[2, 0, 1]]
+    images, targets = torch.randn(2, 3, 8, 12), torch.zeros(2, 8, 12, dtype=torch.int64)
+    targets[:, :4] = 1
+    loss = model.loss(images, [sample(t) for t in targets])["loss"]
+    torch.testing.assert_close(loss.item(), loops_loss(model, images, targets, [1, 2]), rtol=0, atol=1e-5)
+    assert model.loss(images, [sample(t * 0) for t in targets])["loss"] == 0
+
+
 def test_text_from_files(embeddings):
     text = PrecomputedText([embeddings, embeddings], stand_ins={"bike": "bicycle"})
     assert text.lacks(["GRASS", "bike", "sky"]) == ["sky"]
@@ -207,8 +218,11 @@ def test_errors_say_what_is_wrong(embeddings):
     with pytest.raises(ClipkitError, match=r"no such folder of images; .* variables"):
         DATASETS.build(dict(type="FolderSegDataset", image_dir="no/images", mask_dir="no/masks", classes=["a"]))
     model = build(embeddings)
-    with pytest.raises(ClipkitError, match="a mask holds id 9"):
-        model.loss(batch()[0], [sample(torch.full((8, 12), 9))] * 2)
+    for ignored in (9, 255):  # also in a mask that has ignored pixels
+        mask = torch.full((8, 12), ignored)
+        mask[0, 0] = 9
+        with pytest.raises(ClipkitError, match="a mask holds id 9"):
+            model.loss(batch()[0], [sample(mask)] * 2)
 
 
 @pytest.mark.parametrize("kind", ["bottleneck", "depthwise"])

@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 
 from clipkit.data import fewshot_lists
 from clipkit.engine.build import build_runner, prepare_config
+from clipkit.engine.fewshot_metrics import FewShotIoU
 from clipkit.engine.registry import DATASETS, MODELS
 from clipkit.errors import ClipkitError
 
@@ -95,21 +96,21 @@ def test_coco_draws_classes_before_images(folders):
     assert 70 < sum(drawn) < 130
 
 
+PARTS = dict(
+    classes=["red star", "grass"],
+    text=dict(clip="tiny_shapes"),
+    tower=dict(type="ConvTower", channels=(4, 6), blocks=(1, 1)),
+    decoder=dict(type="FPNDecoder", features=6),
+    precision="fp32",
+    data_preprocessor=dict(type="mmseg.SegDataPreProcessor", mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True),
+)
+
+
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("clipkit"):
-        return MODELS.build(
-            dict(
-                type="EpisodicLSeg",
-                classes=["red star", "grass"],
-                text=dict(clip="tiny_shapes"),
-                tower=dict(type="ConvTower", channels=(4, 6), blocks=(1, 1)),
-                decoder=dict(type="FPNDecoder", features=6),
-                precision="fp32",
-                data_preprocessor=dict(type="mmseg.SegDataPreProcessor", mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True),
-            )
-        ).eval()
+        return MODELS.build(dict(type="EpisodicLSeg", **PARTS)).eval()
 
 
 def episode(name, seed):
@@ -159,6 +160,10 @@ def test_text_is_encoded_once_a_class_and_gets_no_gradient(model, monkeypatch):
 def test_what_has_no_place_is_refused(folders):
     with pytest.raises(ClipkitError, match="no use for points"):
         EpisodicLSeg(points=5)
+    with pytest.raises(ClipkitError, match="leave --labels out"):
+        FewShotIoU().set_labels(None)
+    with pytest.raises(ClipkitError, match="predicts whole images"):
+        EpisodicLSeg(**PARTS, test_cfg=dict(mode="slide", window=16, stride=8))
     with pytest.raises(ClipkitError, match=r"pascal5i has 20 classes, and classes= holds 80"):
         DATASETS.build(
             dict(

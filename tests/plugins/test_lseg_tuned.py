@@ -1,5 +1,6 @@
 """LSeg with a text encoder that learns: gradients reach it, predictions follow it, and it is saved."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,9 +12,11 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from clipkit.engine.registry import MODELS
+from clipkit.errors import ClipkitError
+from clipkit.shapes import tiny_clip
 
 
-def build():
+def build(**text):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("clipkit"):
         return MODELS.build(
@@ -21,13 +24,24 @@ def build():
                 type="TunedTextLSeg",
                 classes=["red circle", "blue star", "grass"],
                 train_classes=["grass", "red circle"],
-                text=dict(clip="tiny_shapes"),
+                text=dict(text or dict(clip="tiny_shapes")),
                 tower=dict(type="ConvTower", channels=(4, 6), blocks=(1, 1)),
                 decoder=dict(type="FPNDecoder", features=6),
                 precision="fp32",
                 data_preprocessor=dict(type="mmseg.SegDataPreProcessor", mean=[127.0] * 3, std=[64.0] * 3),
             )
         )
+
+
+def test_settings_of_the_clip_are_kept_and_what_cannot_train_is_refused(tmp_path):
+    frozen, tuned = tiny_clip(), build(clip="tiny_shapes", templates="vild").text.clip
+    for name in ("model_cfg", "preprocess_cfg", "dense_variant", "_tokenizer_name"):
+        assert getattr(tuned, name) == getattr(frozen, name)
+    np.save(tmp_path / "rows.npy", np.eye(2, dtype=np.float32))
+    (tmp_path / "rows.json").write_text('["red circle", "grass"]')
+    for text in (dict(clip="tiny_shapes", whiten=["red circle", "grass"]), dict(path=str(tmp_path / "rows.npy"))):
+        with pytest.raises(ClipkitError, match="trains a CLIP's text tower"):
+            build(**text)
 
 
 def test_the_text_tower_learns_and_predictions_follow_it():

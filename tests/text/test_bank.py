@@ -46,6 +46,12 @@ def counted(clip, monkeypatch):
     return seen
 
 
+def test_rows_are_float32_whatever_the_caller_computes_in(clip, tmp_path):
+    with torch.autocast("cpu", torch.bfloat16):
+        found = TextBank(clip, tmp_path, progress=False).encode(NAMES).matrix
+    assert torch.equal(found, TextBank(clip, progress=False).encode(NAMES).matrix)
+
+
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("templates", ["simple", "lseg", "openai"])
 def test_equals_open_clips_zero_shot_classifier(clip, tmp_path, templates, cached):

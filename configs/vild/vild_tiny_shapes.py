@@ -5,7 +5,7 @@ The first run of this and its siblings embeds the regions of the 4,096 training 
 Command:   clipkit train vild/vild_tiny_shapes.py
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
 Time:      24 minutes on one core (AMD EPYC, shared, 2026-11-21), and once 13 for the teacher
-Expected:  base AP50 89.0, novel 39.1, where text alone has 91.2 and 19.7 (seed 0, 2026-11-22); with
+Expected:  base AP50 85.3, novel 40.9, where text alone has 91.4 and 21.1 (mean of seeds 0 to 2, 2026-11-22); with
            variables.split=composition 87.9, 78.0 and 91.3, 83.0; table in work_dirs/vild_tiny_shapes
 """
 

@@ -3,8 +3,9 @@ of the embedded world's training scenes.
 
 Command:   clipkit train fusion/fcn_tiny_shapes.py       (10 %: --cfg-options train_dataloader.dataset.length=2048)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured
-Expected:  mIoU over the 78 seen classes: not yet measured
+Time:      4 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Expected:  mIoU 6.5 over the 78 seen classes (seed 0): so short a training learns the grounds and hardly an object;
+           train_cfg.max_iters and param_scheduler.1.end make it longer
 """
 
 _base_ = ["mmseg::_base_/models/fcn_r50-d8.py", "../_base_/seg_shapes_data.py"]

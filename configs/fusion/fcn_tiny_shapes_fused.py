@@ -2,8 +2,9 @@
 
 Command:   clipkit train fusion/fcn_tiny_shapes_fused.py     (10 %: --cfg-options train_dataloader.dataset.length=2048)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured
-Expected:  mIoU over the 78 seen classes: not yet measured
+Time:      4 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Expected:  mIoU 6.6 over the 78 seen classes (seed 0): so short a training learns the grounds and hardly an object;
+           train_cfg.max_iters and param_scheduler.1.end make it longer
 """
 
 _base_ = ["./fcn_tiny_shapes.py"]

@@ -197,19 +197,19 @@ import sys
 import torch
 from clipkit.inference import classify_stream
 
-rows, side, dim = (int(n) for n in sys.argv[1:])
+rows, chunk, side, dim = (int(n) for n in sys.argv[1:])
 torch.manual_seed(0)
 embedding = torch.randn(1, dim, side // 4, side // 4)
 text = torch.nn.functional.normalize(torch.randn(rows, dim), dim=1)
-for count in (1, rows):
-    classify_stream(embedding, text[:count], (side, side), 14.0)
+for count in (chunk, rows):
+    classify_stream(embedding, text[:count], (side, side), 14.0, label_chunk=chunk)
     print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_labels():
-    """In a process of its own; all logits of 1500 labels at 256 x 256 would be 375 MiB."""
-    command = [sys.executable, "-c", PEAKS, "1500", "256", "16"]
+    """In a process of its own; all logits of 1500 labels at 256 x 256 would be 375 MiB, and a chunk of 100 is 25."""
+    command = [sys.executable, "-c", PEAKS, "1500", "100", "256", "16"]
     one, many = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert (int(many) - int(one)) / 1024 < 120

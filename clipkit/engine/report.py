@@ -5,7 +5,8 @@ claim states is in its file:
 
     statements = [dict(says="ViLD lifts novel classes", metric="novel_AP50", better="vild", than="text", times=1.3)]
 
-holds if `better − (times · than + by)` is above zero over the seeds (paired, 95 % interval).
+holds if `better − (times · than + by)` is above zero over the seeds (paired, 95 % interval). A pair of arms in either
+place, `better=("fused 1%", "host 1%")`, is the first one's lead over the second.
 """
 
 from __future__ import annotations
@@ -133,13 +134,25 @@ def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
 def judge(claim: Claim, statement: Mapping[str, Any]) -> tuple[str, str]:
     """(the paired difference as text, the verdict) over the seeds that both arms have."""
     metric = statement["metric"]
-    first, second = (claim.arms.get(statement[side], {}).get(metric, {}) for side in ("better", "than"))
+    first, second = (_of_seeds(claim, statement[side], metric) for side in ("better", "than"))
     seeds = sorted(set(first) & set(second))
     if not seeds:
         return "–", "not run"
     times, by = statement.get("times", 1.0), statement.get("by", 0.0)
     found, verdict = paired([first[s] for s in seeds], [second[s] for s in seeds], times, by)
     return f"{found} ({len(seeds)} seeds)", verdict
+
+
+def _of_seeds(claim: Claim, side: str | Sequence[str], metric: str) -> dict[int, float]:
+    """A side of a statement: an arm's value for each seed, or the lead of a pair's first arm over its second."""
+    if isinstance(side, str):
+        return claim.arms.get(side, {}).get(metric, {})
+    first, second = (_of_seeds(claim, arm, metric) for arm in side)
+    return {seed: first[seed] - second[seed] for seed in set(first) & set(second)}
+
+
+def _side(side: str | Sequence[str]) -> str:
+    return side if isinstance(side, str) else f"({side[0]} − {side[1]})"
 
 
 def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> str:
@@ -185,10 +198,12 @@ def _pictures(claim: Claim, work_dir: Path) -> str:
 
 def _statement(claim: Claim, statement: Mapping[str, Any]) -> str:
     difference, verdict = judge(claim, statement)
-    right = f"{statement.get('times', 1):g} · {statement['than']}" if "times" in statement else statement["than"]
+    right = _side(statement["than"])
+    if "times" in statement:
+        right = f"{statement['times']:g} · {right}"
     if by := statement.get("by", 0):
         right += f" {'+' if by > 0 else '−'} {abs(by):g}"
-    rule = f"{statement['metric']}: {statement['better']} > {right}, difference {difference}"
+    rule = f"{statement['metric']}: {_side(statement['better'])} > {right}, difference {difference}"
     return (
         f'<li>{html.escape(statement["says"])}: <b class="{verdict.split()[0]}">{verdict}</b> '
         f"<small>{html.escape(rule)}</small></li>"

@@ -21,4 +21,9 @@ statements = [
         says=f"CLIP's features help at {percent} %", metric="score", better=f"fused {percent}%", than=f"host {percent}%"
     )
     for percent in (1, 10, 100)
-]
+] + [
+    dict(
+        says="they help more at 1 % than at 100 %", metric="score",
+        better=("fused 1%", "host 1%"), than=("fused 100%", "host 100%"),
+    )
+]  # fmt: skip

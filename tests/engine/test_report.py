@@ -69,6 +69,19 @@ def test_other_verdicts_and_seeds_that_one_arm_lacks(tmp_path):
     assert judge(claim, {**claim.statements[0], "better": "image"})[1] == "not run"
 
 
+def test_a_side_may_be_the_lead_of_one_arm_over_another(tmp_path):
+    found = [line(arm, s, {"score": value}, "C9") for s in range(3) for arm, value in (
+        ("host 1%", 10 + s), ("fused 1%", 20 + 2 * s), ("host 100%", 40 + s), ("fused 100%", 45 + s))]  # fmt: skip
+    (tmp_path / "r.jsonl").write_text("\n".join(found))
+    (claim,) = collect(read_results([tmp_path / "r.jsonl"]))
+    lead = next(s for s in claim.statements if isinstance(s["better"], tuple))
+    assert judge(claim, lead) == ("6.0 ± 2.5 (3 seeds)", "holds")  # leads of 10, 11, 12 and of 5
+    assert judge(claim, {**lead, "better": lead["than"], "than": lead["better"]})[1] == "does not hold"
+    assert judge(claim, {**lead, "better": ("fused 1%", "none")})[1] == "not run"
+    assert cli.run("report", [str(tmp_path / "r.jsonl"), "--out", str(tmp_path / "r.html")]) == 0
+    assert "(fused 1% − host 1%) &gt; (fused 100% − host 100%)" in (tmp_path / "r.html").read_text()
+
+
 def test_arms_that_end_in_numbers_are_a_curve(tmp_path):
     arms = [line(f"probe {n}", s, {"all": n + s}, "C3") for n in (1, 2, 4) for s in (0, 1)]
     (tmp_path / "r.jsonl").write_text("\n".join(arms))

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
+from torchvision.ops import roi_align
 
 from clipkit import adapters
 from clipkit.adapters import CLIPTeacher, pool_boxes
@@ -49,7 +49,7 @@ class DistilledModel(BaseModel):
             `layer`: path of a module of the student; its last output of a pass is taken;
             `index`: which one, where the output is a tuple or list (default 0);
             `kind`: 'image' (a map is averaged over the picture without padding), 'dense' (the student's map is
-                resized to the teacher's grid), 'regions' (the map is pooled in the ground-truth boxes);
+                brought to the teacher's grid), 'regions' (the map is pooled in the ground-truth boxes);
             `loss`: config of a loss of `clipkit.adapters`, with its `weight`;
             `channels`: of the layer; a linear projection to CLIP's dimension is then trained. Without it the layer is
                 taken as it is;
@@ -156,13 +156,8 @@ class DistilledModel(BaseModel):
             covers = (part[0] * cell[0], part[1] * cell[1])
             return pool_boxes(projected, boxes, covers), self.teacher.regions(images, boxes, target["source"])
         teacher = self.teacher.dense(images)
-        if projected.shape[-2:] != teacher.shape[-2:]:
-            # The student goes to CLIP's grid and not the reverse: detail that CLIP never saw is no target.
-            # In float32: on a CPU torch has no antialiased form in bfloat16.
-            projected = projected.to(torch.promote_types(projected.dtype, torch.float32))
-            projected = F.interpolate(
-                projected, teacher.shape[-2:], mode="bilinear", align_corners=False, antialias=True
-            )
+        covered = [pixels / side for pixels, side in zip(images.shape[-2:], cell)]
+        projected = _on_grid(projected, covered, teacher.shape[-2:])
         return projected.movedim(1, -1).flatten(0, 2), teacher.movedim(1, -1).flatten(0, 2)
 
     def _keep(self, layer: str, module: nn.Module, args: Any, output: Any) -> None:
@@ -230,6 +225,18 @@ def _check_target(target: dict[str, Any], number: int) -> dict[str, Any]:
             f"DistilledModel: targets[{number}].source is one of {', '.join(SOURCES)}, got {target['source']!r}"
         )
     return target
+
+
+def _on_grid(student: Tensor, covered: Sequence[float], grid: torch.Size) -> Tensor:
+    """`(n, D, r, c)`, of which the picture covers `covered` rows and columns, no whole number of them where it ends
+    within a cell, brought to the teacher's `grid` over the same picture. The student goes to CLIP's grid and not the
+    reverse: detail that CLIP never saw is no target. Each place is the mean of bilinear samples within its cell."""
+    if student.shape[-2:] == grid and all(abs(have - n) < 1e-6 for have, n in zip(covered, grid)):
+        return student
+    # In float32: roi_align has no bfloat16 on a CPU.
+    student = student.to(torch.promote_types(student.dtype, torch.float32))
+    picture = student.new_tensor([[0.0, 0.0, covered[1], covered[0]]])
+    return roi_align(student, [picture] * len(student), tuple(grid), sampling_ratio=-1, aligned=True)
 
 
 def _boxes(data_samples: Any, items: Sequence[int]) -> list[Tensor]:

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 
 from clipkit.adapters import CLIPTeacher, CosineDistillLoss, L1DistillLoss, pool_boxes
 from clipkit.backbone import FrozenCLIP
-from clipkit.engine.distilled_model import DistilledModel
+from clipkit.engine.distilled_model import DistilledModel, _on_grid
 from clipkit.errors import ClipkitError
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
@@ -99,6 +99,34 @@ def test_dense_target_ignores_padding():
     grid = model.projections[0](model.student.body(ready(model, pictures[:1])).movedim(1, -1)).movedim(-1, 1)
     expected = L1DistillLoss(2.0)(grid, CLIPTeacher(small_clip()).dense(rgb(pictures[0])))
     torch.testing.assert_close(alone[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("covered", "rows", "grid"), [(2.5, 3, 3), (2.5, 3, 6), (7.25, 8, 3), (4.0, 4, 4)])
+def test_the_students_places_lie_where_the_teachers_do(covered, rows, grid):
+    """A map that rises by one a cell, of which the picture covers a part: its value says where a place was taken."""
+    rise = torch.arange(rows) + 0.5  # a cell's middle, in cells
+    found = _on_grid(rise.expand(2, 1, rows, rows), (covered, covered), torch.Size((grid, grid)))
+    expected = (torch.arange(grid) + 0.5) * covered / grid
+    inside = (expected > 0.5 + covered / grid / 2) & (
+        expected < rows - 0.5 - covered / grid / 2
+    )  # no sample is held back
+    assert found.shape == (2, 1, grid, grid) and inside.sum() >= min(grid, 3) - 2
+    torch.testing.assert_close(found[0, 0, :, inside], expected[inside].expand(grid, -1))
+    across = _on_grid(rise[:, None].expand(2, 1, rows, rows), (covered, covered), torch.Size((grid, grid)))
+    torch.testing.assert_close(across, found.transpose(-1, -2))
+
+
+def test_a_dense_target_of_a_picture_that_ends_within_a_cell():
+    model = build(kind="dense", loss={"type": "clipkit.L1DistillLoss"})
+    picture = bgr(20, 28)
+    inputs = ready(model, [bgr(32, 32), picture])[1:]
+    seen = model.projections[0](model.student.body(inputs).movedim(1, -1)).movedim(-1, 1)[..., :3, :4]
+    teacher = CLIPTeacher(small_clip()).dense(rgb(picture))
+    expected = L1DistillLoss()(_on_grid(seen, (20 / 8, 28 / 8), teacher.shape[-2:]), teacher)
+    both = model(ready(model, [bgr(32, 32), picture]), mode="loss")["loss_distill_0"]
+    first = model(ready(model, [bgr(32, 32)]), mode="loss")["loss_distill_0"]
+    places = teacher.shape[-2] * teacher.shape[-1]
+    torch.testing.assert_close(both, (16 * first + places * expected) / (16 + places), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("source", ["crops", "dense"])

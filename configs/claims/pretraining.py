@@ -1,0 +1,22 @@
+"""The pretrainings that C1, C2 and C7 are read off: tiny CLIPs as clip/tiny_shapes.py has them, for fewer steps.
+
+command:  clipkit claim pretraining --seeds 10-14
+hardware: one GPU, or 2 CPU cores with bfloat16 units and a night
+time:     not yet measured
+schedule: 700 iterations, about half of clip/tiny_shapes.py, as in C3
+"""
+
+claim = "Pretraining"
+
+
+def _arm(**options) -> dict:
+    return dict(function="clipkit_plugins.clip.claim_pretraining.pretrain", kwargs=dict(iterations=700, **options))
+
+
+arms = {
+    "tiny": _arm(),
+    "small": _arm(model="tiny-shapes-s"),
+    "large": _arm(model="tiny-shapes-l"),
+    "non-linear": _arm(model="tiny-shapes-mlp"),
+    "words": _arm(words=True),
+}

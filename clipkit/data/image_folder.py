@@ -209,7 +209,12 @@ class BoxImages(LabelledImages):
         path, (x1, y1, x2, y2), _ = self.boxes[index]
         dx, dy = (self.enlarge - 1) / 2 * (x2 - x1), (self.enlarge - 1) / 2 * (y2 - y1)
         left, top, right, bottom = (round(v) for v in (x1 - dx, y1 - dy, x2 + dx, y2 + dy))
-        return read_image(path)[max(top, 0) : bottom, max(left, 0) : right]
+        cut = read_image(path)[max(top, 0) : bottom, max(left, 0) : right]
+        if cut.size == 0:
+            raise ClipkitError(
+                f"{path}: its box {x1:g}, {y1:g}, {x2:g}, {y2:g} lies outside; the annotated size is wrong"
+            )
+        return cut
 
 
 def class_words(names: Names | None, own: Sequence[str], where: str) -> tuple[str, ...]:

@@ -23,19 +23,30 @@ _TURNS = {
 
 def read_image(path: str | Path) -> np.ndarray:
     """The picture as (H, W, 3) uint8 RGB, turned as its EXIF says, where that can be read; grey becomes RGB,
-    transparency is dropped.
+    transparency is dropped, 16-bit grey keeps its upper 8 bits.
 
     Raises:
         FileNotFoundError: no such file.
-        ClipkitError: the file is no picture, or is cut off.
+        ClipkitError: the file is no picture, is cut off, or has 32-bit pixels.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such image")
     try:
         with Image.open(path) as image:
-            return np.asarray(_upright(image).convert("RGB"))
+            return np.asarray(_eight_bits(_upright(image), path).convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
+
+
+def _eight_bits(image: Image.Image, path: str | Path) -> Image.Image:
+    """Pillow's own conversion clips more than 8 bits instead of scaling them."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ClipkitError(
+            f"{path}: its pixels are 32-bit numbers, whose range nothing says; save it with 8 or 16 bits"
+        )
+    return image
 
 
 def _upright(image: Image.Image) -> Image.Image:

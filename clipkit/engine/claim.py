@@ -124,7 +124,9 @@ def parse_seeds(text: str) -> list[int]:
             seeds += range(int(first), int(last if dash else first) + 1)
     except ValueError as error:
         raise ClipkitError(f'--seeds "{text}": write 0-4 or 1,3,5') from error
-    return seeds
+    if not seeds:
+        raise ClipkitError(f'--seeds "{text}" names none: write 0-4 or 1,3,5')
+    return list(dict.fromkeys(seeds))  # a seed that is named twice would be two runs in one folder
 
 
 def finished(results: Path, claim: str) -> set[tuple[str, int]]:

@@ -20,6 +20,11 @@ class ScoreCurve(Hook):
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def before_train(self, runner: Any) -> None:
+        """Called by mmengine when a run begins or goes on: a validation that a kill cut is done now."""
+        if runner.iter and runner.iter % runner.train_loop.val_interval == 0 and str(runner.iter) not in self.read():
+            runner.val_loop.run()
+
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Called by mmengine after each validation."""
         curve = self.read()

@@ -113,10 +113,13 @@ def image_features(
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     store = Store(Path(folder) / f"images-{digest[:16]}", key, shard_size=SHARD, batch_size=BATCH)
     with ThreadPoolExecutor(workers) as pool:
-        ids = [store.free_id(key) for key in pool.map(images.identify, range(len(images)))]
-        work = _Work(clip, images, ids, dtype, pool)
-        # A set may show the same file twice.
-        store.build(dict.fromkeys(ids), work, desc="embedding", unit="image", ahead=work.ahead, progress=progress)
+        keys = list(pool.map(images.identify, range(len(images))))
+        ids: list[str] = []
+        # Again where another run that shares the store left records of ours empty while we worked.
+        while ids != (ids := [store.free_id(key) for key in keys]):
+            work = _Work(clip, images, ids, dtype, pool)
+            # A set may show the same file twice.
+            store.build(dict.fromkeys(ids), work, desc="embedding", unit="image", ahead=work.ahead, progress=progress)
     embedding, penultimate, thumbnail = (
         torch.from_numpy(store.read(ids, name)[0]) for name in ("embedding", "penultimate", "thumbnail")
     )

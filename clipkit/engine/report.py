@@ -18,6 +18,7 @@ import io
 import json
 import re
 import runpy
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,15 +111,22 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
-    """Results by claim, in the order of their numbers; claims without results are left out."""
+    """Results by claim, in the order of their numbers; claims without results are left out, and results of a claim that
+    no file describes are named on stderr.
+
+    Raises:
+        ClipkitError: there are results, and no file describes any of their claims.
+    """
     by_run: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
         by_run[record["claim"].lower()].append(record)
     folder = find_config(Path("claims") / "c3.py").parent
-    claims = []
+    claims: list[Claim] = []
+    described: set[str] = set()
     for path in sorted(folder.glob("c*.py"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
         definition = runpy.run_path(str(path))
         run = str(definition.get("runs_of", definition["claim"])).lower()
+        described.add(run)
         claim = Claim(definition["claim"], _title(definition), run, list(definition.get("statements", ())))
         wanted = definition.get("arms") if "runs_of" in definition else None
         for record in by_run[run]:
@@ -128,6 +136,11 @@ def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
                     claim.arms.setdefault(record["arm"], {}).setdefault(metric, {})[record["seed"]] = value
         if claim.arms:
             claims.append(claim)
+    if unknown := sorted({r["claim"] for r in records if r["claim"].lower() not in described}):
+        problem = f"results of {', '.join(unknown)}: no such claim in {folder}"
+        if not claims:
+            raise ClipkitError(problem)
+        print(f"left out: {problem}", file=sys.stderr)
     return claims
 
 

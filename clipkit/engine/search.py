@@ -87,7 +87,8 @@ def _query(args: argparse.Namespace) -> int:
         raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
     moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
     for rank, moment in enumerate(moments, 1):
-        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {moment.path}")
+        path = os.fsencode(moment.path).decode("utf-8", "replace")  # a file's name may be any bytes
+        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {path}")
     if not moments:
         print("the index is empty")
     elif args.contact_sheet:

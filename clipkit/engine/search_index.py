@@ -153,7 +153,8 @@ class SearchIndex:
             if self.store.count(name):
                 records.setdefault(_path_of(name), []).append(name)
         self._ids = [own[-1] if len(own) == 1 else _current(path, own) for path, own in records.items()]
-        digest = hashlib.sha256(json.dumps(self._ids).encode()).hexdigest()[:16]
+        about = json.dumps([self.store.key, self._ids], sort_keys=True)  # the model too: `frames` may be made anew
+        digest = hashlib.sha256(about.encode()).hexdigest()[:16]
         counts = [self.store.count(name) for name in self._ids]
         self._offsets = np.cumsum([0, *counts])
         self._faiss = None
@@ -221,9 +222,11 @@ class SearchIndex:
             else:
                 rows = np.argpartition(-scores, count - 1)[:count]
                 best = scores[rows]
+            if count < len(self):  # of those that share the lowest score some may be missing: the next step has all
+                rows, best = rows[best > best.min()], best[best > best.min()]
             order = np.lexsort((rows, -best))[done:]
             yield from zip(rows[order].tolist(), best[order].tolist())
-            done, count = count, count * 8
+            done, count = len(rows), count * 8
 
     def _faiss_index(self) -> Any:
         if self._faiss is None:

@@ -134,5 +134,8 @@ def _root(rising) -> float:
 
 
 def _standardised(pictures: Tensor) -> Tensor:
+    """Rows whose products are correlations; two pictures of one colour each, which have none, correlate by 1."""
     flat = pictures.flatten(1).float()
-    return F.normalize(flat - flat.mean(1, keepdim=True), dim=1)
+    centred = flat - flat.mean(1, keepdim=True)
+    plain = (flat == flat[:, :1]).all(1, keepdim=True)
+    return torch.cat([F.normalize(centred.masked_fill(plain, 0), dim=1), plain.float()], 1)

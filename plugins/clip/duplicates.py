@@ -76,7 +76,7 @@ class DuplicateLoop(FeatureLoop):
     def _write(self, found: Duplicates, mine: list[str], theirs: list[str]) -> None:
         folder = Path(self.runner.work_dir)
         columns = found.pairs.tolist(), found.cosine.tolist(), found.correlation.tolist()
-        with open(folder / "duplicates.csv", "w", newline="", encoding="utf-8") as stream:
+        with open(folder / "duplicates.csv", "w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
             writer = csv.writer(stream)
             writer.writerow(["test image", "other image", "cosine", "correlation"])
             writer.writerows([mine[a], theirs[b], f"{c:.4f}", f"{r:.4f}"] for (a, b), c, r in zip(*columns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,5 +72,6 @@ class FeatureLoop(BaseLoop):
         self.say(f"{task}: {shown}\n    with " + "; ".join(f"{key}: {value}" for key, value in about.items()))
         if self.runner.rank == 0:
             origin = {"commit": commit(), "hardware": hardware(str(self.model.clip.device)), "date": now()}
-            line = json.dumps({"task": task, **numbers, **about, **origin}, ensure_ascii=False)
+            known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
+            line = json.dumps({"task": task, **known, **about, **origin}, ensure_ascii=False, allow_nan=False)
             append_lines(Path(self.runner.work_dir) / "results.jsonl", [line])

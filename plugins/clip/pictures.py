@@ -26,9 +26,9 @@ def confusion_picture(confusion: Tensor, names: Sequence[str]) -> Figure:
     axes.set(xlabel="guess", ylabel="class")
     if len(shares) <= _NAMED:
         shown = [name for name, keep in zip(names, kept.tolist()) if keep]
-        axes.set_yticks(range(len(shown)), shown, fontsize=8)
+        axes.set_yticks(range(len(shown)), shown, fontsize=8, parse_math=False)
         across = [*shown, "no class"] if columns[-1] else shown
-        axes.set_xticks(range(len(across)), across, rotation=90, fontsize=8)
+        axes.set_xticks(range(len(across)), across, rotation=90, fontsize=8, parse_math=False)
     return figure
 
 

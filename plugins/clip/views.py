@@ -30,7 +30,9 @@ class CroppedView(LabelledImages):
         return f"{self.whole.identify(index)}#{self.number}{'m' if self.mirror else ''}"
 
     def read(self, index: int) -> np.ndarray:
-        seed = int.from_bytes(hashlib.sha256(self.identify(index).encode()).digest()[:8], "little")
+        seed = int.from_bytes(
+            hashlib.sha256(self.identify(index).encode("utf-8", "surrogateescape")).digest()[:8], "little"
+        )
         random = np.random.default_rng(seed)
         picture = Image.fromarray(np.ascontiguousarray(self.whole.read(index)))
         area = picture.width * picture.height * random.uniform(*AREA)

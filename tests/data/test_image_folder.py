@@ -145,6 +145,13 @@ def test_boxes_are_cut_out(tmp_path):
     assert len(BoxImages(found, on_bad="skip")) == 1
 
 
+def test_a_box_outside_its_picture_is_one_line(tmp_path):
+    paint(tmp_path / "x.png", (1, 2, 3), (50, 50))
+    image = LabelledImage("x", tmp_path / "x.png", 200, 200, [LabelledBox((100.0, 100.0, 150.0, 150.0), 0)])
+    with pytest.raises(ClipkitError, match=r"x\.png: its box 100, 100, 150, 150 lies outside"):
+        BoxImages(LabelledSet(("cell",), [image], Problems())).read(0)
+
+
 def test_mistakes_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         ImageFolder(tmp_path / "none")

@@ -37,6 +37,16 @@ def test_image_kinds(tmp_path):
             assert np.array_equal(read_image(tmp_path / "turned.png"), np.asarray(ImageOps.exif_transpose(opened)))
 
 
+def test_more_than_eight_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(2, 0)
+    for name in ("deep.png", "deep.tif"):
+        found = read_image(save(tmp_path / name, ramp))
+        assert (found == (ramp >> 8)[..., None]).all() and found.dtype == np.uint8
+    for number, dtype in enumerate((np.float32, np.int32)):
+        with pytest.raises(ClipkitError, match=r"tif: its pixels are 32-bit numbers"):
+            read_image(save(tmp_path / f"{number}.tif", ramp.astype(dtype)))
+
+
 def test_broken_exif_does_not_end_reading(tmp_path):
     # Orientation 6, and a text where a number belongs, which Pillow cannot write again.
     entries = [(0x0103, 2, 4, 0x636261), (0x0112, 3, 1, 6), (0x8825, 4, 1, 2**31)]

@@ -1,5 +1,7 @@
 """Stock mmseg and mmdet configs gain CLIP by configuration alone: fused features, and a teacher."""
 
+import json
+
 import pytest
 import torch
 
@@ -64,3 +66,6 @@ def test_a_curve_of_scores_and_a_run_that_goes_on(tmp_path):
     assert list(whole) == ["at 2", "at 4"]
     run(work_dir=tmp_path / "b", cfg_options={**options, "train_cfg.max_iters": 2}, **arguments)
     assert list(run(work_dir=tmp_path / "b", cfg_options=options, **arguments)) == ["at 2", "at 4"]
+    curve = tmp_path / "a/score_curve.json"  # a kill in the last validation leaves the checkpoint and not its point
+    curve.write_text(json.dumps({"2": json.loads(curve.read_text())["2"]}))
+    assert run(work_dir=tmp_path / "a", cfg_options=options, **arguments) == whole

@@ -105,6 +105,9 @@ def test_mistakes_are_named(folder, capsys):
 
 def test_seeds():
     assert claim.parse_seeds("0-2,7") == [0, 1, 2, 7]
+    assert claim.parse_seeds("0,0-1,1") == [0, 1]  # not the same run twice in one folder
+    with pytest.raises(ClipkitError, match='"4-0" names none'):
+        claim.parse_seeds("4-0")
 
 
 def test_a_training_as_an_arm(folder, monkeypatch):

@@ -108,3 +108,12 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
         read_results([tmp_path / "r.jsonl"])
     with pytest.raises(ClipkitError, match="can't be read"):
         read_results([tmp_path / "none.jsonl"])
+
+
+def test_results_of_a_claim_that_no_file_describes_are_not_lost_in_silence(tmp_path, capsys):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(line("a", 0, {"x": 1}, "C99"))
+    with pytest.raises(ClipkitError, match="results of C99: no such claim"):
+        collect(read_results([path]))
+    path.write_text("\n".join([*vild([1, 2], [3, 4]), line("a", 0, {"x": 1}, "C99")]))
+    assert collect(read_results([path])) and "left out: results of C99" in capsys.readouterr().err

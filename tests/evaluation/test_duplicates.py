@@ -46,6 +46,14 @@ def test_copies_are_found_and_other_pictures_of_the_same_things_are_not():
     assert found.correlation.tolist() == sorted(found.correlation.tolist(), reverse=True)
 
 
+def test_pictures_of_one_colour_are_each_other_s_copies():
+    """They have no correlation, so it is said to be 1: blank pages, placeholders."""
+    embedding = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    small = torch.stack([torch.full((4, 4), 255), torch.full((4, 4), 9), torch.arange(16).view(4, 4)]).byte()
+    found = near_duplicates(embedding, embedding[:1], (small, small[:1]))
+    assert found.pairs.tolist() == [[0, 0]] and found.correlation.tolist() == pytest.approx([1.0])
+
+
 CASES = [(0, 10, 0.3), (7, 10, 0.3), (10, 10, 0.9), (480, 1000, 0.45), (3, 5000, 1e-4)]
 
 

@@ -1,6 +1,7 @@
 """Probes, few-shot adapters, retrieval and the search for duplicates through the whole command."""
 
 import json
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ pytest.importorskip("mmengine")
 
 import clipkit_plugins.clip
 from clipkit_plugins.clip.methods import METHODS, FewShotTask, train
+from clipkit_plugins.clip.pictures import confusion_picture
 from clipkit_plugins.clip.views import CroppedView
 
 from clipkit import cli
@@ -28,7 +30,9 @@ def run(tmp_path, config, *options):
     words = [config, "none", "--work-dir", str(tmp_path / "w"), "--out", str(out), "--cfg-options"]
     assert cli.run("test", [*words, "test_dataloader.num_workers=1", *options]) == 0
     records = (tmp_path / "w/results.jsonl").read_text().splitlines()
-    return json.loads(out.read_text())["scores"], [json.loads(line) for line in records]
+    return json.loads(out.read_text())["scores"], [
+        json.loads(line, parse_constant=pytest.fail) for line in records
+    ]  # no NaN
 
 
 def test_probes_through_the_command_are_scikit_learn_s(tmp_path):
@@ -196,6 +200,20 @@ def test_duplicates_through_the_command(tmp_path):
     table = (tmp_path / "w/duplicates.csv").read_text().splitlines()
     assert len(table) == 2 and copied.name in table[1] and "copy.jpg" in table[1]
     assert (tmp_path / "w/duplicates.png").is_file() and records[0]["against"] == 25 and folders
+
+
+def test_names_of_folders_and_files_may_be_anything(tmp_path):
+    """A `$` is no formula in a picture, and a file's name may be bytes that are no text."""
+    for number, (part, folder) in enumerate((p, f) for p in ("test", "train") for f in ("100$ (50%) $", "$10%$")):
+        (tmp_path / part / folder).mkdir(parents=True)
+        name = os.fsdecode(b"caf\xe9.png") if part == "test" else "b.png"
+        Image.new("RGB", (64, 64), (255, 60 * (number % 2), 0)).save(tmp_path / part / folder / name)
+    options = [f"variables.test={tmp_path / 'test'}", f"variables.train={tmp_path / 'train'}"]
+    options += ["model.clip=tiny_shapes", "model.pretrained=None"]
+    scores, _ = run(tmp_path, "clip/duplicates_folder.py", *options)
+    assert scores["duplicates"] == 2 and b"caf\xe9.png" in (tmp_path / "w/duplicates.csv").read_bytes()
+    numbers, names = torch.tensor([[1, 1, 0], [0, 2, 0]]), ["100$ (50%) $", "$10%$"]
+    confusion_picture(numbers, names).savefig(tmp_path / "c.png")
 
 
 def test_mistakes_are_named(tmp_path, capsys):

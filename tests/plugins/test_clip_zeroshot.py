@@ -15,6 +15,7 @@ import clipkit_plugins.clip  # noqa: F401
 from clipkit import cli
 from clipkit.data.image_folder import ImageArray, ImageFolder
 from clipkit.data.images import read_image
+from clipkit.engine import image_features as image_features_module
 from clipkit.engine.image_features import image_features
 from clipkit.engine.image_sets import ShapesImages, build_images
 from clipkit.errors import ClipkitError
@@ -170,6 +171,27 @@ def test_images_of_a_stopped_run_come_when_they_are_wanted_again(tmp_path, monke
         found = image_features(clip, images, tmp_path / "store")
         assert torch.equal(found.embedding[[1, 4]], few.embedding)
         assert found.embedding.norm(dim=1).min() > 0.1 and len(found.embedding) == 6
+
+
+def test_a_run_that_needs_less_leaves_nothing_out_of_another_s(tmp_path, monkeypatch):
+    """While A works on its first shard B, which wants one image of the second, writes that shard, A's image empty."""
+    monkeypatch.setattr(image_features_module, "SHARD", 8)
+    monkeypatch.setattr(image_features_module, "BATCH", 2)
+    pixels = (render(20, seed=5, split=None).images * 255).byte().movedim(1, -1).numpy()
+    clip, images, others = tiny_clip(), ImageArray(pixels, np.zeros(20, int), ["thing"]), []
+    alone = image_features(clip, images, tmp_path / "alone")
+
+    class Interrupted(ImageArray):
+        def read(self, index):
+            if index == 5 and not others and list(tmp_path.glob("store/*/part-0000.json")):  # within A's first shard
+                others.append(None)
+                others[0] = image_features(clip, images.take([10]), tmp_path / "store")
+            return super().read(index)
+
+    mine = Interrupted(images.images, images.labels, images.names)
+    found = image_features(clip, mine, tmp_path / "store", workers=1)
+    assert len(others[0].embedding) == 1 and len(found.embedding) == len(found.ids) == 20
+    torch.testing.assert_close(found.embedding, alone.embedding, atol=1e-4, rtol=1e-4)
 
 
 def test_a_folder_of_real_photos(tmp_path, data_root):

@@ -289,3 +289,32 @@ def test_a_file_that_is_put_back_is_what_is_found(media, tmp_path):
         list(index.add([place], tiny_clip()))
         seen.append(index.embeddings.copy())
     assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])
+
+
+KEY = {"kind": "frames", "fps": 2.0, "precision": "fp32"}
+
+
+def rows_of(embeddings):
+    number = np.arange(len(embeddings))
+    return {"embeddings": embeddings.astype(np.float32), "frame": number, "start": number / 2, "end": (number + 1) / 2}
+
+
+def test_equal_frames_are_all_compared(tmp_path):
+    index, random = SearchIndex(tmp_path / "i", KEY), np.random.default_rng(0)
+    rows = random.integers(0, 2, (400, 4)) + np.array([1, 0, 0, 0])  # few directions: many ties
+    index._write({"/m/still.mp4@1:1": rows_of(rows)})
+    index._load()
+    query = np.float32([1, 0, 0, 0])
+    ranked = list(index._ranked(query, 40, faiss=False))
+    expected = sorted(enumerate(index.embeddings @ query), key=lambda pair: (-pair[1], pair[0]))
+    assert [row for row, _ in ranked] == [row for row, _ in expected]
+
+
+def test_an_index_made_anew_by_another_model_keeps_nothing(tmp_path):
+    random = np.random.default_rng(0)
+    for weights in ("one", "two"):
+        index, rows = SearchIndex(tmp_path / "i", {**KEY, "weights": weights}), random.normal(size=(5, 4))
+        index._write({"/m/a.mp4@1:1": rows_of(rows)})
+        index._load()
+        assert np.allclose(index.embeddings, rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-6)
+        shutil.rmtree(tmp_path / "i/frames")

@@ -72,7 +72,7 @@ class Fps:
         if self.span is None:
             return chosen
         start, end = self.span
-        if start >= duration:
+        if start >= duration and start > times[-1]:  # a video of one frame lasts 0 seconds and has it
             raise ValueError(f"has no frame between {start:g} and {end:g} seconds: it ends at {duration:g}")
         inside = chosen[(times[chosen] >= start) & (times[chosen] < end)]
         return inside if len(inside) else _on_show(times, np.array([(start + min(end, duration)) / 2]))

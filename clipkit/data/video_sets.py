@@ -105,7 +105,8 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
     listed = list(READERS[name](root, split))
     _compare_counts(name, split, listed, problems)
     files = _Files(folder)
-    found = []
+    found: list[CaptionedVideo] = []
+    names: dict[tuple[Path, Any], str] = {}
     for file, captions, span in listed:
         identifier = file if span is None else f"{file}@{span[0]:g}-{span[1]:g}"
         paths = files.find(file)
@@ -116,6 +117,8 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
             problems.add("names of several videos, which want their folder too", f"{file} ({paths[0]}, {paths[1]})")
         elif not kept:
             problems.add("videos without a sentence", identifier)
+        elif (first := names.setdefault((paths[0], span), identifier)) != identifier:
+            problems.add("other names of a video that is listed already", f"{identifier} ({first})")
         else:
             found.append(CaptionedVideo(identifier, paths[0], kept, span))
     if not found:

@@ -149,7 +149,7 @@ def embed_frames(
         ClipkitError: embeddings that are not finite; a broken video, where it is to stop.
     """
     store = Store(Path(out) / "frames", frames_key(made_by, source, dtype), shard_size=SHARD, batch_size=VIDEOS)
-    ids = {record_id(video): video for video in videos}
+    ids = {_own_id(store, record_id(video)): video for video in videos}
     with ThreadPoolExecutor(workers) as pool:
         work = _Work(ids, source, clip, dtype, broken, pool)
         store.build(
@@ -160,6 +160,12 @@ def embed_frames(
     empty = [video for key, video in ids.items() if not store.count(key)]
     earlier = f"could not be read when it was embedded; repair the file, or delete {store.folder} to try all again"
     return {video.id: work.problems.get(video.id, f"{video.path}: {earlier}") for video in empty}
+
+
+def _own_id(store: Store, identifier: str) -> str:
+    """One more try, under an id of its own, where a record is empty: a run that was stopped may have planned it, and a
+    later one that did not list the video could only leave it so."""
+    return identifier + "~" if identifier in store and not store.count(identifier) else identifier
 
 
 def frames_key(made_by: Mapping[str, Any], source: FrameSource, dtype: str) -> dict[str, Any]:
@@ -215,8 +221,12 @@ def sentence_rows(clip: ClipModel, texts: list[str], tokens: bool) -> list[Tenso
     """Of each sentence `(D,)`, or with `tokens` `(L, D)`, up to the end of text. Not normalised."""
     if not tokens:
         return list(clip.encode_text(texts, normalize=False))
-    ends = (clip.tokenize(texts).argmax(1) + 1).tolist()  # CLIP's end of text has the highest id
-    return [row[:end] for row, end in zip(clip.text_tokens(texts), ends)]
+    ends = clip.eot_index(clip.tokenize(texts))
+    if ends is None:
+        raise ClipkitError(
+            f"{clip.name}: its sentences do not end in a token of their own, as words of sentences need it"
+        )
+    return [row[: end + 1] for row, end in zip(clip.text_tokens(texts), ends.tolist())]
 
 
 class _Work:

@@ -45,7 +45,7 @@ def record_id(video: CaptionedVideo) -> str:
 
 def name_of(identifier: str) -> str:
     """The video's id in a record's id."""
-    return identifier[: -_DIGITS - 1]
+    return identifier.rstrip("~")[: -_DIGITS - 1]
 
 
 def caption_id(text: str) -> str:
@@ -124,7 +124,9 @@ class FrameStore:
                 raise StoreError(f"{frames.folder}: holds {frames.key.get('kind')!r}, not frames")
             newest = {name_of(identifier): identifier for identifier in frames}
             wanted = newest if self._wanted is None else self._wanted
-            self._ids = {name: identifier for name, identifier in wanted.items() if identifier in frames}
+            # Where a video was tried again, what came of that.
+            newest = {name: key + "~" if key + "~" in frames else key for name, key in wanted.items()}
+            self._ids = {name: key for name, key in newest.items() if key in frames}
             self._stores, self._process = (frames, captions), os.getpid()
         return self._stores
 

@@ -12,8 +12,9 @@ from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 from torch import Tensor
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.evaluation import retrieve
+from clipkit.evaluation.retrieval import TIES
 from clipkit.evaluation.video_retrieval import score_rows
 
 from .registry import HOOKS, METRICS
@@ -53,6 +54,10 @@ class RetrievalMetric(BaseMetric):
 
     def __init__(self, ties: str = "expected", rerank: int | None = None, collect_device: str = "cpu") -> None:
         super().__init__(collect_device=collect_device)
+        if ties not in TIES:
+            raise ClipkitError(f'RetrievalMetric: unknown ties "{ties}"; {did_you_mean(ties, TIES)}')
+        if rerank is not None and rerank < 1:
+            raise ClipkitError(f"RetrievalMetric: rerank is a number of videos, at least 1, or None, got {rerank}")
         self.ties, self.rerank = ties, rerank
         self._head: Any = None
 

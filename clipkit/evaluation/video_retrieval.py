@@ -45,7 +45,7 @@ def retrieve(
         tolerance: scores that differ by no more are tied, see `retrieval_ranks`.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or a rerank below 1.
     """
     was_training = head.training
     head.eval()
@@ -70,6 +70,8 @@ def score_rows(
 ) -> Callable[[Tensor], Tensor]:
     """The function of text indices `(n,)` that gives their scores `(n, M)`; arguments as for `retrieve`. What depends
     on the videos alone is computed here, once."""
+    if rerank is not None and rerank < 1:
+        raise ValueError(f"rerank must be at least 1, got {rerank}")
     device = next((p.device for p in head.parameters()), text.device)
     text, frames = text.to(device), frames.to(device)
     mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=device) if mask is None else mask.to(device)

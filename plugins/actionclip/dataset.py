@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -84,18 +85,24 @@ class ActionVideos(Dataset):
                 raise ClipkitError(f"{store}: holds embeddings of another CLIP than {clip['name']}")
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")
+        if self.store is not None and (empty := [v.id for v in self.videos if not self.store.count(v.id)]):
+            line = f"{store}: {len(empty)} videos could not be read when they were embedded, such as {empty[0]}"
+            if broken == "stop":
+                raise ClipkitError(line)
+            print_log(line, "current")
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The sample; in training another one where the video cannot be read."""
-        for _ in range(len(self.videos)):
+        for attempt in range(len(self.videos) + 1):
             video = self.videos[index]
             frames = self._from_store(video) if self.store is not None else self._from_file(video)
             if frames is not None or not self.train:
                 break
-            index = int(np.random.randint(len(self.videos)))
+            # A random one, and from there all in turn: random ones alone may miss those that can be read.
+            index = (index + 1) % len(self.videos) if attempt else int(np.random.randint(len(self.videos)))
         else:
             raise ClipkitError("not one video can be read; the lines above say why")
         readable = frames is not None

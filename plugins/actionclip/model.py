@@ -89,6 +89,7 @@ class ActionCLIP(BaseModel):
         wrong = [key for key, names in self.wordings.items() if len(names) != len(self.classes)]
         if wrong:
             raise ClipkitError(f"wordings[{wrong[0]!r}] must have a name for each of the {len(self.classes)} classes")
+        self.synonyms: dict[str, tuple[str, ...]] = {}
         self._rows: dict[tuple[str, ...], Tensor] = {}
 
     def forward(self, frames: Sequence[Tensor], label: Sequence[Tensor], mode: str = "tensor", **about: Any) -> Any:
@@ -149,8 +150,10 @@ class ActionCLIP(BaseModel):
             self.test_classes = list(names)
 
     def set_labels(self, vocabulary: Vocabulary) -> None:
-        """Other actions for prediction; the scores are then theirs."""
+        """Other actions for prediction; the scores are then theirs. A row of an action with synonyms is their mean."""
         self.test_classes = list(vocabulary.names)
+        self.synonyms = dict(zip(vocabulary.names, vocabulary.words))
+        self._rows.clear()
 
     # ---- text -----------------------------------------------------------------------------------------------------
 
@@ -166,14 +169,18 @@ class ActionCLIP(BaseModel):
             )
         key = tuple(names)
         if key not in self._rows:
-            prompts = [fill(template, name) for template in self.templates for name in names]
+            words = [self.synonyms.get(name, (name,)) for name in names]
+            prompts = [fill(template, word) for template in self.templates for own in words for word in own]
             with torch.no_grad():
                 if isinstance(self.clip, FrozenCLIP):
                     rows = TextBank(self.clip, progress=False).encode_prompts(prompts)
                 else:
                     parts = range(0, len(prompts), PROMPTS_AT_ONCE)
                     rows = torch.cat([self.clip.encode_text(prompts[i : i + PROMPTS_AT_ONCE]) for i in parts]).float()
-            self._rows[key] = rows.view(len(self.templates), len(names), -1)
+            of_classes = rows.view(len(self.templates), -1, rows.shape[-1]).split([len(own) for own in words], 1)
+            self._rows[key] = torch.stack(
+                [own[:, 0] if own.shape[1] == 1 else F.normalize(own.mean(1), dim=-1) for own in of_classes], 1
+            )
         self._rows[key] = self._rows[key].to(self.clip.device)
         return self._rows[key]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clipkit.adapters import (
     LogitScale,
+    MeanPool,
     TightTransformer,
     WeightedTokenInteraction,
     hard_negatives,
@@ -73,6 +74,8 @@ class CLIP4Clip(BaseModel):
         kind = dict(head)
         self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)
         self.by_words = isinstance(self.head, WeightedTokenInteraction)
+        if (tune or {}).get("join_frames") and not isinstance(self.head, MeanPool):
+            raise ClipkitError("join_frames gives a video one embedding and a head no time to see: use head meanP")
         self.logit_scale = LogitScale(**(logit_scale or {"init": min(self.clip.logit_scale, 100.0)}))
         self.logit_scale.requires_grad_(self.head.cosine)
         self.pick = None if negatives is None else _pick(negatives, self.head)
@@ -173,7 +176,8 @@ def _samples(
     frames: Tensor, mask: Tensor, sentences: Sequence[Tensor], counts: Sequence[int], about: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
     text, *text_mask = (part.cpu() for part in sentences)
-    rows = [own[kept] for own, kept in zip(text, text_mask[0])] if text_mask else list(text)
+    # Copies: a view would be pickled with the whole batch behind it where ranks collect their samples.
+    rows = [own[kept] for own, kept in zip(text, text_mask[0])] if text_mask else [row.clone() for row in text]
     frames, mask = frames.cpu(), mask.cpu()
     found, start = [], 0
     for index, count in enumerate(counts):

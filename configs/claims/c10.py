@@ -3,7 +3,7 @@ scenes, validated every 200 steps; mIoU over the seen classes.
 
 command:  python tools/claim.py C10 --seeds 10-14
 hardware: 2 CPU cores, or one GPU
-time:     5 to 6 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
+time:     5 to 10 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
 """
 
 claim = "C10"

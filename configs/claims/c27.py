@@ -5,7 +5,7 @@ Films and embeddings are those of films.py.
 
 command:  python tools/claim.py C27 --seeds 10-14
 hardware: 2 CPU cores
-time:     2 to 5 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
+time:     3 to 6 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
 """
 
 claim = "C27"

@@ -3,7 +3,7 @@
 
 command:  python tools/claim.py C9 --seeds 10-14
 hardware: 2 CPU cores, or one GPU
-time:     4 to 5 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
+time:     4 to 6 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
 """
 
 claim = "C9"

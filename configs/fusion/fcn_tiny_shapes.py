@@ -3,7 +3,7 @@ of the embedded world's training scenes.
 
 Command:   clipkit train fusion/fcn_tiny_shapes.py       (10 %: --cfg-options train_dataloader.dataset.length=2048)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      3 to 4 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Time:      4 to 5 minutes on one core (AMD EPYC, shared, 2026-11-22)
 Expected:  mIoU 16.7 over the 78 seen classes, 31.7 with 10 % of the scenes (means of seeds 10 to 12)
 """
 

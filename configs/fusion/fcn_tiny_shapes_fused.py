@@ -2,7 +2,7 @@
 
 Command:   clipkit train fusion/fcn_tiny_shapes_fused.py     (10 %: --cfg-options train_dataloader.dataset.length=2048)
 Hardware:  2 CPU cores (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      4 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Time:      5 to 6 minutes on one core (AMD EPYC, shared, 2026-11-22)
 Expected:  mIoU 35.0 over the 78 seen classes, 60.0 with 10 % of the scenes (means of seeds 10 to 12)
 """
 

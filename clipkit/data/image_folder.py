@@ -212,7 +212,8 @@ class BoxImages(LabelledImages):
         cut = read_image(path)[max(top, 0) : bottom, max(left, 0) : right]
         if cut.size == 0:
             raise ClipkitError(
-                f"{path}: its box {x1:g}, {y1:g}, {x2:g}, {y2:g} lies outside; the annotated size is wrong"
+                f"{path}: its box {x1:g}, {y1:g}, {x2:g}, {y2:g} lies outside the picture; correct or remove it in the "
+                "annotations"
             )
         return cut
 

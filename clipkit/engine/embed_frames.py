@@ -224,7 +224,8 @@ def sentence_rows(clip: ClipModel, texts: list[str], tokens: bool) -> list[Tenso
     ends = clip.eot_index(clip.tokenize(texts))
     if ends is None:
         raise ClipkitError(
-            f"{clip.name}: its sentences do not end in a token of their own, as words of sentences need it"
+            f"{clip.name}: its sentences do not end in a token of their own, so words of sentences cannot be used: "
+            "take another head than wti, without tokens=True, or another CLIP"
         )
     return [row[: end + 1] for row, end in zip(clip.text_tokens(texts), ends.tolist())]
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
@@ -22,6 +22,14 @@ from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import render
 
 MAX_LOG_SCALE = 4.605170185988092  # ln 100
+
+
+def plain_attention(model: nn.Module) -> None:
+    """Lets timm's blocks compute attention in plain steps. With bfloat16 on a CPU the backward pass of the fused form
+    takes twice as long at 65 tokens, and torch's own plain form lies between."""
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False  # type: ignore[assignment]
 
 
 @DATASETS.register_module()
@@ -73,8 +81,7 @@ class ContrastivePretrainer(BaseModel):
         chunk: rows of the similarity matrix computed at a time, see `ContrastiveLoss`; None computes all.
         trains: parts that learn, see `TunableCLIP.unfreeze`; `("visual", "logit_scale")` holds the texts fast (LiT,
             Zhai et al. 2022), so that embeddings of words stay what they were.
-        fused_attention: False computes attention in plain steps, in both towers. With bfloat16 on a CPU the backward
-            pass of the fused form takes twice as long at 65 tokens.
+        fused_attention: False computes attention in plain steps, in both towers, see `plain_attention`.
     """
 
     def __init__(
@@ -92,9 +99,7 @@ class ContrastivePretrainer(BaseModel):
         self.loss = ContrastiveLoss(chunk=chunk)
         self.fused_attention = fused_attention
         if not fused_attention:
-            for module in self.clip.modules():
-                if hasattr(module, "fused_attn"):
-                    module.fused_attn = False  # type: ignore[assignment]  # timm's plain form is the quicker one
+            plain_attention(self.clip)
 
     def forward(self, images: list[Tensor], texts: list[list[str]], mode: str = "tensor") -> Any:
         """Items of `ShapesCaptions`, collated to lists. mode 'loss' gives the loss, 'tensor' both embeddings."""

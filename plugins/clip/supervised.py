@@ -11,20 +11,27 @@ from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
 from clipkit.data.image_folder import ImageArray
+from clipkit.engine.precision import autocast_dtype
+from clipkit.engine.pretrain import plain_attention
 
 _CHECK = 100  # steps between looks at the validation set
 
 
 class SupervisedClassifier(nn.Module):
-    """An open_clip image tower with random weights and a linear layer: `(B, 3, H, W)` in [0, 1] to `(B, K)` logits."""
+    """An open_clip image tower with random weights and a linear layer: `(B, 3, H, W)` in [0, 1] to `(B, K)` float32
+    logits. The tower computes in bf16 where the device has it in hardware."""
 
     def __init__(self, classes: int, tower: str = "tiny-shapes") -> None:
         super().__init__()
         self.clip = TunableCLIP.from_pretrained(tower).unfreeze("visual")
         self.head = nn.Linear(self.clip.embed_dim, classes)
+        plain_attention(self.clip)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.clip.encode_image(images, normalize=False))
+        dtype = autocast_dtype("auto", images.device)
+        with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+            features = self.clip.encode_image(images, normalize=False)
+        return self.head(features.float())
 
 
 def pixels(images: ImageArray, index: Any = slice(None)) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
+from clipkit.engine.pretrain import plain_attention
 from clipkit.engine.registry import MODELS
 from clipkit.shapes import render
 
@@ -56,9 +57,7 @@ class WordPredictor(BaseModel):
         self.place = {word: i for i, word in enumerate(self.words)}
         self.head = nn.Linear(self.clip.embed_dim, len(self.words))
         if not fused_attention:
-            for module in self.clip.modules():
-                if hasattr(module, "fused_attn"):
-                    module.fused_attn = False  # type: ignore[assignment]
+            plain_attention(self.clip)
 
     def forward(self, images: list[Tensor], texts: list[list[str]], mode: str = "tensor") -> Any:
         """Items of `ShapesCaptions`, collated to lists. mode 'loss' gives the loss, 'tensor' log-probabilities."""

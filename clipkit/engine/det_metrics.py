@@ -98,6 +98,10 @@ class DetectionAP(BaseMetric):
         if self.save is not None:
             Path(self.save).parent.mkdir(parents=True, exist_ok=True)
             Path(self.save).write_text(json.dumps(detections), encoding="utf-8")
+        bare = sum(not item.get("segmentation") for item in truth["annotations"])
+        if "segm" in self.kinds and bare:
+            where = self.ann_file or "DetectionAP: the data set"
+            raise ClipkitError(f"{where}: {bare} annotations have no mask; judge boxes alone by kinds='bbox'")
         asked = {classes[i] for to_class in label_classes.values() for i in to_class if i >= 0}
         out: dict[str, float] = {}
         for kind in self.kinds:

@@ -173,6 +173,15 @@ def test_images_without_detections_and_a_pipeline_without_truth():
         score(DetectionAP(), [empty])
 
 
+def test_masks_are_not_judged_without_masks_in_the_truth(tmp_path):
+    samples = [sample(i) for i in range(3)]
+    truth, _ = coco_files(samples)
+    assert not any("segmentation" in item for item in truth["annotations"])
+    (tmp_path / "x.json").write_text(json.dumps(truth))
+    with pytest.raises(ClipkitError, match=rf"x\.json: {len(truth['annotations'])} annotations have no mask"):
+        score(DetectionAP(ann_file=str(tmp_path / "x.json"), kinds=["bbox", "segm"]), samples)
+
+
 def test_a_file_is_judged_as_the_data_set_reads_it(tmp_path):
     samples = [sample(i) for i in range(3)]
     truth, found = coco_files(samples)

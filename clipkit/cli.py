@@ -24,7 +24,15 @@ COMMANDS = {
 }
 
 # What a message alone explains. Anything else is a defect of clipkit or of a plugin, and keeps its traceback.
-_USER_ERRORS = (ClipkitError, ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+_USER_ERRORS = (
+    ClipkitError,
+    ValueError,
+    FileExistsError,
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

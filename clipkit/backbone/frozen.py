@@ -39,4 +39,6 @@ class FrozenCLIP(ClipModel):
 
     def _count_writes(self, tensors: Mapping[str, Tensor]) -> int:
         # torch counts writes in place, whoever does them: a parent that loads a checkpoint, or `clip.model` itself.
+        if any(tensor.is_inference() for tensor in tensors.values()):  # built under inference_mode: nothing is counted
+            return -1
         return sum(tensor._version for tensor in tensors.values())

@@ -51,12 +51,17 @@ def _eight_bits(image: Image.Image, path: str | Path) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Not Pillow's `exif_transpose`: that writes the rest of the EXIF anew, and fails at what is broken there."""
+    turn = exif_turn(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def exif_turn(image: Image.Image) -> Image.Transpose | None:
+    """How the picture must be turned to stand upright, as its EXIF says; None: not at all. Loads the pixels."""
     image.load()  # a PNG may have its EXIF after the pixels
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow raises a dozen types on damaged EXIF
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
 def read_mask(path: str | Path) -> np.ndarray:

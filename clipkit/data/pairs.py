@@ -9,7 +9,10 @@ from PIL import Image
 
 from clipkit.errors import ClipkitError
 
-from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
+from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, exif_turn, read_mask
+
+_TURN = Image.Transpose
+_SIDEWAYS = (_TURN.ROTATE_90, _TURN.ROTATE_270, _TURN.TRANSPOSE, _TURN.TRANSVERSE)
 
 
 class Problems(dict[str, list[str]]):
@@ -30,10 +33,12 @@ class Problems(dict[str, list[str]]):
 
 @dataclass
 class Pairs:
-    """`good` (image, mask) files in the order of their names, and `problems` with the others."""
+    """`good` (image, mask) files in the order of their names, `problems` with the others, and those of the good images
+    that their EXIF turns: loaders show them upright, so that their masks must be upright too."""
 
     good: list[tuple[Path, Path]] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
+    turned: list[Path] = field(default_factory=list)
 
     def summary(self) -> str:
         """The problems in one line."""
@@ -60,7 +65,8 @@ def pair_folders(
     ignore_index: int = 255,
     check: bool = True,
 ) -> Pairs:
-    """Pairs `image_dir/x.jpg` with `mask_dir/x<mask_suffix>.png`; endings may differ, subfolders must agree.
+    """Pairs `image_dir/x.jpg` with `mask_dir/x<mask_suffix>.png`; endings may differ, subfolders must agree. A mask
+    belongs to the picture as it is shown, turned as its EXIF says.
 
     Args:
         mask_suffix: what mask names have after the image's name, such as `_mask`.
@@ -99,7 +105,7 @@ def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, 
             size = opened.size
             # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.
             opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
-            opened.load()
+            turn = exif_turn(opened)
     except Exception:  # Pillow raises a dozen types on damaged files
         pairs.problems.add("unreadable images", image.name)
         return False
@@ -111,8 +117,12 @@ def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, 
         else:
             pairs.problems.add("unreadable masks", mask.name)
         return False
+    if turn in _SIDEWAYS:
+        size = size[::-1]
     if (ids.shape[1], ids.shape[0]) != size:
-        pairs.problems.add("masks of another size than their image", mask.name)
+        stored = turn in _SIDEWAYS and ids.shape == size
+        turned = "masks that are not turned as their image is by its EXIF"
+        pairs.problems.add(turned if stored else "masks of another size than their image", mask.name)
         return False
     if num_classes is not None:
         bad = ids[(ids >= num_classes) & (ids != ignore_index)]
@@ -122,4 +132,6 @@ def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, 
                 f"{mask.name} ({', '.join(map(str, np.unique(bad)[:3].tolist()))})",
             )
             return False
+    if turn is not None:
+        pairs.turned.append(image)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -56,7 +57,7 @@ def prepare_config(
         ClipkitError: unknown config, plugin or option.
     """
     loaded = load_config(config)
-    cfg = Config(loaded._cfg_dict.copy(), filename=loaded.filename) if isinstance(config, Config) else loaded
+    cfg = Config(copy.deepcopy(loaded._cfg_dict), filename=loaded.filename) if isinstance(config, Config) else loaded
     options = dict(cfg_options or {})
     _add_defaults(cfg._cfg_dict, _DEFAULTS)
     _add_defaults(cfg._cfg_dict["default_hooks"], _DEFAULT_HOOKS)

@@ -127,21 +127,20 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
 
 
 def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
-    """Checkpoints of a run to resume from, best first: the one `last_checkpoint` points to, then by iteration. The
-    pointer may be missing or stale after a kill; the files never are half written."""
+    """Checkpoints of a run to resume from, best first: the one `last_checkpoint` points to, then by iteration, in the
+    work folder and where that one lies (the hook's `out_dir`). The pointer may be missing or stale after a kill; the
+    files never are half written."""
     folder = Path(work_dir)
+    last, pointer = None, folder / "last_checkpoint"
+    if pointer.is_file():
+        said = Path(pointer.read_text(encoding="utf-8", errors="replace").strip())
+        last = next((file for file in (folder / said.name, said) if file.is_file()), None)  # a moved folder's first
+    files = [*folder.glob("*.pth"), *(last.parent.glob("*.pth") if last and last.parent != folder else ())]
     numbered = sorted(
-        ((int(match[1]), file) for file in folder.glob("*.pth") if (match := re.fullmatch(r"\w+?_(\d+)", file.stem))),
-        reverse=True,
+        ((int(match[1]), file) for file in files if (match := re.fullmatch(r"\w+?_(\d+)", file.stem))), reverse=True
     )
     found = [file for _, file in numbered if file.stem.startswith(("iter_", "epoch_"))]
-    pointer = folder / "last_checkpoint"
-    if pointer.is_file():
-        last = folder / Path(pointer.read_text(encoding="utf-8", errors="replace").strip()).name
-        if last in found:
-            found.remove(last)
-            found.insert(0, last)
-    return found
+    return found if last is None else [last, *(file for file in found if file != last)]
 
 
 def clean_partial(folder: str | os.PathLike) -> None:

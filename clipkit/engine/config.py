@@ -157,6 +157,8 @@ def _check_path(config: Config, key: str) -> None:
             if not part.isdigit() or int(part) >= len(node):
                 last = f"{where}.{len(node) - 1}"
                 raise ClipkitError(f'--cfg-options {key}: "{where}" is a list of {len(node)}; write {where}.0 … {last}')
+            if isinstance(node, tuple):  # mmengine merges into lists only
+                raise ClipkitError(f'--cfg-options {key}: "{where}" is a tuple; give the whole: {where}="{node}"')
             node = node[int(part)]
         elif isinstance(node, dict):
             if part not in node:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from clipkit.data import video_sets
 from clipkit.data.video import BACKENDS
+from clipkit.engine.device import own_device, usable_device
 from clipkit.engine.embed_frames import FrameSource, embed_captions, embed_frames, load_frozen, make_sampling
 from clipkit.engine.frame_store import DTYPES
-from clipkit.engine.precompute import BROKEN, own_device
+from clipkit.engine.precompute import BROKEN
 from clipkit.errors import ClipkitError
 
 
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = {key: getattr(args, key) for key in ("fps", "uniform", "segments") if getattr(args, key) is not None}
     make_sampling(given := given or {"fps": 1.0})  # a wrong number is told before CLIP is loaded
     source = FrameSource(given, args.short_side, args.backend, args.timeout)
-    clip, made_by = load_frozen(args.clip, args.pretrained, args.precision, args.device or own_device())
+    device = usable_device(args.device or own_device())
+    clip, made_by = load_frozen(args.clip, args.pretrained, args.precision, device)
     captions = [text for part in found for video in part.videos for text in video.captions]
     embed_captions(args.out, captions, clip, made_by, tokens=args.tokens, dtype=args.dtype)
     broken = embed_frames(

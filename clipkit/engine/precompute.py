@@ -7,18 +7,16 @@ work. `clipkit.engine.teacher_store.TeacherStore` reads the result.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
-import torch
-
 from clipkit.adapters.teacher import ORDERS, RESIZE_MODES
 from clipkit.data.proposals import FORMATS, list_dataset
+from clipkit.engine.device import own_device, usable_device
 from clipkit.engine.embed_regions import embed_regions, load_teacher
 from clipkit.engine.region_proposals import ContrastProposals, FileProposals, RegionSource, RPNProposals
 from clipkit.engine.teacher_store import DTYPES
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import ClipkitError
 
 BROKEN = ("skip", "stop")
 
@@ -88,21 +86,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         more = f", … ({len(names)} in all)" if len(names) > 20 else ""
         print(f"{len(names)} images {kind}: {', '.join(names[:20])}{more}", file=sys.stderr)
     return 1 if problems else 0
-
-
-def usable_device(name: str) -> torch.device:
-    """Raises ClipkitError for a device that torch does not know or cannot use here."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without this kind of device
-        reason = one_line(error).partition(". ")[0][:160]
-        raise ClipkitError(f"--device {name}: cannot be used here ({reason}); give cpu, or leave it out") from None
-    return device
-
-
-def own_device() -> str:
-    """This process's GPU, or the CPU."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"

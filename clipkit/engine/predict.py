@@ -41,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = list_images(args.inputs)
     labels = read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
     predictor = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
     if labels is not None:
         labels = in_own_prompts(predictor.model, labels)
     names = predictor.set_labels(labels)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     writer: SegmentationFiles | DetectionFiles
     if isinstance(predictor, Segmenter):
         writer = SegmentationFiles(predictor, labels, out)

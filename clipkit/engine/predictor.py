@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.data import read_image
+from clipkit.engine.device import own_device, usable_device
 from clipkit.errors import ClipkitError
 
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
@@ -80,10 +81,11 @@ def load_model(
     from .build import prepare_config
     from .checkpoint import load_checkpoint, require_nothing_to_train, resolve_checkpoint
     from .friendly import friendly_build
-    from .frozen import check_frozen
+    from .frozen import check_frozen, student_alone
     from .registry import MODELS, TRANSFORMS
     from .runner import load_weights
 
+    device = usable_device(device or own_device())
     state: dict = {"state_dict": {}}
     if checkpoint is not None:  # before the model is built: a wrong path should not cost half a minute
         checkpoint = resolve_checkpoint(checkpoint)
@@ -96,14 +98,14 @@ def load_model(
         if checkpoint is None:
             require_nothing_to_train(model)
         else:
-            check_frozen(model, state.get("meta", {}).get("frozen", []), str(checkpoint))
             weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+            weights, records = student_alone(model, weights, state.get("meta", {}).get("frozen", []))
+            check_frozen(model, records, str(checkpoint))
             load_weights(model, weights, str(checkpoint), strict=True)
         resize = _find_resize(cfg)
         resize = TRANSFORMS.build(resize) if resize else None
     if not hasattr(model, "label_names"):  # a closed-set model says its classes in the checkpoint
         model.label_names = tuple((state.get("meta", {}).get("dataset_meta") or {}).get("classes") or ())
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return revert_sync_batchnorm(model).to(device), resize
 
 

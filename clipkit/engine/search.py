@@ -117,8 +117,8 @@ def _load(
     args: argparse.Namespace, named: dict[str, Any], precision: str
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """The model, the part of the index's key that it makes, and how to load it again."""
-    import torch
 
+    from clipkit.engine.device import own_device, usable_device
     from clipkit.engine.embed_frames import load_frozen
     from clipkit.errors import ClipkitError
 
@@ -126,6 +126,6 @@ def _load(
     if name is None:
         raise ClipkitError("a new index needs --clip NAME (ViT-B-32 with --pretrained openai, …, or tiny_clip)")
     pretrained = args.pretrained or (named.get("pretrained") if name == named.get("clip") else None)
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = usable_device(args.device or own_device())
     clip, made_by = load_frozen(name, pretrained, precision, device)
     return clip, made_by, {"clip": name, "pretrained": pretrained}

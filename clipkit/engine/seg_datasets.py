@@ -49,6 +49,11 @@ class FolderSegDataset(BaseSegDataset):
             names = list(Vocabulary.from_file(classes).names)
         else:
             names = [str(name) for name in classes]
+        if len(names) > 255:
+            raise ClipkitError(
+                f"FolderSegDataset: {len(names)} classes; its masks are read with 8 bits, 255 for ignored, so that 255 "
+                "is the most: clipkit.engine.seg_public.WideSegDataset reads 16 bits"
+            )
         root = Path(data_root or "")
         self.image_dir, self.mask_dir = root / image_dir, root / mask_dir
         self.mask_suffix, self.check, self.on_bad = mask_suffix, check, on_bad
@@ -77,6 +82,9 @@ class FolderSegDataset(BaseSegDataset):
             if self.on_bad == "raise":
                 raise ClipkitError(f"{message}. Repair them, or leave them out with on_bad=skip")
             print_log(f"left out: {message}", "current")
+        if pairs.turned:
+            line = f"{len(pairs.turned)} images are turned, as their EXIF says ({pairs.turned[0].name}, …)"
+            print_log(f"{self.image_dir}: {line}; their masks must be upright: clipkit browse shows both", "current")
         if not pairs.good:
             raise ClipkitError(f"{self.image_dir}: no usable pair of image and mask")
         return [

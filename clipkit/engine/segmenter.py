@@ -76,5 +76,13 @@ class Segmenter(Predictor):
         if "pred_scores" in result:  # so many labels that no logits were kept
             scores = result.pred_scores.data[0].float()
         else:
-            scores = self.model.probability(result.seg_logits.data.float())
+            scores = self._probability(result.seg_logits.data.float(), index)
         return Segmentation(index.cpu(), scores.cpu(), names)
+
+    def _probability(self, logits: Tensor, index: Tensor) -> Tensor:
+        """`(K, H, W)` of the label that was chosen, `(H, W)`."""
+        if hasattr(self.model, "probability"):
+            return self.model.probability(logits)
+        if len(logits) == 1:  # mmseg's binary heads: it gives the sigmoid in place of the logits
+            return torch.where(index == 1, logits[0], 1 - logits[0])
+        return logits.softmax(0).amax(0)

@@ -48,9 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.engine.checkpoint import given_checkpoint, require_nothing_to_train, write_text
     from clipkit.engine.config import parse_options
     from clipkit.engine.friendly import friendly_build
+    from clipkit.errors import ClipkitError
 
     vocabulary = read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
+    if args.out:  # a place that cannot be written is told now, not after the test
+        if Path(args.out).is_dir():
+            raise ClipkitError(f"--out {args.out}: is a folder; name a JSON file")
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     runner = build_runner(
         args.config,
         work_dir=args.work_dir,
@@ -66,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with friendly_build():
         scores = run_test(runner, vocabulary)
     if args.out and runner.rank == 0:
-        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         names = list(vocabulary.names) if vocabulary is not None else None
         record = {"config": args.config, "checkpoint": args.checkpoint, "labels": names, "scores": _numbers(scores)}
         write_text(json.dumps(record, indent=1) + "\n", args.out)

@@ -198,7 +198,7 @@ ROOT_FUNCTIONS.register_module(module=collate_lists)  # the runner looks a colla
 
 
 def _device(store: str | None) -> str:
-    from .precompute import own_device
+    from .device import own_device
 
     return "cpu" if store is None else own_device()
 

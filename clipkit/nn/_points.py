@@ -54,9 +54,9 @@ def draw_points(
     if balance == 0 and not bool((flat == ignore_index).any()):
         chosen = torch.randint(height * width, (batch, points), device=target.device)
     else:
-        top = int(flat.max()) + 1
-        area = flat.new_zeros(batch, top).scatter_add_(1, flat, torch.ones_like(flat)).float()
-        weight = area.clamp(min=1).pow(-balance).gather(1, flat).masked_fill_(flat == ignore_index, 0.0)
+        place = flat - flat.min()  # ignored pixels may have a negative id
+        area = flat.new_zeros(batch, int(place.max()) + 1).scatter_add_(1, place, torch.ones_like(place)).float()
+        weight = area.clamp(min=1).pow(-balance).gather(1, place).masked_fill_(flat == ignore_index, 0.0)
         weight[weight.sum(1) == 0] = 1.0
         chosen = torch.multinomial(weight, points, replacement=True)
     x0, x1, wx = _neighbours(chosen % width, w, width, align_corners)

@@ -1,6 +1,7 @@
 """LSeg on your own data: folders of images and of masks, and a label file. No Python needed.
 
 Masks are grey or palette PNGs whose values are ids: the line of the class in the label file, from 0; 255 is ignored.
+They belong to the picture as it is shown, turned as its EXIF says.
 `clipkit browse` with the same options shows what the network will get.
 
 Command:   clipkit train lseg/lseg_folder.py --cfg-options variables.train_images=my/images/train \

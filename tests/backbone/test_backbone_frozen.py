@@ -266,3 +266,11 @@ def test_images_too_small_for_a_convolutional_tower_are_refused_in_one_line(fami
     assert clip.encode_image(photos(1, 3, least, 64)).shape == (1, D)
     with pytest.raises(ValueError, match=f"{least - 1}x64 pixels; this tower needs {least} or more"):
         clip.encode_image(photos(1, 3, least - 1, 64))
+
+
+def test_a_clip_that_was_built_in_inference_mode_has_its_hash():
+    with torch.inference_mode():
+        clip = FrozenCLIP(small_model("vit"))
+        inside = clip.weights_hash
+        next(clip.model.parameters()).add_(1.0)
+        assert clip.weights_hash != inside

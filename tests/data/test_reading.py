@@ -126,6 +126,26 @@ def test_pairs_count_and_name_what_is_wrong(tmp_path):
     assert len(pair_folders(images, masks, check=False).good) == 7
 
 
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_masks_belong_to_upright_pictures(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[:20, :30] = 255
+    for stem in ("shown", "stored"):
+        save(tmp_path / "i" / f"{stem}.jpg", stored, exif=exif, quality=95)
+    upright = np.asarray(read_image(tmp_path / "i/shown.jpg").mean(2) > 128, np.uint8)
+    save(tmp_path / "m" / "shown.png", upright)
+    save(tmp_path / "m" / "stored.png", np.asarray(stored[..., 0] > 128, np.uint8))
+    pairs = pair_folders(tmp_path / "i", tmp_path / "m")
+    if orientation == 6:  # the sizes tell
+        assert [image.stem for image, _ in pairs.good] == ["shown"]
+        assert pairs.summary() == "1 masks that are not turned as their image is by its EXIF: stored.png"
+    else:
+        assert len(pairs.good) == 2 and not pairs.problems
+    assert pairs.turned == [image for image, _ in pairs.good]
+
+
 def test_pairs_with_a_suffix_and_missing_folders(tmp_path):
     save(tmp_path / "i" / "x.jpg", RGB)
     save(tmp_path / "m" / "x_mask.png", IDS)

@@ -1,15 +1,23 @@
 """Stock mmseg and mmdet configs gain CLIP by configuration alone: fused features, and a teacher."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("mmdet")
 
+from mmengine.registry import DefaultScope
+
 from clipkit.engine.build import build_runner
 from clipkit.engine.claim_curve import run
 from clipkit.engine.config import load_config
+from clipkit.engine.point_head import PointFCNHead
+from clipkit.engine.segmenter import Segmenter
+from clipkit.errors import ClipkitError
+from clipkit.shapes import render
 
 TINY = {
     "train_cfg.max_iters": 2,
@@ -43,6 +51,63 @@ def test_a_distilled_student_is_tested_without_its_teacher(tmp_path):
         for config in ("distillation/fcn_tiny_shapes_distilled.py", "fusion/fcn_tiny_shapes.py")
     ]
     assert scores[0] == scores[1]
+
+    segmenter = Segmenter.load("fusion/fcn_tiny_shapes.py", tmp_path, device="cpu")  # a closed set, and no teacher
+    found = segmenter(render(1, seed=0).images[0])
+    assert found.labels.shape == (64, 64) and len(found.names) == 102
+    assert found.scores.min() > 0 and found.scores.max() < 1
+    with pytest.raises(ClipkitError, match="fixed classes"):
+        segmenter(render(1, seed=0).images[0], "cat")
+
+
+def test_scores_of_closed_heads(monkeypatch):
+    class Closed(torch.nn.Module):
+        label_names = ("background", "cat")
+
+        def test_step(self, data):
+            from mmengine.structures import PixelData
+
+            index = (self.logits[0] > 0.3).long() if len(self.logits) == 1 else self.logits.argmax(0)
+            sample = data["data_samples"][0]
+            sample.set_data({"seg_logits": PixelData(data=self.logits), "pred_sem_seg": PixelData(data=index[None])})
+            return [sample]
+
+    segmenter = Segmenter(Closed(), None)
+    picture = np.zeros((1, 2, 3), np.uint8)
+    segmenter.model.logits = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])
+    assert segmenter(picture).scores.tolist()[0] == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-2))])
+    segmenter.model.logits = torch.tensor([[[0.2, 0.9]]])  # mmseg's binary heads give the sigmoid
+    assert segmenter(picture).scores.tolist()[0] == pytest.approx([0.8, 0.9])
+
+
+def _heads(**options):
+    from mmseg.models.decode_heads import FCNHead
+
+    options = dict(in_channels=4, channels=4, num_classes=3, num_convs=1, norm_cfg=None, **options)
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return FCNHead(**options), PointFCNHead(points=200000, **options)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("ignore_index", [255, -1])
+def test_drawn_pixels_have_the_losses_of_all_pixels(align_corners, ignore_index):
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    twice = [dict(type="CrossEntropyLoss", loss_name="loss_a", loss_weight=w, avg_non_ignore=True) for w in (1.0, 2.0)]
+    every, drawn = _heads(align_corners=align_corners, ignore_index=ignore_index, loss_decode=twice)
+    target = torch.arange(36).reshape(1, 6, 6) % 3
+    target[0, 0, :2] = ignore_index
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=target))]
+    logits = 4 * torch.randn(1, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    expected, found = (float(head.loss_by_feat(logits, samples)["loss_a"]) for head in (every, drawn))
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_a_head_that_draws_takes_no_sampler():
+    with pytest.raises(ValueError, match="leave sampler= out"):
+        _heads(align_corners=False, sampler=dict(type="OHEMPixelSampler"))
 
 
 @pytest.mark.parametrize(

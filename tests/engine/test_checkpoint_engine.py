@@ -144,6 +144,17 @@ def test_finding_the_newest_without_trusting_the_pointer(tmp_path):
     assert ck.find_checkpoints(tmp_path)[0].name == "iter_10.pth"
 
 
+def test_finding_checkpoints_in_a_place_of_their_own(tmp_path):
+    work, out = tmp_path / "work", tmp_path / "out"
+    for file in (work / "last_checkpoint", out / "iter_5.pth", out / "iter_10.pth", out / "step-7.pth"):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    for last in ("iter_5.pth", "step-7.pth"):  # the latter by the hook's `filename_tmpl`
+        (work / "last_checkpoint").write_text(str(out / last))
+        assert ck.find_checkpoints(work)[0].name == last
+    assert {file.name for file in ck.find_checkpoints(work)} == {"iter_5.pth", "iter_10.pth", "step-7.pth"}
+
+
 class _Clip(torch.nn.Module):
     name = "stand-in"
 

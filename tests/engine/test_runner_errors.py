@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -12,7 +13,7 @@ import tiny_parts
 
 from clipkit import cli
 from clipkit.engine.build import build_runner, prepare_config
-from clipkit.engine.config import find_config, parse_options
+from clipkit.engine.config import find_config, load_config, parse_options
 from clipkit.errors import ClipkitError, one_line
 
 
@@ -129,6 +130,39 @@ def test_mixed_precision_of_a_config_is_switched_off_by_one_option(config, tmp_p
 def test_the_users_config_is_never_overwritten(config):
     build_runner(config, work_dir=config.parent, cfg_options={"model.dropout": 0.5})
     assert config.read_text() == tiny_parts.CONFIG
+
+
+def test_a_tuple_is_given_as_a_whole(config):
+    config.write_text(tiny_parts.CONFIG.replace("lr=0.05", "lr=0.05, betas=(0.9, 0.98)"))
+    key = "optim_wrapper.optimizer.betas"
+    with pytest.raises(ClipkitError, match=rf'"{key}" is a tuple; give the whole: {key}="\(0.9, 0.98\)"'):
+        prepare_config(config, cfg_options={f"{key}.0": 0.5})
+    options = parse_options([f"{key}=(0.5, 0.98)"])
+    assert prepare_config(config, cfg_options=options).optim_wrapper.optimizer.betas == (0.5, 0.98)
+
+
+def test_a_config_object_is_left_as_it_was(config):
+    config.write_text(tiny_parts.CONFIG.replace("dim=6", "dim='{width}'") + "\nvariables = dict(width=6)\n")
+    loaded = load_config(config)
+    before = loaded.pretty_text
+    widths = [prepare_config(loaded, cfg_options={"variables.width": n}).model.dim for n in (3, 4)]
+    assert widths == [3, 4] and loaded.pretty_text == before
+
+
+def test_a_place_or_a_device_that_cannot_be_used(config, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "iter_1.pth").touch()
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    weights, picture = str(tmp_path / "iter_1.pth"), str(tmp_path / "x.png")
+    for command, options, said in (
+        ("predict", [picture, "--out", str(tmp_path / "file")], "File exists"),
+        ("predict", [picture, "--out", str(tmp_path / "o"), "--device", "gpu"], "device gpu: cannot be used here"),
+        ("test", ["--out", str(tmp_path)], "is a folder; name a JSON file"),
+        ("test", ["--out", str(tmp_path / "file" / "x.json")], "file"),
+    ):
+        assert cli.run(command, [str(config), weights, *options]) == 2
+        error = capsys.readouterr().err.strip()
+        assert said in error and "\n" not in error.split("error: ")[-1]
 
 
 def test_unknown_vis_and_launcher(config, tmp_path):

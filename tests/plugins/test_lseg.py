@@ -217,6 +217,9 @@ def test_errors_say_what_is_wrong(embeddings):
         build(embeddings, classes="nowhere.txt", text=dict(clip="and this CLIP is not asked for"))
     with pytest.raises(ClipkitError, match=r"no such folder of images; .* variables"):
         DATASETS.build(dict(type="FolderSegDataset", image_dir="no/images", mask_dir="no/masks", classes=["a"]))
+    many = [str(i) for i in range(256)]
+    with pytest.raises(ClipkitError, match="256 classes; its masks are read with 8 bits"):
+        DATASETS.build(dict(type="FolderSegDataset", image_dir="no/images", mask_dir="no/masks", classes=many))
     model = build(embeddings)
     for ignored in (9, 255):  # also in a mask that has ignored pixels
         mask = torch.full((8, 12), ignored)

@@ -3,9 +3,10 @@ top-level name that other projects use."""
 
 from setuptools import find_namespace_packages, find_packages, setup
 
-SEG = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmsegmentation>=1.4.1", "ftfy"]
-DET = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "onedl-mmdetection>=3.5.0"]
-VIDEO = ["decord>=0.6", "av>=15"]
+ENGINE = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "prettytable>=3", "pycocotools>=2.0.8"]
+SEG = [*ENGINE, "onedl-mmsegmentation>=1.4.1", "ftfy"]
+DET = [*ENGINE, "onedl-mmdetection>=3.5.0"]
+VIDEO = [*ENGINE, "decord>=0.6", "av>=15"]
 TEST = [
     "pytest>=8",
     "ruff>=0.6",

@@ -74,7 +74,7 @@ def _explain_missing(error: ModuleNotFoundError) -> str | None:
     if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
         return None
     extra = "det" if package == "mmdet" else "seg"
-    return f'this command needs {package}, which is not installed: pip install "clipkit[{extra}]"'
+    return f'this command needs {package}, which is not installed: pip install -e ".[{extra}]"'
 
 
 def _usage() -> str:

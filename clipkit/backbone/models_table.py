@@ -122,11 +122,12 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
     """The whole page."""
     rows = list(outcomes)
     count = {key: sum(getattr(o, key) for o in rows) for key in ("image", "text", "any_size", "dense")}
-    total, version = len(rows), open_clip.__version__
+    theirs, version = sum(o.name != "tiny-shapes" for o in rows), open_clip.__version__
     head = f"""# Models
 
-What `FrozenCLIP` serves of each of the {total} architectures of open_clip {version}: images {count["image"]}, images of
-any size {count["any_size"]}, dense maps {count["dense"]}, text without a download of its tower {count["text"]}.
+What `FrozenCLIP` serves of each of the {theirs} architectures of open_clip {version} and of the shipped tiny-shapes:
+images {count["image"]}, images of any size {count["any_size"]}, dense maps {count["dense"]}, text without a download of
+its tower {count["text"]}.
 
 - *image*: `encode_image` at the native size; *text*: `encode_tokens`;
 - *any size*: `encode_image` at another, not square size;

@@ -1,4 +1,4 @@
-"""`clipkit claim ID --seeds 0-4 --jobs N`: runs a claim's arms over seeds, one JSON line a result.
+"""`clipkit claim ID --seeds 10-14 --jobs N`: runs a claim's arms over seeds, one JSON line a result.
 
 A claim is a small Python file, `configs/claims/<id>.py`:
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit claim`."""
     parser = argparse.ArgumentParser(prog="clipkit claim", description="Run a claim's arms over seeds.")
     parser.add_argument("claim", help="a claim's id (C3), or the file that defines it")
-    parser.add_argument("--seeds", default="0-4", help="e.g. 0-4 or 1,3,5 (default: 0-4)")
+    parser.add_argument("--seeds", default="10-14", help="e.g. 10-14 or 1,3,5 (default: 10-14)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--arms", help="only these, separated by commas")
     parser.add_argument("--results", metavar="FILE", help="default: work_dirs/claims/<id>.jsonl")

@@ -102,7 +102,7 @@ def _opencv() -> Iterator[Finding]:
         import_module("cv2")
     except ImportError as error:
         if not there:
-            yield Finding("opencv", f'{names}; mmcv needs it: pip install "clipkit[seg]"')
+            yield Finding("opencv", f'{names}; mmcv needs it: pip install -e ".[seg]"')
         else:
             advice = f"{again} (it needs no libGL), or install the system's libgl1 and libglib2.0-0"
             yield Finding("opencv", f"{names}, does not load: {one_line(error)[:160]}", advice)
@@ -121,7 +121,7 @@ def _openmmlab() -> Iterator[Finding]:
         text = " and ".join(f"{name} {number}" for name, number in there.items())
         fresh = f"pip uninstall -y {' '.join(there)}, then pip install {names[0]}"
         if not there:
-            yield Finding(folder, f'not installed; what needs it says so: pip install "clipkit[{extra}]"')
+            yield Finding(folder, f'not installed; what needs it says so: pip install -e ".[{extra}]"')
             continue
         try:
             with quiet_imports():

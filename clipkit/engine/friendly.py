@@ -66,7 +66,7 @@ def _unknown_type(registry: Registry, key: str) -> str:
     if scope is not None and scope not in scopes:
         if scope in ("mmseg", "mmdet", "mmcv", "mmpretrain"):
             extra = {"mmseg": "seg", "mmdet": "det"}.get(scope, "seg")
-            return f'{kind} "{key}" needs {scope}, which is not installed: pip install "clipkit[{extra}]"'
+            return f'{kind} "{key}" needs {scope}, which is not installed: pip install -e ".[{extra}]"'
         return f'no {kind} "{key}": there is no scope "{scope}"; {did_you_mean(scope, scopes)}'
     if scope is None:
         known = {*root.module_dict, *scopes.get("clipkit", root).module_dict}

@@ -57,7 +57,11 @@ class Claim:
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit report`."""
     parser = argparse.ArgumentParser(prog="clipkit report", description="One HTML page of all claims' results.")
-    parser.add_argument("results", nargs="*", help="files of JSON lines (default: docs/claims, work_dirs/claims)")
+    parser.add_argument(
+        "results",
+        nargs="*",
+        help="files of JSON lines, or folders of them (default: docs/claims and work_dirs/claims, judged together)",
+    )
     parser.add_argument(
         "--work-dir", default="work_dirs/claims", help="where the runs left pictures (work_dirs/claims)"
     )
@@ -68,9 +72,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the page and prints the verdicts."""
     args = parser().parse_args(argv)
-    paths = [Path(p) for p in args.results]
-    if not paths:
-        paths = sorted([*Path("docs/claims").glob("*.jsonl"), *Path("work_dirs/claims").glob("*.jsonl")])
+    paths: list[Path] = []
+    for place in map(Path, args.results or ["docs/claims", "work_dirs/claims"]):
+        paths += sorted(place.glob("*.jsonl")) if place.is_dir() or not args.results else [place]
     if not paths:
         raise ClipkitError("no results: run `clipkit claim ID` first, or name the files")
     claims = collect(read_results(paths))

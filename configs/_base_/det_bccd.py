@@ -1,5 +1,6 @@
 """BCCD's microscope photos (205 train, 87 val, 640 x 480, Pascal VOC's layout) at half size; three kinds of cells.
 
+The BCCD_Dataset repository on GitHub (Shenggan, MIT licence) as it is, its folder BCCD.
 Layout: data/bccd/{JPEGImages,Annotations,ImageSets/Main}; another place: --cfg-options variables.data=PATH.
 A few boxes have no area: they are counted, named and left out (on_bad="skip").
 """

@@ -1,5 +1,6 @@
 """CamVid in SegNet's split (367 train, 101 val, 480 x 360; ids 0..10, 11 = unlabelled), crops of 256.
 
+Cambridge's labelled frames (Brostow et al. 2009) as the SegNet tutorial repacks them, its masks' ids unchanged.
 Layout: data/camvid/{images,annotations}/{train,val}/x.{jpg,png}; another place: --cfg-options variables.data=PATH.
 """
 

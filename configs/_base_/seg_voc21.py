@@ -1,8 +1,9 @@
 """PASCAL VOC 2012, 20 classes and background: 1,464 training and 1,449 validation images.
 
 Layout: VOCdevkit/VOC2012 with JPEGImages/x.jpg, SegmentationClass/x.png (0 background, 1..20, 255 ignored) and the
-lists ImageSets/Segmentation/{train,val}.txt, as it is in VOCtrainval_11-May-2012.tar. SBD's 10,582 training images:
---cfg-options train_dataloader.dataset.ann_file=ImageSets/Segmentation/train_aug.txt
+lists ImageSets/Segmentation/{train,val}.txt, as it is in VOCtrainval_11-May-2012.tar. SBD's 10,582 training images, as
+mmsegmentation's voc_aug.py makes them: --cfg-options
+train_dataloader.dataset.ann_file=ImageSets/Segmentation/trainaug.txt
 train_dataloader.dataset.data_prefix.seg_map_path=SegmentationClassAug. Another place: variables.data=PATH.
 """
 

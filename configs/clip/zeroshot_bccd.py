@@ -2,8 +2,9 @@
 
 Command:   clipkit test clip/zeroshot_bccd.py none --cfg-options variables.data=data/bccd
 Hardware:  CPU or GPU
-Time:      not yet measured
-Expected:  not yet measured with OpenAI's weights
+Time:      3 s with the tiny CLIP (one core of an AMD EPYC, 2026-11-21)
+Expected:  top-1 3.3 %, mean per class 14.9, with model.clip=tiny_shapes model.pretrained=None, which never saw a cell;
+           not yet measured with OpenAI's weights
 """
 
 _base_ = ["../_base_/clip_zeroshot.py", "../_base_/clip_bccd.py"]

@@ -1,5 +1,7 @@
 """LSeg on CamVid with real CLIP text vectors (ViT-B/32, "a {name}") from files; no CLIP is loaded.
 
+data/clip_text holds oid_vitb32_a.npy and lvis_v1_vitb32_a.npy, (names, 512) each, with a JSON list of the names
+beside each (oid_vitb32_a.json, …): embeddings of "a {name}" as open-vocabulary detectors publish them.
 The files hold the names of Open Images and LVIS: Building, Tree, Car and Pole are there, stand-ins for three others are
 declared below. Sky, Road, Pavement and Fence have no vector: their pixels are ignored in training and in the score.
 

@@ -78,7 +78,7 @@ def test_nothing_of_openmmlab(world):
     world.installed.clear()
     findings = list(doctor._openmmlab())
     assert all(f.text.startswith("not installed") and not f.advice for f in findings)
-    assert findings[-1].text.endswith('pip install "clipkit[det]"')
+    assert findings[-1].text.endswith('pip install -e ".[det]"')
     assert list(doctor._operators()) == []
 
 
@@ -102,7 +102,7 @@ def test_both_builds_of_opencv(world, number, todo):
 def test_no_opencv(world):
     world.installed.pop("opencv-python")
     world.broken["cv2"] = ModuleNotFoundError("No module named 'cv2'")
-    assert 'pip install "clipkit[seg]"' in only(doctor._opencv).text
+    assert 'pip install -e ".[seg]"' in only(doctor._opencv).text
 
 
 @pytest.mark.parametrize(

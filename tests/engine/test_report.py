@@ -61,6 +61,16 @@ def test_a_page_from_lines(tmp_path, capsys):
     assert '<b class="holds">holds</b>' in text and "2 cores, abc, 2026-11-21" in text
 
 
+def test_a_folder_of_results(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text("\n".join(vild([1, 2, 3], [3, 4, 6])))
+    pages = [str(tmp_path / name) for name in ("file.html", "folder.html")]
+    said = []
+    for source, page in zip((tmp_path / "a.jsonl", tmp_path), pages):
+        assert cli.run("report", [str(source), "--out", page]) == 0
+        said.append(capsys.readouterr().out.replace(page, ""))
+    assert said[0] == said[1] and "C18" in said[0]
+
+
 def test_other_verdicts_and_seeds_that_one_arm_lacks(tmp_path):
     results = tmp_path / "r.jsonl"
     results.write_text("\n".join(vild([10, 11, 12, 50], [10, 11, 12])))

@@ -128,7 +128,10 @@ def test_coco_has_48_base_and_17_novel_classes(tmp_path):
     cfg, train, test, model = built("vild/vild_coco48_17.py", **options, **TINY)
     assert (len(cfg.base_classes), len(cfg.novel_classes), len(set(cfg.classes) & set(names))) == (48, 17, 65)
     assert len(train[0]["data_samples"].gt_instances) == 48 and len(test[0]["data_samples"].instances) == 65
-    assert int(model.classifier.train_base.sum()) == 48
+    assert int(model.classifier.train_base.sum()) == 48 and "teacher_regions" in train[0]["data_samples"]
+    del options["variables.teacher"]
+    _, train, _, model = built("vild/vild_coco48_17_text.py", **options, **TINY)  # whose RPN proposes for the teacher
+    assert model.variant == "text" and "teacher_regions" not in train[0]["data_samples"]
 
 
 def test_own_json_trains_on_chosen_classes(tmp_path):

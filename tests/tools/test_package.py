@@ -49,7 +49,7 @@ def run(code_or_arguments, cwd, **environment):
 def test_everything_but_the_engine_works_without_openmmlab(tmp_path):
     done = run(WITHOUT_OPENMMLAB, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert 'this command needs mmengine, which is not installed: pip install "clipkit[seg]"' in done.stderr
+    assert 'this command needs mmengine, which is not installed: pip install -e ".[seg]"' in done.stderr
 
 
 def test_unknown_names_are_attribute_errors():

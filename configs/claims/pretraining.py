@@ -16,7 +16,7 @@ def _arm(**options) -> dict:
 arms = {
     "tiny": _arm(),
     "small": _arm(model="tiny-shapes-s"),
-    "large": _arm(model="tiny-shapes-l"),
+    "smallest": _arm(model="tiny-shapes-xs"),
     "non-linear": _arm(model="tiny-shapes-mlp"),
     "words": _arm(words=True),
 }

@@ -11,7 +11,7 @@ from timm.models import register_model
 
 @lru_cache(maxsize=1)
 def register_sizes() -> None:
-    """Makes `tiny-shapes-s`, `tiny-shapes-l` and `tiny-shapes-mlp` names that open_clip knows."""
+    """Makes `tiny-shapes-xs`, `tiny-shapes-s` and `tiny-shapes-mlp` names that open_clip knows."""
 
     @register_model
     def clipkit_vit_mini(pretrained: bool = False, **kwargs: Any):
@@ -19,8 +19,8 @@ def register_sizes() -> None:
         return timm.create_model("clipkit_vit_tiny", pretrained, embed_dim=72, depth=2, **kwargs)
 
     @register_model
-    def clipkit_vit_small(pretrained: bool = False, **kwargs: Any):
-        """Width 216, 6 blocks."""
-        return timm.create_model("clipkit_vit_tiny", pretrained, embed_dim=216, depth=6, **kwargs)
+    def clipkit_vit_micro(pretrained: bool = False, **kwargs: Any):
+        """Width 36, 1 block."""
+        return timm.create_model("clipkit_vit_tiny", pretrained, embed_dim=36, depth=1, **kwargs)
 
     open_clip.add_model_config(Path(__file__).parent / "model_configs")

@@ -225,7 +225,7 @@ def test_a_device_that_is_not_there_is_one_line(folder, tmp_path, capsys):
     for name in ("gpu", *(() if torch.cuda.is_available() else ("cuda",))):
         assert run(folder, tmp_path / "s", "--device", name) == 2
         shown = capsys.readouterr().err
-        assert f"error: --device {name}: cannot be used here (" in shown and shown.count("\n") == 1
+        assert f"error: device {name}: cannot be used here (" in shown and shown.count("\n") == 1
 
 
 def test_images_without_proposals_and_useless_boxes_are_named(folder, tmp_path, capsys):

@@ -25,8 +25,8 @@ MAX_LOG_SCALE = 4.605170185988092  # ln 100
 
 
 def plain_attention(model: nn.Module) -> None:
-    """Lets timm's blocks compute attention in plain steps. With bfloat16 on a CPU the backward pass of the fused form
-    takes twice as long at 65 tokens, and torch's own plain form lies between."""
+    """Lets timm's blocks compute attention in plain steps: with bfloat16 on a CPU the backward pass of the fused form
+    takes twice as long at 65 tokens."""
     for module in model.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # type: ignore[assignment]

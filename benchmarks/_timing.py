@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from clipkit.engine.provenance import commit, hardware, now
+from clipkit.provenance import commit, hardware, now
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "onedl-mmengine")
 

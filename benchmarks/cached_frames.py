@@ -24,7 +24,7 @@ from mmengine.registry import DefaultScope
 from video_decoding import write_film
 
 from clipkit.engine.registry import MODELS
-from clipkit.engine.video_texts import VideoTexts, collate_lists
+from clipkit.video.datasets import VideoTexts, collate_lists
 
 BATCH = 16
 

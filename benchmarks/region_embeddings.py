@@ -27,7 +27,7 @@ from PIL import Image
 from clipkit.adapters import CLIPTeacher, scale_boxes
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.proposals import ImageFile, list_dataset
-from clipkit.engine.embed_regions import embed_regions, load_teacher
+from clipkit.embed.regions import embed_regions, load_teacher
 
 SCALES = (1.0, 1.5)
 

@@ -15,7 +15,7 @@ import tempfile
 import numpy as np
 from _timing import Report, Spread, interleaved, parser, ratio, start
 
-from clipkit.engine.search_index import SearchIndex
+from clipkit.search.index import SearchIndex
 
 
 def make_index(folder: str, files: int, rows: int, dim: int) -> SearchIndex:

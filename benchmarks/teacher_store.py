@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from _timing import Report, Spread, interleaved, parser, ratio, start
 
-from clipkit.engine.teacher_store import TeacherStore, pack, record_id
+from clipkit.embed.region_store import TeacherStore, pack, record_id
 from clipkit.store import Store
 
 

@@ -10,17 +10,17 @@ from importlib import import_module
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 COMMANDS = {
-    "train": ("clipkit.engine.train", "train what a config says"),
-    "test": ("clipkit.engine.test", "score a checkpoint, with any labels"),
-    "predict": ("clipkit.engine.predict", "images and labels in, pictures and masks out"),
-    "browse": ("clipkit.engine.browse", "look at what the data pipeline feeds the model"),
-    "precompute": ("clipkit.engine.precompute", "embed the regions of many images with CLIP, once, for distillation"),
-    "frames": ("clipkit.engine.frames", "embed the frames of videos and their sentences with CLIP, once"),
-    "search": ("clipkit.engine.search", "find the second of a video, or the image, that a text describes"),
-    "convert": ("clipkit.engine.convert", "checkpoints of a plugin's original, both ways"),
-    "claim": ("clipkit.engine.claim", "run a paper's claim over seeds"),
-    "report": ("clipkit.engine.report", "one page of all claims' results"),
-    "doctor": ("clipkit.engine.doctor", "what is installed and works here, and what to do about the rest"),
+    "train": ("clipkit.commands.train", "train what a config says"),
+    "test": ("clipkit.commands.test", "score a checkpoint, with any labels"),
+    "predict": ("clipkit.commands.predict", "images and labels in, pictures and masks out"),
+    "browse": ("clipkit.commands.browse", "look at what the data pipeline feeds the model"),
+    "precompute": ("clipkit.commands.precompute", "embed the regions of many images with CLIP, once, for distillation"),
+    "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
+    "search": ("clipkit.commands.search", "find the second of a video, or the image, that a text describes"),
+    "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
+    "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
+    "report": ("clipkit.commands.report", "one page of all claims' results"),
+    "doctor": ("clipkit.commands.doctor", "what is installed and works here, and what to do about the rest"),
 }
 
 # What a message alone explains. Anything else is a defect of clipkit or of a plugin, and keeps its traceback.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from clipkit.engine.embed_frames import load_frozen
-from clipkit.engine.search_index import SearchIndex, index_key
+from clipkit.embed.videos import load_frozen
+from clipkit.search.index import SearchIndex, index_key
 from clipkit.shapes import COLOURS, SHAPES, render, write_film
 
 FPS = 8

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from clipkit import FrozenCLIP, TextBank
 from clipkit.data.image_folder import ImageArray, ImageFolder
-from clipkit.engine.image_features import image_features
+from clipkit.embed.images import image_features
 from clipkit.evaluation import classification_scores, rank_classes
 from clipkit.shapes import class_names, render, tiny_clip
 

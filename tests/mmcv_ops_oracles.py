@@ -1,4 +1,4 @@
-"""The operators of `clipkit.engine.mmcv_ops` once more, as plain float64 loops of what mmcv's documents and the papers
+"""The operators of `clipkit.mmcv_ops` once more, as plain float64 loops of what mmcv's documents and the papers
 define. Gradients are autograd's through these loops. Inputs are small and from a closed formula."""
 
 import math

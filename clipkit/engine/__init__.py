@@ -1,39 +1,39 @@
 """The bridge to mmengine: registries, plugins, the runner that survives kills, and models as Python objects.
 
 Names load when they are first used: `clipkit.engine` alone costs nothing. It also lets mmdet, where that is imported
-later, do without mmcv's compiled operators (`clipkit.engine.mmcv_ops`).
+later, do without mmcv's compiled operators (`clipkit.mmcv_ops`).
 """
 
 from importlib import import_module
 from typing import Any
 
-from clipkit.engine.mmcv_ops import install as _install_mmcv_ops
+from clipkit.mmcv_ops import install as _install_mmcv_ops
 
 _install_mmcv_ops()
 
 _HOME = {
-    "AmpOptimWrapper": "amp",
-    "AtomicCheckpointHook": "checkpoint_hook",
-    "ClampHook": "hooks",
-    "ClipkitRunner": "runner",
-    "Detections": "detector",
-    "Detector": "detector",
-    "Draw": "sampler",
-    "DistilledModel": "distilled_model",
-    "FrameStore": "frame_store",
-    "FusedBackbone": "fused_backbone",
-    "ReseedHook": "hooks",
-    "ResumableInfiniteSampler": "sampler",
-    "SeededDataset": "sampler",
-    "Segmenter": "segmenter",
-    "VideoRetriever": "video_retriever",
-    "build_runner": "build",
-    "find_plugins": "plugins",
-    "load_checkpoint": "checkpoint",
-    "load_config": "config",
-    "load_plugins": "plugins",
-    "register_all": "register",
-    "save_checkpoint": "checkpoint",
+    "AmpOptimWrapper": "clipkit.engine.amp",
+    "AtomicCheckpointHook": "clipkit.engine.checkpoint_hook",
+    "ClampHook": "clipkit.engine.hooks",
+    "ClipkitRunner": "clipkit.engine.runner",
+    "Detections": "clipkit.predict.detector",
+    "Detector": "clipkit.predict.detector",
+    "Draw": "clipkit.engine.sampler",
+    "DistilledModel": "clipkit.hosts.distilled_model",
+    "FrameStore": "clipkit.embed.frame_store",
+    "FusedBackbone": "clipkit.hosts.fused_backbone",
+    "ReseedHook": "clipkit.engine.hooks",
+    "ResumableInfiniteSampler": "clipkit.engine.sampler",
+    "SeededDataset": "clipkit.engine.sampler",
+    "Segmenter": "clipkit.predict.segmenter",
+    "VideoRetriever": "clipkit.predict.video_retriever",
+    "build_runner": "clipkit.engine.build",
+    "find_plugins": "clipkit.engine.plugins",
+    "load_checkpoint": "clipkit.engine.checkpoint",
+    "load_config": "clipkit.engine.config",
+    "load_plugins": "clipkit.engine.plugins",
+    "register_all": "clipkit.engine.register",
+    "save_checkpoint": "clipkit.engine.checkpoint",
 }
 __all__ = sorted(_HOME)
 
@@ -41,7 +41,7 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

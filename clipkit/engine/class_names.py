@@ -5,9 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError, one_line
-
-from .registry import DATASETS
 
 _FREQUENCY = re.compile(r"(?<=\.json):([rcf]+)$")
 _NUMBERED = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*")

@@ -19,11 +19,15 @@ def register_all() -> dict[str, str]:
     Returns:
         module name -> package that it lacks, for the modules that were left out.
     """
-    import clipkit.engine
     from clipkit.engine.checkpoint import guard_pretrained
 
     guard_pretrained()
-    parts = [module.name for module in pkgutil.iter_modules(clipkit.engine.__path__, "clipkit.engine.")]
+    rooms = ("engine", "hosts", "segmentation", "detection", "video", "classification")
+    parts = [
+        module.name
+        for room in rooms
+        for module in pkgutil.iter_modules(importlib.import_module(f"clipkit.{room}").__path__, f"clipkit.{room}.")
+    ]
     missing: dict[str, str] = {}
     for name in ["mmcv.transforms", *(part for part in parts if not part.rpartition(".")[2].startswith("_"))]:
         try:

@@ -23,10 +23,10 @@ from clipkit.engine.checkpoint import (
 )
 from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
-from clipkit.engine.provenance import commit, hardware
 from clipkit.engine.registry import DATA_SAMPLERS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.errors import ClipkitError, one_line
+from clipkit.provenance import commit, hardware
 
 _used_timestamps: set[str] = set()
 

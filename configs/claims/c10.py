@@ -9,7 +9,7 @@ time:     5 to 10 minutes a run on one core (AMD EPYC, shared, 2026-11-22)
 claim = "C10"
 arms = {
     name: dict(
-        function="clipkit.engine.claim_curve.run",
+        function="clipkit.claims.curve.run",
         kwargs=dict(config=config, metric="mIoU", every=200, cfg_options={"train_dataloader.dataset.length": 2048}),
     )
     for name, config in (

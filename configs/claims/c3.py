@@ -10,7 +10,7 @@ expect:   bare < prompt <= ensemble, most of all on ambiguous names (dot, bar, b
 claim = "C3"
 arms = {
     "styles": dict(
-        function="clipkit.engine.claim_c3.run",
+        function="clipkit_plugins.clip.claim_prompts.run",
         kwargs=dict(iterations=700),
         arms=("bare", "prompt", "ensemble"),
     ),

@@ -1,10 +1,10 @@
 """ActionCLIP: actions recognised by their names (Wang et al., 2021, arXiv:2109.08472)."""
 
-from .convert import convert
-from .dataset import ActionVideos
-from .films import FilmActions
-from .hooks import ActionClassesHook
-from .metric import ActionAccuracy
-from .model import ActionCLIP
+from clipkit_plugins.actionclip.convert import convert
+from clipkit_plugins.actionclip.dataset import ActionVideos
+from clipkit_plugins.actionclip.films import FilmActions
+from clipkit_plugins.actionclip.hooks import ActionClassesHook
+from clipkit_plugins.actionclip.metric import ActionAccuracy
+from clipkit_plugins.actionclip.model import ActionCLIP
 
 __all__ = ["ActionAccuracy", "ActionCLIP", "ActionClassesHook", "ActionVideos", "FilmActions", "convert"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from clipkit.engine.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match, side
-from clipkit.engine.convert import Converted
+from clipkit.commands.convert import Converted
+from clipkit.convert.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match, side
 from clipkit.errors import ClipkitError
 
 CLIP, FUSION = "model_state_dict.", "fusion_model_state_dict."
@@ -22,7 +22,7 @@ def convert(
     """The hook of `clipkit convert actionclip`.
 
     Args:
-        state: the original's two state dicts with their names before the keys (`clipkit.engine.convert.read_state`);
+        state: the original's two state dicts with their names before the keys (`clipkit.commands.convert.read_state`);
             with `reverse` ours, of a model whose CLIP is in the checkpoint.
         reverse: from ours to the original's.
         original: with `reverse`, a checkpoint of the original, for the positions that most of its prompts save and

@@ -5,18 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from clipkit_plugins.actionclip.views import test_crops, train_transform
 from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
 from clipkit.data.video import Segments, VideoReader
-from clipkit.engine.embed_frames import load_frozen
-from clipkit.engine.frame_store import FrameStore
+from clipkit.embed.frame_store import FrameStore
+from clipkit.embed.videos import load_frozen
 from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
-
-from .views import test_crops, train_transform
 
 
 @DATASETS.register_module()

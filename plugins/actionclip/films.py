@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from clipkit.engine.film_texts import FilmTexts
 from clipkit.engine.registry import DATASETS
 from clipkit.shapes import action_names
+from clipkit.video.films import FilmTexts
 
 
 @DATASETS.register_module()

@@ -6,21 +6,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from clipkit_plugins.actionclip.prompts import visual_prompt
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from clipkit.adapters import ContrastiveLoss, LogitScale, MeanPool, MultiPositiveLoss
 from clipkit.backbone import FrozenCLIP, TunableCLIP
+from clipkit.backbone.tune import changed_towers, refuse_stored
+from clipkit.backbone.tune import tune as apply_tune
+from clipkit.embed.videos import as_pixels, local_name
 from clipkit.engine.class_names import read_classes
-from clipkit.engine.embed_frames import as_pixels, local_name
 from clipkit.engine.registry import MODELS
-from clipkit.engine.tune import changed_towers, refuse_stored
-from clipkit.engine.tune import tune as apply_tune
 from clipkit.errors import ClipkitError
 from clipkit.text import TextBank, Vocabulary, get_templates
 from clipkit.text.templates import fill
-
-from .prompts import visual_prompt
 
 PROMPTS_AT_ONCE = 256
 VIEWS_AT_ONCE = 16  # in prediction, where a video may have 30
@@ -41,7 +40,7 @@ class ActionCLIP(BaseModel):
         wordings: other names of the same classes, `{"unseen": [...]}`; prediction then gives `scores_unseen` too.
         templates: of `clipkit.text.get_templates`.
         tune: None: CLIP is frozen, and samples may bring embeddings from a store. Else what of it trains, see
-            `clipkit.engine.tune`; `shift_tokens` and `join_frames` are the paper's in-network and pre-network prompts.
+            `clipkit.backbone.tune`; `shift_tokens` and `join_frames` are the paper's in-network and pre-network prompts.
         targets: 'softmax' (the release) or 'normalized', of `MultiPositiveLoss`; 'pairs': cross-entropy over the batch
             (`ContrastiveLoss`), where a video's own sentence alone is right, and not those of others of its class.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own.

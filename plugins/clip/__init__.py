@@ -1,15 +1,15 @@
 """CLIP itself: zero-shot classification, linear probes, few-shot adapters, retrieval, search for duplicates."""
 
-import clipkit.engine.image_sets  # noqa: F401
+from clipkit_plugins.clip.claim_pretraining import CompositionCurveHook
+from clipkit_plugins.clip.duplicates import DuplicateLoop
+from clipkit_plugins.clip.fewshot import FewShotLoop
+from clipkit_plugins.clip.probe import ProbeLoop
+from clipkit_plugins.clip.retrieval import ImageTextLoop
+from clipkit_plugins.clip.words import WordPredictor
 
-from .claim_pretraining import CompositionCurveHook
-from .duplicates import DuplicateLoop
-from .fewshot import FewShotLoop
-from .model import ClipClassifier
-from .probe import ProbeLoop
-from .retrieval import ImageTextLoop
-from .words import WordPredictor
-from .zeroshot import ZeroShotLoop
+import clipkit.classification.image_sets  # noqa: F401
+from clipkit.classification.classifier import ClipClassifier
+from clipkit.classification.zeroshot import ZeroShotLoop
 
 __all__ = [
     "ClipClassifier",

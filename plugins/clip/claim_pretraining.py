@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from clipkit_plugins.clip.sizes import register_sizes
 from mmengine.hooks import Hook
 from torch.nn import functional as F
 
@@ -14,8 +15,6 @@ from clipkit.engine.build import build_runner
 from clipkit.engine.registry import HOOKS
 from clipkit.shapes import class_names
 from clipkit.shapes.evaluate import HELD_OUT, embed_images, embed_texts, single_objects
-
-from .sizes import register_sizes
 
 _NAMES = class_names()[:96]
 BARS = (10, 20, 40, 80)

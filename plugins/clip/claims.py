@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from clipkit_plugins.clip.supervised import SupervisedClassifier, guess, train_to
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.adapters import ContrastiveLoss, LogitScale
 from clipkit.backbone import FrozenCLIP
+from clipkit.classification.image_sets import ShapesImages
 from clipkit.data.image_folder import ImageArray
 from clipkit.data.shots import draw_shots
-from clipkit.engine.image_features import ImageFeatures, image_features
-from clipkit.engine.image_sets import ShapesImages
+from clipkit.embed.images import ImageFeatures, image_features
 from clipkit.evaluation.linear_probe import logistic_probe, sweep_logistic
 from clipkit.shapes import TEXTURES, class_names, render, tiny_clip
 from clipkit.shapes.evaluate import HELD_OUT, embed_texts
 from clipkit.shapes.glyphs import GLYPHS, render_glyphs
-
-from .supervised import SupervisedClassifier, guess, train_to
 
 PROMPT = "a photo of a {}"
 _NAMES = 96  # colour and shape

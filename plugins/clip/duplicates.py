@@ -11,13 +11,12 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from clipkit.classification.image_sets import build_images
+from clipkit.classification.loops import FeatureLoop
 from clipkit.data import grid
-from clipkit.engine.image_sets import build_images
 from clipkit.engine.registry import LOOPS
 from clipkit.evaluation.classification import rank_classes
 from clipkit.evaluation.duplicates import Duplicates, near_duplicates, overlap
-
-from .loops import FeatureLoop
 
 _SIDE = 128  # pixels of a picture in the sheet
 

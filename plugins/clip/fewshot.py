@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from clipkit_plugins.clip.methods import COOP_OPTIONS, METHODS, FewShotTask
+from clipkit_plugins.clip.views import CroppedView
 from prettytable import PrettyTable
 from torch import Tensor
 
+from clipkit.classification.image_sets import build_images
+from clipkit.classification.loops import FeatureLoop
+from clipkit.classification.pictures import curve_picture
 from clipkit.data.shots import draw_shots
-from clipkit.engine.image_sets import build_images
 from clipkit.engine.registry import LOOPS
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.evaluation.classification import classification_scores
-
-from .loops import FeatureLoop
-from .methods import COOP_OPTIONS, METHODS, FewShotTask
-from .pictures import curve_picture
-from .views import CroppedView
 
 
 @LOOPS.register_module()

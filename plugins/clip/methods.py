@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+from clipkit_plugins.clip.views import all_views
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.adapters import ClipAdapter, PromptLearner, TipAdapter
 from clipkit.backbone import ClipModel
 from clipkit.evaluation.linear_probe import sweep_logistic
-
-from .views import all_views
 
 RATIOS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of CLIP-Adapter
 COOP_OPTIONS = ("context", "position", "words", "lr", "batch", "epochs")

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from clipkit.classification.image_sets import build_images
+from clipkit.classification.loops import FeatureLoop
 from clipkit.data.shots import split_off
-from clipkit.engine.image_sets import build_images
 from clipkit.engine.registry import LOOPS
 from clipkit.errors import ClipkitError
 from clipkit.evaluation.classification import classification_scores
@@ -19,8 +20,6 @@ from clipkit.evaluation.linear_probe import (
     sweep_logistic,
     sweep_ridge,
 )
-
-from .loops import FeatureLoop
 
 KINDS = ("logistic", "ridge")
 

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from clipkit.classification.loops import FeatureLoop
 from clipkit.engine.registry import LOOPS
 from clipkit.errors import ClipkitError
 from clipkit.evaluation.image_text import image_text_ranks
 from clipkit.text import get_templates
 from clipkit.text.templates import fill
-
-from .loops import FeatureLoop
 
 
 @LOOPS.register_module()

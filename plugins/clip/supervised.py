@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import torch
+from clipkit_plugins.clip.pretrain import plain_attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
 from clipkit.data.image_folder import ImageArray
-from clipkit.engine.precision import autocast_dtype
-from clipkit.engine.pretrain import plain_attention
+from clipkit.precision import autocast_dtype
 
 _CHECK = 100  # steps between looks at the validation set
 

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import torch
+from clipkit_plugins.clip.pretrain import plain_attention
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
-from clipkit.engine.pretrain import plain_attention
 from clipkit.engine.registry import MODELS
 from clipkit.shapes import render
 

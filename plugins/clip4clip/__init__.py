@@ -1,6 +1,6 @@
 """CLIP4Clip: text-video retrieval (Luo et al. 2021, arXiv:2104.08860)."""
 
-from .convert import convert
-from .model import CLIP4Clip
+from clipkit_plugins.clip4clip.convert import convert
+from clipkit_plugins.clip4clip.model import CLIP4Clip
 
 __all__ = ["CLIP4Clip", "convert"]

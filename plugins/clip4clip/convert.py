@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from clipkit.engine.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match
-from clipkit.engine.convert import Converted
+from clipkit.commands.convert import Converted
+from clipkit.convert.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match
 from clipkit.errors import ClipkitError
 
 SCALE = "logit_scale.log_scale"  # ours, of the objective; the original trains that of its CLIP

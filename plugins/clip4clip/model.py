@@ -20,12 +20,12 @@ from clipkit.adapters import (
     temporal_head,
 )
 from clipkit.backbone import FrozenCLIP, TunableCLIP
-from clipkit.engine.embed_frames import as_pixels, local_name, sentence_rows
+from clipkit.backbone.tune import changed_towers, refuse_stored
+from clipkit.backbone.tune import tune as tuned
+from clipkit.embed.videos import as_pixels, local_name, sentence_rows
 from clipkit.engine.registry import MODELS
-from clipkit.engine.tune import changed_towers, refuse_stored
-from clipkit.engine.tune import tune as tuned
-from clipkit.engine.video_texts import pad_rows
 from clipkit.errors import ClipkitError
+from clipkit.video.datasets import pad_rows
 
 
 @MODELS.register_module()
@@ -36,7 +36,7 @@ class CLIP4Clip(BaseModel):
         clip: `dict(name=..., pretrained=...)`; 'tiny_clip' is the shipped one.
         head: `dict(type='seqTransf', ...)`, a name of `clipkit.adapters.temporal_head` and its options.
         tune: None: CLIP is frozen, and batches may bring embeddings from a store. Else what of it trains, see
-            `clipkit.engine.tune`; `unfreeze_from=9` is CLIP4Clip's `freeze_layer_num`. Where the image tower trains
+            `clipkit.backbone.tune`; `unfreeze_from=9` is CLIP4Clip's `freeze_layer_num`. Where the image tower trains
             batches must bring raw frames, where the text tower does, strings.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own. Heads whose scores are no cosines
             have none.

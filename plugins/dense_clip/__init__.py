@@ -1,11 +1,11 @@
 """Training-free segmentation by the dense maps of a frozen CLIP: MaskCLIP, SCLIP, ClearCLIP, NACLIP."""
 
-import clipkit.engine.seg_datasets
-import clipkit.engine.seg_metrics
-import clipkit.engine.seg_picture
-import clipkit.engine.seg_public
-import clipkit.engine.shapes_dataset  # noqa: F401
+from clipkit_plugins.dense_clip.model import DenseCLIP
 
-from .model import DenseCLIP
+import clipkit.segmentation.folder_dataset
+import clipkit.segmentation.metrics
+import clipkit.segmentation.picture
+import clipkit.segmentation.public_datasets
+import clipkit.segmentation.shapes_dataset  # noqa: F401
 
 __all__ = ["DenseCLIP"]

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clipkit.adapters._grid import to_whole_patches
-from clipkit.engine.class_text import as_vocabulary
 from clipkit.engine.registry import MODELS
-from clipkit.engine.text_labels import Labels
-from clipkit.engine.text_segmentor import TextSegmentor
 from clipkit.errors import ClipkitError
+from clipkit.segmentation.text_segmentor import TextSegmentor
 from clipkit.text import Background, TextEmbeddings, Vocabulary, read_class_file
+from clipkit.text.class_rows import as_vocabulary
+from clipkit.text.labels import Labels
 
 BACKGROUND = "background"
 

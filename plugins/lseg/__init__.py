@@ -1,20 +1,20 @@
 """LSeg: language-driven semantic segmentation (Li et al., ICLR 2022, arXiv:2201.03546)."""
 
-import clipkit.engine.fewshot_datasets
-import clipkit.engine.fewshot_metrics
-import clipkit.engine.nn_parts
-import clipkit.engine.point_head
-import clipkit.engine.seg_datasets
-import clipkit.engine.seg_metrics
-import clipkit.engine.seg_picture
-import clipkit.engine.seg_public
-import clipkit.engine.shapes_dataset  # noqa: F401
-from clipkit.engine.class_text import ClipText, PrecomputedText
+from clipkit_plugins.lseg.convert import convert
+from clipkit_plugins.lseg.fewshot import EpisodicLSeg
+from clipkit_plugins.lseg.model import LSeg
+from clipkit_plugins.lseg.towers import FrozenTower
+from clipkit_plugins.lseg.tuned import TunedTextLSeg
 
-from .convert import convert
-from .fewshot import EpisodicLSeg
-from .model import LSeg
-from .towers import FrozenTower
-from .tuned import TunedTextLSeg
+import clipkit.hosts.nn_parts
+import clipkit.segmentation.episode_dataset
+import clipkit.segmentation.episode_metrics
+import clipkit.segmentation.folder_dataset
+import clipkit.segmentation.metrics
+import clipkit.segmentation.picture
+import clipkit.segmentation.point_head
+import clipkit.segmentation.public_datasets
+import clipkit.segmentation.shapes_dataset  # noqa: F401
+from clipkit.text.class_rows import ClipText, PrecomputedText
 
 __all__ = ["ClipText", "EpisodicLSeg", "FrozenTower", "LSeg", "PrecomputedText", "TunedTextLSeg", "convert"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipkit.engine.convert import Converted
+from clipkit.commands.convert import Converted
 from clipkit.errors import ClipkitError
 
 PREFIX = "net."

@@ -2,12 +2,11 @@
 
 import torch
 import torch.nn.functional as F
+from clipkit_plugins.lseg.model import LSeg
 from torch import Tensor
 
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-
-from .model import LSeg
 
 
 @MODELS.register_module()

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from clipkit_plugins.lseg.towers import FrozenTower
 from torch import Tensor, nn
 
 from clipkit.adapters import LogitScale
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
-from clipkit.engine.text_segmentor import TextSegmentor
 from clipkit.errors import ClipkitError
 from clipkit.nn import SpatialRegularisation, draw_points
-
-from .towers import FrozenTower
+from clipkit.segmentation.text_segmentor import TextSegmentor
 
 
 @MODELS.register_module()

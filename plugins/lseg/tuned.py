@@ -1,6 +1,7 @@
 """LSeg with a text encoder that learns: the arm that claim C14 compares with the frozen one."""
 
 import torch.nn.functional as F
+from clipkit_plugins.lseg.model import LSeg
 from torch import Tensor
 
 from clipkit.backbone import TunableCLIP
@@ -8,8 +9,6 @@ from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.text import TextBank
 from clipkit.text.templates import fill
-
-from .model import LSeg
 
 
 @MODELS.register_module()

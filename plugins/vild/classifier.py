@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from clipkit_plugins.vild.formulas import NOVEL, cosine_logits, ensemble_scores, log_probabilities, text_loss
 from torch import Tensor, nn
 
 from clipkit.adapters import LogitScale
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.text import LearnedBackground, TextEmbeddings
-
-from .formulas import NOVEL, cosine_logits, ensemble_scores, log_probabilities, text_loss
 
 VARIANTS = ("text", "image", "vild", "ensemble", "crops")
 BACKGROUNDS = ("learned", "raw", "zeros", "word", "tuned-word")

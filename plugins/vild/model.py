@@ -5,20 +5,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from clipkit_plugins.vild.heads import Teach
 from mmdet.models.detectors import TwoStageDetector
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from clipkit.adapters import CLIPTeacher
-from clipkit.engine._host_images import HostImages
 from clipkit.engine.class_names import read_classes
-from clipkit.engine.class_text import as_vocabulary, build_text
 from clipkit.engine.registry import MODELS
-from clipkit.engine.text_labels import Labels, TextLabels
 from clipkit.errors import ClipkitError
+from clipkit.hosts.host_images import HostImages
 from clipkit.text._match import match_key
-
-from .heads import Teach
+from clipkit.text.class_rows import as_vocabulary, build_text
+from clipkit.text.labels import Labels, TextLabels
 
 DISTILLED = ("image", "vild", "ensemble")
 

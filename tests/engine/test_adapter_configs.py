@@ -11,12 +11,12 @@ pytest.importorskip("mmdet")
 
 from mmengine.registry import DefaultScope
 
+from clipkit.claims.curve import run
 from clipkit.engine.build import build_runner
-from clipkit.engine.claim_curve import run
 from clipkit.engine.config import load_config
-from clipkit.engine.point_head import PointFCNHead
-from clipkit.engine.segmenter import Segmenter
 from clipkit.errors import ClipkitError
+from clipkit.predict.segmenter import Segmenter
+from clipkit.segmentation.point_head import PointFCNHead
 from clipkit.shapes import render
 
 TINY = {

@@ -6,10 +6,10 @@ import torch
 
 pytest.importorskip("mmdet")
 import clipkit.engine  # noqa: F401
-from clipkit.engine.box_transforms import clip_boxes, map_boxes
+from clipkit.detection.teacher_regions import clip_boxes, map_boxes
+from clipkit.embed.region_store import TeacherStore, pack, record_id
 from clipkit.engine.register import quiet_imports, register_all
 from clipkit.engine.registry import TRANSFORMS
-from clipkit.engine.teacher_store import TeacherStore, pack, record_id
 from clipkit.errors import ClipkitError
 from clipkit.store import Store
 

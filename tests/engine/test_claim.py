@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from clipkit import cli
-from clipkit.engine import claim
-from clipkit.engine.claim_run import execute, read_claim
+from clipkit.claims.one_run import execute, read_claim
+from clipkit.commands import claim
 from clipkit.errors import ClipkitError
 
 CLAIM = """

@@ -12,7 +12,7 @@ import clipkit.engine  # noqa: F401  isort: skip
 
 from mmdet.evaluation import OVCocoMetric
 
-from clipkit.engine.det_metrics import DetectionAP
+from clipkit.detection.metrics import DetectionAP
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import coco_precision, lvis_precision
 from clipkit.text import Vocabulary

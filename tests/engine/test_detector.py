@@ -22,8 +22,8 @@ from mmengine.structures import InstanceData
 from clipkit import cli
 from clipkit.data.draw_objects import draw_objects
 from clipkit.engine import Detector
-from clipkit.engine.prediction_files import DetectionFiles
 from clipkit.errors import ClipkitError
+from clipkit.predict.files import DetectionFiles
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from mmengine.structures import InstanceData
 
 from clipkit.adapters import CLIPTeacher, CosineDistillLoss, L1DistillLoss, pool_boxes
 from clipkit.backbone import FrozenCLIP
-from clipkit.engine.distilled_model import DistilledModel, _on_grid
 from clipkit.errors import ClipkitError
+from clipkit.hosts.distilled_model import DistilledModel, _on_grid
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 

@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from clipkit.engine import doctor
-from clipkit.engine.mmcv_ops import Substitute
+from clipkit.commands import doctor
+from clipkit.mmcv_ops import Substitute
 
 FINE = {"onedl-mmengine": "0.10", "onedl-mmcv": "2.3", "onedl-mmsegmentation": "1.4", "onedl-mmdetection": "3.5"}
 

@@ -17,7 +17,8 @@ from clipkit.cli import main
 from clipkit.data import video as video_module
 from clipkit.data.video import BackendMissing, Fps, Uniform, read_video
 from clipkit.data.video_sets import CaptionedVideo
-from clipkit.engine.embed_frames import (
+from clipkit.embed.frame_store import FrameStore
+from clipkit.embed.videos import (
     FrameSource,
     embed_captions,
     embed_frames,
@@ -25,7 +26,6 @@ from clipkit.engine.embed_frames import (
     make_sampling,
     prepare_frames,
 )
-from clipkit.engine.frame_store import FrameStore
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
 from clipkit.store import StoreError
@@ -90,8 +90,8 @@ def test_each_video_is_decoded_once_and_never_again(tmp_path, files, clip, count
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path, files, clip, monkeypatch):
-    monkeypatch.setattr("clipkit.engine.embed_frames.SHARD", 2)
-    monkeypatch.setattr("clipkit.engine.embed_frames.VIDEOS", 1)
+    monkeypatch.setattr("clipkit.embed.videos.SHARD", 2)
+    monkeypatch.setattr("clipkit.embed.videos.VIDEOS", 1)
     encoder, made_by = clip
     passes = []
     encode = encoder.encode_image
@@ -108,8 +108,8 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, files, clip, monkeypatch):
     embed_frames(tmp_path / "s", videos(files), UNIFORM, encoder, made_by, progress=False)
     assert len(passes) == 4 + 3  # the first shard of two stayed
     monkeypatch.undo()
-    monkeypatch.setattr("clipkit.engine.embed_frames.SHARD", 2)
-    monkeypatch.setattr("clipkit.engine.embed_frames.VIDEOS", 1)
+    monkeypatch.setattr("clipkit.embed.videos.SHARD", 2)
+    monkeypatch.setattr("clipkit.embed.videos.VIDEOS", 1)
     embed_frames(tmp_path / "whole", videos(files), UNIFORM, encoder, made_by, progress=False)
     for path in sorted((tmp_path / "whole/frames").iterdir()):
         assert path.read_bytes() == (tmp_path / "s/frames" / path.name).read_bytes()
@@ -160,7 +160,7 @@ def test_a_piece_of_a_video(files, clip):
 
 
 def test_a_file_that_was_repaired_after_a_stop_goes_on(tmp_path, files, clip, monkeypatch):
-    monkeypatch.setattr("clipkit.engine.embed_frames.SHARD", 2)
+    monkeypatch.setattr("clipkit.embed.videos.SHARD", 2)
     folder = tmp_path / "films"
     shutil.copytree(files, folder)
     (folder / "1.mkv").write_bytes(b"no video" * 50)

@@ -14,9 +14,9 @@ import open_clip
 from conftest import closed_form_
 
 from clipkit.backbone import FrozenCLIP
-from clipkit.engine._host_images import HostImages, valid_part
-from clipkit.engine.fused_backbone import FusedBackbone
 from clipkit.errors import ClipkitError
+from clipkit.hosts.fused_backbone import FusedBackbone
+from clipkit.hosts.host_images import HostImages, valid_part
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
@@ -196,7 +196,7 @@ model = dict(backbone=dict(
 
 @pytest.mark.parametrize("name", ["tiny_clip", "tiny_shapes"])
 def test_clipkits_own_clip_by_either_name_keeps_what_else_is_asked(name):
-    from clipkit.engine._frozen_child import build_clip
+    from clipkit.hosts.frozen_child import build_clip
     from clipkit.shapes import tiny_clip
 
     clip = build_clip({"name": name, "dense": "naclip"})
@@ -272,7 +272,7 @@ from mmdet.structures import DetDataSample
 register_all_modules(init_default_scope=False)
 sys.path.insert(0, sys.argv[1])
 from test_fused_backbone import small_clip, picture
-import clipkit.engine.fused_backbone
+import clipkit.hosts.fused_backbone
 cfg = Config.fromfile(Path(mmdet.__file__).parent / ".mim/configs/_base_/models/retinanet_r50_fpn.py").model
 cfg.backbone.update(depth=18, base_channels=8, init_cfg=None)
 cfg.neck.update(in_channels=[8, 16, 32, 64], out_channels=16)

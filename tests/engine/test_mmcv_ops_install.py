@@ -13,9 +13,9 @@ import clipkit.engine  # noqa: F401  (before mmcv.ops)
 
 pytest.importorskip("mmcv")
 
-from clipkit.engine import mmcv_ops
-from clipkit.engine.mmcv_ops import Substitute, served
+from clipkit import mmcv_ops
 from clipkit.errors import ClipkitError
+from clipkit.mmcv_ops import Substitute, served
 
 SERVED = """
     deform_conv_backward_input deform_conv_backward_parameters deform_conv_forward get_compiler_version
@@ -98,7 +98,7 @@ def test_an_import_that_came_too_early_is_told(early, monkeypatch):
 ASKS = """
 import sys
 
-FOUND = any(type(finder).__module__ == "clipkit.engine.mmcv_ops" for finder in sys.meta_path)
+FOUND = any(type(finder).__module__ == "clipkit.mmcv_ops" for finder in sys.meta_path)
 
 def main():
     sys.exit(0 if FOUND else 1)

@@ -70,7 +70,7 @@ def test_roi_pool_sends_the_gradient_of_equal_pixels_to_the_first():
 
 
 def test_roi_pool_in_chunks_equals_one_chunk(monkeypatch):
-    from clipkit.engine.mmcv_ops import roi
+    from clipkit.mmcv_ops import roi
 
     whole = roi_pool(FEATURES.float(), ROIS.float(), (3, 2), 0.25)
     monkeypatch.setattr(roi, "_MOST_VALUES", 1)

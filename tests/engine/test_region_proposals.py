@@ -6,8 +6,8 @@ import torch
 
 pytest.importorskip("mmdet")
 from clipkit.data.proposals import ImageFile
+from clipkit.detection.rpn import RPNProposals
 from clipkit.engine.checkpoint import save_checkpoint
-from clipkit.engine.region_proposals import RPNProposals
 from clipkit.errors import ClipkitError
 from clipkit.shapes import render
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from clipkit import cli
-from clipkit.engine.claim import append_lines
-from clipkit.engine.report import collect, judge, read_results
-from clipkit.engine.verdict import paired, spread
+from clipkit.claims.verdict import paired, spread
+from clipkit.commands.claim import append_lines
+from clipkit.commands.report import collect, judge, read_results
 from clipkit.errors import ClipkitError
 
 

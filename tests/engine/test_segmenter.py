@@ -12,13 +12,13 @@ pytest.importorskip("mmseg")
 from mmengine.registry import DefaultScope
 from mmseg.evaluation import IoUMetric
 
+from clipkit.commands.browse import main as browse
+from clipkit.commands.predict import main as predict
 from clipkit.engine import Segmenter, build_runner
-from clipkit.engine.browse import main as browse
-from clipkit.engine.predict import main as predict
-from clipkit.engine.seg_metrics import SeenUnseenIoU
-from clipkit.engine.seg_picture import predict_samples
-from clipkit.engine.shapes_dataset import ShapesSegDataset
 from clipkit.errors import ClipkitError
+from clipkit.segmentation.metrics import SeenUnseenIoU
+from clipkit.segmentation.picture import predict_samples
+from clipkit.segmentation.shapes_dataset import ShapesSegDataset
 from clipkit.shapes import render
 from clipkit.text import Vocabulary
 
@@ -220,7 +220,7 @@ def test_metric_with_replaced_labels():
 
 
 def test_test_tool_takes_other_labels(trained):
-    from clipkit.engine.test import run_test
+    from clipkit.commands.test import run_test
 
     runner = build_runner(trained[0], work_dir=trained[2] / "test", checkpoint=trained[1], for_training=False)
     scores = run_test(runner, Vocabulary(["grass", "unicorn", "meadow"], synonyms=[[], [], ["brick"]]))

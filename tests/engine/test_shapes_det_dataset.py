@@ -8,13 +8,11 @@ pytest.importorskip("mmdet")
 
 from mmengine.registry import DefaultScope
 
-import clipkit.engine
-import clipkit.engine.box_transforms  # noqa: F401
 from clipkit.adapters import CLIPTeacher
-from clipkit.engine.class_text import ClipText
-from clipkit.engine.shapes_det_dataset import ShapesDetDataset
-from clipkit.engine.teacher_store import TeacherStore
+from clipkit.detection.shapes_dataset import ShapesDetDataset
+from clipkit.embed.region_store import TeacherStore
 from clipkit.shapes import tiny_clip
+from clipkit.text.class_rows import ClipText
 
 PACK = [dict(type="mmdet.RandomFlip", prob=1.0), dict(type="mmdet.PackDetInputs")]
 

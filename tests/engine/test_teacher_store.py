@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from clipkit.engine.teacher_store import TeacherStore, pack, pack_boxes, record_id, unpack, unpack_boxes
+from clipkit.embed.region_store import TeacherStore, pack, pack_boxes, record_id, unpack, unpack_boxes
 from clipkit.store import Store, StoreError
 
 KEY = {"kind": "regions", "weights": "abc", "crops": {"scales": [1.0, 1.5]}}

@@ -16,11 +16,11 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit.engine import Segmenter
-from clipkit.engine.prediction_files import write_segmentation
 from clipkit.engine.registry import MODELS
-from clipkit.engine.text_predict import image_logits
 from clipkit.errors import ClipkitError
 from clipkit.inference import multi_scale
+from clipkit.predict.files import write_segmentation
+from clipkit.segmentation.test_time import image_logits
 from clipkit.text import Vocabulary
 
 NAMES = [f"thing {i}" for i in range(30)]

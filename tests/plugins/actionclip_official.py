@@ -5,7 +5,7 @@ import torch
 from clipkit_plugins.actionclip.convert import CLIP, FUSION, POSITIONS, WRAPPED
 from hashed_weights import formula, tensor
 
-from clipkit.engine.clip_layout import ClipSizes, block_shapes, clip_shapes
+from clipkit.convert.clip_layout import ClipSizes, block_shapes, clip_shapes
 
 KINDS = {"meanP": "meanP", "Conv1D": "Conv_1D", "LSTM": "LSTM", "Transf": "Transf", "Transf_cls": "Transf_cls"}
 SIZES = ClipSizes(
@@ -54,7 +54,7 @@ def original_state(kind: str, shifted: bool = False) -> dict[str, dict[str, torc
 
 
 def flat(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """As `clipkit.engine.convert.read_state` gives it."""
+    """As `clipkit.commands.convert.read_state` gives it."""
     return {f"{part}.{key}": value for part, inner in state.items() for key, value in inner.items()}
 
 

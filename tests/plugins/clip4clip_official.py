@@ -5,7 +5,7 @@ import torch
 from clipkit_plugins.clip4clip.convert import CONV_3D
 from hashed_weights import formula, tensor
 
-from clipkit.engine.clip_layout import ClipSizes, block_shapes, clip_shapes
+from clipkit.convert.clip_layout import ClipSizes, block_shapes, clip_shapes
 
 KINDS = ("meanP", "seqLSTM", "seqTransf", "tightTransf")
 SIZES = ClipSizes(

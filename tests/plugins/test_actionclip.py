@@ -21,9 +21,9 @@ from clipkit_plugins.actionclip.views import MultiScaleCrop, train_transform
 from clipkit_plugins.actionclip.views import test_crops as crops_of
 from conftest import closed_form_
 
+from clipkit.claims.one_run import read_claim
 from clipkit.cli import main
 from clipkit.engine.build import prepare_config
-from clipkit.engine.claim_run import read_claim
 from clipkit.engine.config import find_config
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film

@@ -16,17 +16,17 @@ pytest.importorskip("mmengine")
 import clipkit_plugins.clip4clip  # noqa: F401  # registers CLIP4Clip
 from mmengine.registry import DefaultScope
 
+from clipkit.claims.one_run import read_claim
 from clipkit.cli import main
 from clipkit.engine import VideoRetriever
 from clipkit.engine.build import build_runner, prepare_config
-from clipkit.engine.claim_run import read_claim
 from clipkit.engine.config import find_config, parse_options
-from clipkit.engine.film_texts import FilmMetric, FilmTexts, label_accuracy, pair_accuracy, retold
 from clipkit.engine.register import register_all
 from clipkit.engine.registry import MODELS
-from clipkit.engine.retrieval_metric import RetrievalMetric
-from clipkit.engine.video_texts import VideoTexts, collate_lists, equal_text_id
 from clipkit.errors import ClipkitError
+from clipkit.video.datasets import VideoTexts, collate_lists, equal_text_id
+from clipkit.video.films import FilmMetric, FilmTexts, label_accuracy, pair_accuracy, retold
+from clipkit.video.metrics import RetrievalMetric
 
 HEADS = ("meanp", "lstm", "", "tight", "query", "wti", "frozen")
 TASKS = ["direction", "reversed", "static"]
@@ -111,7 +111,7 @@ def test_clip_runs_for_no_step_of_a_cached_training(work, tmp_path, monkeypatch)
     clip = runner.bare_model.clip
     for name in ("encode_image", "encode_frames", "encode_text", "text_tokens", "features"):
         monkeypatch.setattr(clip, name, never)
-    monkeypatch.setattr("clipkit.engine.embed_frames.stream_video", never)
+    monkeypatch.setattr("clipkit.embed.videos.stream_video", never)
     runner.train()
 
 
@@ -231,7 +231,7 @@ ROWS = [("000000.mkv", "one"), ("000000.mkv", "two"), ("000000.mkv", "Three"), (
 
 @pytest.mark.parametrize("store", [True, False])
 def test_a_pass_over_the_data_reads_each_video_once(tmp_path, work, monkeypatch, store):
-    from clipkit.engine import embed_frames
+    from clipkit.embed import videos as embed_frames
 
     read, real = [], embed_frames.stream_video
     counted = lambda path, *a, **k: read.append(Path(path).name) or real(path, *a, **k)  # noqa: E731

@@ -12,8 +12,8 @@ from clipkit_plugins.clip import claim_pretraining, claims
 from clipkit_plugins.clip.supervised import SupervisedClassifier, guess, train_to
 from clipkit_plugins.clip.words import WordPredictor, words_of
 
-from clipkit.engine.claim_run import arm_names, execute, read_claim
-from clipkit.engine.image_sets import ShapesImages
+from clipkit.claims.one_run import arm_names, execute, read_claim
+from clipkit.classification.image_sets import ShapesImages
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "claims"
 

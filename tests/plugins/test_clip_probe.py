@@ -13,13 +13,13 @@ pytest.importorskip("mmengine")
 
 import clipkit_plugins.clip
 from clipkit_plugins.clip.methods import METHODS, FewShotTask, train
-from clipkit_plugins.clip.pictures import confusion_picture
 from clipkit_plugins.clip.views import CroppedView
 
 from clipkit import cli
+from clipkit.classification.image_sets import ShapesImages
+from clipkit.classification.pictures import confusion_picture
 from clipkit.data.image_folder import ImageArray
 from clipkit.data.shots import draw_shots, split_off
-from clipkit.engine.image_sets import ShapesImages
 from clipkit.shapes import tiny_clip
 
 assert clipkit_plugins.clip.ProbeLoop

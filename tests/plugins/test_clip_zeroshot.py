@@ -13,11 +13,11 @@ pytest.importorskip("mmengine")
 import clipkit_plugins.clip  # noqa: F401
 
 from clipkit import cli
+from clipkit.classification.image_sets import ShapesImages, build_images
 from clipkit.data.image_folder import ImageArray, ImageFolder
 from clipkit.data.images import read_image
-from clipkit.engine import image_features as image_features_module
-from clipkit.engine.image_features import image_features
-from clipkit.engine.image_sets import ShapesImages, build_images
+from clipkit.embed import images as image_features_module
+from clipkit.embed.images import image_features
 from clipkit.errors import ClipkitError
 from clipkit.shapes import render, tiny_clip
 from clipkit.store import Store

@@ -25,8 +25,8 @@ from clipkit.adapters._grid import to_whole_patches
 from clipkit.engine.build import prepare_config
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
-from clipkit.engine.seg_metrics import SeenUnseenIoU
 from clipkit.errors import ClipkitError
+from clipkit.segmentation.metrics import SeenUnseenIoU
 from clipkit.shapes import render
 from clipkit.text import Background, Vocabulary
 

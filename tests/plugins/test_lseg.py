@@ -340,7 +340,7 @@ def test_clip_text_equals_the_clip(frozen):
 
 
 def test_whitened_names_are_equally_far_apart_and_do_not_depend_on_the_other_labels():
-    from clipkit.engine.class_text import ClipText
+    from clipkit.text.class_rows import ClipText
 
     streets = ["Sky", "Building", "Pole", "Road", "Car"]
     whitened = ClipText("tiny_shapes", whiten=streets)

@@ -18,9 +18,9 @@ from mmseg.structures import SegDataSample
 
 from clipkit.data import fewshot_lists
 from clipkit.engine.build import build_runner, prepare_config
-from clipkit.engine.fewshot_metrics import FewShotIoU
 from clipkit.engine.registry import DATASETS, MODELS
 from clipkit.errors import ClipkitError
+from clipkit.segmentation.episode_metrics import FewShotIoU
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import fewshot_folders

@@ -20,13 +20,13 @@ from clipkit_plugins.clip4clip.model import CLIP4Clip, _samples
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.video import Fps
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
-from clipkit.engine.embed_frames import FrameSource, embed_frames, load_frozen, sentence_rows
-from clipkit.engine.frame_store import FrameStore
-from clipkit.engine.retrieval_metric import RetrievalMetric
+from clipkit.embed.frame_store import FrameStore
+from clipkit.embed.videos import FrameSource, embed_frames, load_frozen, sentence_rows
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import retrieve
 from clipkit.shapes.film_files import write_film
 from clipkit.text import Vocabulary, get_templates
+from clipkit.video.metrics import RetrievalMetric
 
 SOURCE = FrameSource({"uniform": 3})
 

@@ -17,11 +17,11 @@ import clipkit.engine  # noqa: F401  isort: skip
 from mmengine.registry import DefaultScope
 
 from clipkit import cli
+from clipkit.claims.one_run import read_claim
+from clipkit.embed.region_store import pack, record_id
 from clipkit.engine.build import prepare_config
-from clipkit.engine.claim_run import read_claim
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS, METRICS, MODELS
-from clipkit.engine.teacher_store import pack, record_id
 from clipkit.errors import ClipkitError
 from clipkit.store import Store, hash_file
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from clipkit import cli
-from clipkit.engine import embed_regions
+from clipkit.embed import regions as embed_regions
 from clipkit.shapes import render
 
 SHARDS = 12

@@ -15,7 +15,7 @@ from clipkit import cli
 from clipkit.adapters import CLIPTeacher
 from clipkit.data import read_image
 from clipkit.data.sliding_boxes import propose
-from clipkit.engine.teacher_store import TeacherStore
+from clipkit.embed.region_store import TeacherStore
 from clipkit.errors import ClipkitError
 from clipkit.shapes import render, tiny_clip
 
@@ -206,7 +206,7 @@ def failing(monkeypatch, error):
             raise error
         return read_image(path)
 
-    monkeypatch.setattr("clipkit.engine.embed_regions.read_image", read)
+    monkeypatch.setattr("clipkit.embed.regions.read_image", read)
 
 
 def test_a_disk_that_fails_once_leaves_no_empty_record(folder, tmp_path, capsys, monkeypatch):
@@ -255,7 +255,7 @@ def test_a_shard_begun_with_images_that_are_now_left_out_is_not_filled_with_some
 
 def test_progress_shows_images_crops_and_the_time_left(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("clipkit.store.store._BAR_DELAY", 0)
-    monkeypatch.setattr("clipkit.engine.embed_regions.BATCH", 1)
+    monkeypatch.setattr("clipkit.embed.regions.BATCH", 1)
     assert run(folder, tmp_path / "s") == 0
     # tqdm's bar: done/all [time spent<time left, images/s, …].
     assert re.search(r"embedding: +100%.* 4/4 \[.*<.*image.*, \d+ crops/s\]", capsys.readouterr().err)

@@ -1,0 +1,77 @@
+"""`clipkit predict CONFIG CHECKPOINT INPUT… --labels "…" --out DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from clipkit.commands.test import CHECKPOINT_HELP, add_labels, in_own_prompts, read_labels
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `clipkit predict`."""
+    parser = argparse.ArgumentParser(
+        prog="clipkit predict",
+        description="Segment or detect with any labels: a picture with legend and a JSON for each image; a segmenter "
+        "also writes an indexed PNG, a detector one file of all detections in COCO's format.",
+    )
+    parser.add_argument("config", help="a config file, or the name of an installed one")
+    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
+    add_labels(parser, "what to look for, instead of what was trained")
+    parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
+    parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="detections to draw (default: 0.3)")
+    parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
+    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Predicts; returns 0, or 1 when some images could not be used."""
+    args = parser().parse_args(argv)
+    from clipkit.data import list_images
+    from clipkit.engine.checkpoint import given_checkpoint
+    from clipkit.engine.config import parse_options
+    from clipkit.errors import ClipkitError, one_line
+    from clipkit.predict.files import DetectionFiles, SegmentationFiles, open_predictor
+    from clipkit.predict.segmenter import Segmenter
+
+    files = list_images(args.inputs)
+    labels = read_labels(args)
+    checkpoint = given_checkpoint(args.checkpoint)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    predictor = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    if labels is not None:
+        labels = in_own_prompts(predictor.model, labels)
+    names = predictor.set_labels(labels)
+    writer: SegmentationFiles | DetectionFiles
+    if isinstance(predictor, Segmenter):
+        writer = SegmentationFiles(predictor, labels, out)
+    else:
+        writer = DetectionFiles(predictor, labels, out, args.min_score)
+    bad = 0
+    taken = set(writer.reserved)
+    for file in files:
+        try:
+            stem = _free_name(file, taken)
+            found = writer.write(file, stem)
+            print(f"{file} -> {out / stem}_{writer.picture}  {found}")
+        except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
+            bad += 1
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
+    writer.finish()
+    print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")
+    return 1 if bad else 0
+
+
+def _free_name(file: Path, taken: set[str]) -> str:
+    """The file's stem; a second file of the same name (another folder, another ending) gets a number."""
+    stem, number = file.stem, 1
+    while stem in taken:
+        number += 1
+        stem = f"{file.stem}-{number}"
+    taken.add(stem)
+    return stem

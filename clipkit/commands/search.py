@@ -1,0 +1,131 @@
+"""`clipkit search index VIDEOS… --out INDEX` and `clipkit search query INDEX "a red circle"`: text to file and time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clipkit.data._video_backends import BACKENDS
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `clipkit search`."""
+    parser = argparse.ArgumentParser(
+        prog="clipkit search", description="Find the second of a video, or the image, that a text describes."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
+    index = commands.add_parser("index", help="embed videos and images with CLIP; only what is new or has changed")
+    index.add_argument("inputs", nargs="+", metavar="VIDEO", help="videos, images, folders of them")
+    index.add_argument("--out", required=True, metavar="INDEX", help="the index, a folder of its own")
+    index.add_argument("--clip", metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip; needed once")
+    index.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
+    index.add_argument("--fps", type=float, help="frames a second that are indexed (default: the index's, else 2)")
+    index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
+    query = commands.add_parser("query", help="search an index")
+    query.add_argument("index", metavar="INDEX")
+    query.add_argument("text", metavar="TEXT", help='what to look for: "a red circle"')
+    query.add_argument("--top", type=int, default=5, metavar="N", help="how many answers (default: 5)")
+    query.add_argument("--contact-sheet", metavar="FILE", help="write a picture of thumbnails")
+    query.add_argument("--clip", metavar="NAME", help="the model, if it has another name now")
+    query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
+    query.add_argument("--faiss", action="store_true", help="compare with FAISS (same answers)")
+    for command in (index, query):
+        command.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
+        command.add_argument("--backend", default="decord", choices=sorted(BACKENDS), help="decoder (default: decord)")
+        command.add_argument("--timeout", type=float, default=30.0, help="seconds without a frame (default: 30)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Indexes or searches; returns 0, or 1 when some files could not be indexed."""
+    args = parser().parse_args(argv)
+    return _index(args) if args.command == "index" else _query(args)
+
+
+def _index(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from clipkit.errors import ClipkitError
+    from clipkit.search.index import SearchIndex, index_key, list_media
+
+    files = list_media(args.inputs)
+    named, key = _about(args.out)
+    fps = key.get("fps", 2.0) if args.fps is None else args.fps
+    if not fps > 0:
+        raise ClipkitError(f"--fps must be positive, got {fps}")
+    clip, made_by, named = _load(args, named, args.precision or key.get("precision", "auto"))
+    index = SearchIndex(args.out, index_key(made_by, fps))
+    aside = Path(args.out) / f"model.json.{os.getpid()}"
+    aside.write_text(json.dumps(named))
+    os.replace(aside, Path(args.out) / "model.json")  # complete or absent
+    before, bad = len(index), 0
+    adding = index.add(files, clip, backend=args.backend, timeout=args.timeout)
+    for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
+        if problem:
+            bad += 1
+            tqdm.write(f"skipped: {problem}", file=sys.stderr)
+    good = len(files) - bad
+    print(f"{good} of {len(files)} files; {len(index)} frames and images ({len(index) - before:+}) in {args.out}")
+    return 1 if bad else 0
+
+
+def _query(args: argparse.Namespace) -> int:
+    from clipkit.errors import ClipkitError
+    from clipkit.search.index import SearchIndex
+    from clipkit.search.sheet import contact_sheet, interval
+
+    if args.top < 1:
+        raise ClipkitError(f"--top must be at least 1, got {args.top}")
+    index = SearchIndex(args.index)
+    clip, made_by, named = _load(args, _about(args.index)[0], "fp32")
+    if made_by["weights"] != index.key["weights"]:
+        raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
+    moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
+    for rank, moment in enumerate(moments, 1):
+        path = os.fsencode(moment.path).decode("utf-8", "replace")  # a file's name may be any bytes
+        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {path}")
+    if not moments:
+        print("the index is empty")
+    elif args.contact_sheet:
+        from PIL import Image
+
+        sheet = contact_sheet(args.text, moments, backend=args.backend, timeout=args.timeout)
+        Image.fromarray(sheet).save(args.contact_sheet)
+        print(f"thumbnails in {args.contact_sheet}")
+    return 0
+
+
+def _about(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an existing index says of itself: the model's name, and its key."""
+    model, store = Path(folder) / "model.json", Path(folder) / "frames/store.json"
+    if not (model.is_file() and store.is_file()):
+        return {}, {}
+    try:
+        return json.loads(model.read_text()), json.loads(store.read_text())["key"]
+    except (ValueError, KeyError):
+        from clipkit.errors import ClipkitError
+
+        raise ClipkitError(f"{folder}: its {model.name} or {store.name} is damaged; make the index again") from None
+
+
+def _load(
+    args: argparse.Namespace, named: dict[str, Any], precision: str
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The model, the part of the index's key that it makes, and how to load it again."""
+
+    from clipkit.device import own_device, usable_device
+    from clipkit.embed.videos import load_frozen
+    from clipkit.errors import ClipkitError
+
+    name = args.clip or named.get("clip")
+    if name is None:
+        raise ClipkitError("a new index needs --clip NAME (ViT-B-32 with --pretrained openai, …, or tiny_clip)")
+    pretrained = args.pretrained or (named.get("pretrained") if name == named.get("clip") else None)
+    device = usable_device(args.device or own_device())
+    clip, made_by = load_frozen(name, pretrained, precision, device)
+    return clip, made_by, {"clip": name, "pretrained": pretrained}

@@ -1,0 +1,146 @@
+"""What `clipkit predict` writes for an image: of a segmenter, and of a detector."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
+from clipkit.data.draw_objects import draw_objects
+from clipkit.errors import ClipkitError
+from clipkit.predict.detector import Detections, Detector, name_all
+from clipkit.predict.predictor import load_model
+from clipkit.predict.segmenter import Segmenter
+
+HEIGHT = 320  # smaller pictures are enlarged to about this: one of 64 pixels would be smaller than its legend
+
+
+class SegmentationFiles:
+    """`<stem>_overlay.png`, `<stem>_labels.png` (values are label indices) and `<stem>.json`."""
+
+    picture = "overlay.png"
+    reserved: frozenset[str] = frozenset()  # stems that no image may have
+
+    def __init__(self, segmenter: Segmenter, labels: Any, out: Path) -> None:
+        self.segmenter, self.labels, self.out = segmenter, labels, out
+
+    def write(self, file: Path, stem: str) -> str:
+        """Segments one image; returns what to print: what is in it."""
+        record = write_segmentation(self.segmenter, file, self.labels, self.out, stem)
+        return ", ".join(f"{name} {share:.0f}%" for name, share in list(record["shares"].items())[:5])
+
+    def finish(self) -> None:
+        """Nothing is written for all images together."""
+
+
+class DetectionFiles:
+    """`<stem>_objects.png` and `<stem>.json` an image, and `detections.json` of all in COCO's format.
+
+    Args:
+        min_score: what is drawn and listed in an image's own files; `detections.json` holds all detections.
+    """
+
+    picture = "objects.png"
+    reserved = frozenset({"detections"})
+
+    def __init__(self, detector: Detector, labels: Any, out: Path, min_score: float) -> None:
+        self.detector, self.labels, self.out, self.min_score = detector, labels, out, min_score
+        self.names = detector.set_labels(labels)
+        self.images: list[dict] = []
+        self.annotations: list[dict] = []
+
+    def write(self, file: Path, stem: str) -> str:
+        """Detects in one image; returns what to print: what is in it."""
+        image = read_image(file)
+        found = self.detector(image, self.labels)
+        self._keep(found, file)
+        shown = found.above(self.min_score)
+        Image.fromarray(picture(image, shown)).save(self.out / f"{stem}_objects.png")
+        names = [shown.names[i] for i in shown.labels.tolist()]
+        objects = [
+            {"label": name, "score": round(score, 4), "box": [round(v, 2) for v in box]}
+            for name, score, box in zip(names, shown.scores.tolist(), shown.boxes.tolist())
+        ]
+        height, width = found.size
+        record = {"image": str(file), "size": [width, height], "labels": list(found.names), "objects": objects}
+        _write_json(self.out / f"{stem}.json", record)
+        counts = [f"{count} {name}" for name, count in list(shown.counts().items())[:5]]
+        return ", ".join(counts) or f"nothing of score {self.min_score} or more"
+
+    def _keep(self, found: Detections, file: Path) -> None:
+        height, width = found.size
+        number = len(self.images) + 1
+        self.images.append({"id": number, "file_name": str(file), "width": width, "height": height})
+        for row in found.coco(number):
+            area = row["bbox"][2] * row["bbox"][3]
+            self.annotations.append({"id": len(self.annotations) + 1, "iscrowd": 0, "area": area, **row})
+
+    def finish(self) -> None:
+        """Writes `detections.json`; its `annotations` are COCO results, with the rest of a COCO file around them."""
+        names = name_all(self.names, max((row["category_id"] for row in self.annotations), default=0))
+        categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
+        content = {"images": self.images, "categories": categories, "annotations": self.annotations}
+        _write_json(self.out / "detections.json", content)
+
+
+def open_predictor(
+    config: str, checkpoint: str | None, device: str | None = None, cfg_options: dict | None = None
+) -> Segmenter | Detector:
+    """A `Detector` where the config's model is one of mmdet's kind, a `Segmenter` where of mmseg's.
+
+    Raises:
+        ClipkitError: it is neither.
+    """
+    model, resize = load_model(config, checkpoint, device, cfg_options)
+    kinds = {base.__name__ for base in type(getattr(model, "student", model)).__mro__}
+    for kind, predictor in (("BaseDetector", Detector), ("BaseSegmentor", Segmenter)):
+        if kind in kinds:
+            return predictor(model, resize)
+    raise ClipkitError(f"{config}: its model {type(model).__name__} neither segments nor detects: use `clipkit test`")
+
+
+def picture(image: np.ndarray, found: Detections) -> np.ndarray:
+    """The image with boxes, masks, names and scores, the best on top, and a legend."""
+    colours = palette(len(found.names))
+    factor = max(1, round(HEIGHT / image.shape[0]))
+    labels, scores = found.labels.tolist()[::-1], found.scores.tolist()[::-1]
+    drawn = draw_objects(
+        image,
+        found.boxes.numpy()[::-1],
+        [colours[i] for i in labels],
+        [f"{found.names[i]} {score:.2f}" for i, score in zip(labels, scores)],
+        None if found.masks is None else found.masks.numpy()[::-1],
+        factor,
+    )
+    used = np.array(labels, dtype=np.int64)
+    return with_legend(drawn, used_entries([used], found.names, colours))
+
+
+def write_segmentation(segmenter: Segmenter, file: Path, labels: Any, out: Path, stem: str) -> dict[str, Any]:
+    """Writes `SegmentationFiles`' files of one image; returns what the JSON holds."""
+    image = read_image(file)
+    result = segmenter(image, labels)
+    index = result.labels.numpy()
+    colours = palette(len(result.names))
+    shown = enlarge(overlay(image, index, colours), HEIGHT)
+    pixels = with_legend(shown, used_entries([index], result.names, colours))
+    Image.fromarray(pixels).save(out / f"{stem}_overlay.png")
+    save_indexed_png(index, out / f"{stem}_labels.png", len(result.names))
+    record = {
+        "image": str(file),
+        "size": [int(index.shape[1]), int(index.shape[0])],
+        "labels": list(result.names),
+        "label_map": f"{stem}_labels.png",
+        "shares": {name: round(share, 3) for name, share in result.shares().items()},
+        "mean_scores": {name: round(score, 4) for name, score in result.mean_scores().items()},
+    }
+    _write_json(out / f"{stem}.json", record)
+    return record
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,138 @@
+"""A trained model as a Python object: what `Segmenter` and `Detector` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from clipkit.data import read_image
+from clipkit.device import own_device, usable_device
+from clipkit.errors import ClipkitError
+
+ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+Self = TypeVar("Self", bound="Predictor")
+
+
+class Predictor:
+    """A model, the `Resize` of its config's test pipeline, and the labels that it predicts now."""
+
+    def __init__(self, model: torch.nn.Module, resize: Any = None):
+        self.model: Any = model.eval()
+        self.resize = resize
+        self._current: Any = None
+
+    @classmethod
+    def load(
+        cls: type[Self],
+        config: Any,
+        checkpoint: str | Path | None,
+        device: str | torch.device | None = None,
+        cfg_options: dict | None = None,
+    ) -> Self:
+        """Builds the config's model and loads its weights.
+
+        Args:
+            config: path, name of an installed config, or a mmengine `Config`.
+            checkpoint: what training wrote; a work folder stands for its newest checkpoint; None for a model that
+                trains nothing.
+            device: default: a GPU if there is one.
+            cfg_options: dotted key -> value.
+
+        Raises:
+            ClipkitError: what is wrong with config or checkpoint, in one line.
+        """
+        return cls(*load_model(config, checkpoint, device, cfg_options))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def set_labels(self, labels: Any = None) -> tuple[str, ...]:
+        """Labels for the next calls: a `Vocabulary`, a list of names, 'a, b; synonym', or what the model's
+        `encode_labels` made of one; None: the config's own."""
+        key = tuple(labels) if isinstance(labels, (list, tuple)) else labels
+        # Of vocabularies and embeddings only the same object is surely the same.
+        same = key is self._current or (isinstance(key, (str, tuple)) and key == self._current)
+        if not same:
+            if not hasattr(self.model, "set_labels"):
+                raise ClipkitError(f"{type(self.model).__name__} has fixed classes: leave the labels out")
+            self.model.set_labels(labels)
+            self._current = key
+        return tuple(self.model.label_names)
+
+
+def load_model(
+    config: Any,
+    checkpoint: str | Path | None,
+    device: str | torch.device | None = None,
+    cfg_options: dict | None = None,
+) -> tuple[torch.nn.Module, Any]:
+    """The config's model with the checkpoint's weights, and the `Resize` of its test pipeline, None without one; see
+    `Predictor.load`."""
+    from mmengine.model import revert_sync_batchnorm
+    from mmengine.registry import DefaultScope
+
+    from clipkit.engine.build import prepare_config
+    from clipkit.engine.checkpoint import load_checkpoint, require_nothing_to_train, resolve_checkpoint
+    from clipkit.engine.friendly import friendly_build
+    from clipkit.engine.frozen import check_frozen, student_alone
+    from clipkit.engine.registry import MODELS, TRANSFORMS
+    from clipkit.engine.runner import load_weights
+
+    device = usable_device(device or own_device())
+    state: dict = {"state_dict": {}}
+    if checkpoint is not None:  # before the model is built: a wrong path should not cost half a minute
+        checkpoint = resolve_checkpoint(checkpoint)
+        state = load_checkpoint(checkpoint)
+    cfg = prepare_config(config, cfg_options=cfg_options, for_training=False)
+    if cfg.get("model") is None:
+        raise ClipkitError(f"{cfg.filename} has no `model`")
+    with friendly_build(), DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+        if checkpoint is None:
+            require_nothing_to_train(model)
+        else:
+            weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+            weights, records = student_alone(model, weights, state.get("meta", {}).get("frozen", []))
+            check_frozen(model, records, str(checkpoint))
+            load_weights(model, weights, str(checkpoint), strict=True)
+        resize = _find_resize(cfg)
+        resize = TRANSFORMS.build(resize) if resize else None
+    if not hasattr(model, "label_names"):  # a closed-set model says its classes in the checkpoint
+        model.label_names = tuple((state.get("meta", {}).get("dataset_meta") or {}).get("classes") or ())
+    return revert_sync_batchnorm(model).to(device), resize
+
+
+def as_rgb(image: ImageLike) -> np.ndarray:
+    """Whatever a predictor takes as (H, W, 3) uint8 RGB."""
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if isinstance(image, Tensor):
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            raise ValueError(f"an image tensor must be (3, H, W) RGB, got {tuple(image.shape)}")
+        if image.is_floating_point():
+            low, high = float(image.min()), float(image.max())
+            if low < -1e-3 or high > 1 + 1e-3:
+                raise ValueError(f"a float image must lie in [0, 1], got {low:.3g}..{high:.3g}: do not normalise it")
+            image = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+        return image.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = np.stack([array] * 3, axis=-1)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise ValueError(f"an image array must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
+    return array
+
+
+def _find_resize(cfg: Any) -> dict | None:
+    """The `Resize` of the config's test pipeline, so that a picture meets the network at the size it was tested at."""
+    pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline") or []
+    return next((dict(step) for step in pipeline if str(step.get("type", "")).endswith("Resize")), None)

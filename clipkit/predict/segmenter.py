@@ -1,0 +1,88 @@
+"""A trained segmenter as a Python object: an image and labels in, a label map out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipkit.predict.predictor import ImageLike, Predictor, as_rgb
+
+
+@dataclass
+class Segmentation:
+    """One image's result.
+
+    Attributes:
+        labels: (H, W) int64, indices into `names`.
+        scores: (H, W) float32, softmax probability of the best label among all labels (where the model takes the best
+            of a label's words, of that word among all words); a pixel that a threshold sent to background keeps it.
+        names: what the indices mean.
+    """
+
+    labels: Tensor
+    scores: Tensor
+    names: tuple[str, ...]
+
+    def shares(self) -> dict[str, float]:
+        """Name -> share of the image's pixels in percent, largest first; only labels that occur."""
+        counts = torch.bincount(self.labels.flatten(), minlength=len(self.names)).tolist()
+        order = sorted(range(len(self.names)), key=lambda i: -counts[i])
+        return {self.names[i]: 100 * counts[i] / self.labels.numel() for i in order if counts[i]}
+
+    def mean_scores(self) -> dict[str, float]:
+        """Name -> mean score of its pixels; only labels that occur, in their own order."""
+        ids, size = self.labels.flatten(), len(self.names)
+        counts = torch.bincount(ids, minlength=size)
+        sums = torch.bincount(ids, self.scores.flatten().double(), minlength=size)
+        return {self.names[i]: float(sums[i] / counts[i]) for i in counts.nonzero()[:, 0].tolist()}
+
+
+class Segmenter(Predictor):
+    """`Segmenter.load(config, checkpoint)(image, labels)`.
+
+    >>> segmenter = Segmenter.load("lseg/lseg_tiny_shapes.py", "work_dirs/lseg_tiny_shapes")
+    >>> result = segmenter("scene.png", "red star, blue ring, grass")
+    >>> result.labels, result.names
+    """
+
+    @torch.no_grad()
+    def __call__(self, image: ImageLike, labels: Any = None) -> Segmentation:
+        """Segments one image at its own size.
+
+        Args:
+            image: a path; a PIL image; an array (H, W, 3) uint8 RGB, or (H, W) grey; a tensor (3, H, W) RGB, uint8 or
+                float in [0, 1].
+            labels: see `set_labels`.
+
+        Raises:
+            ClipkitError, ValueError, FileNotFoundError: the image cannot be used; the line says why.
+        """
+        names = self.set_labels(labels)
+        rgb = as_rgb(image)
+        height, width = rgb.shape[:2]
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        if self.resize is not None:
+            bgr = self.resize({"img": bgr, "img_shape": (height, width)})["img"]
+        from mmseg.structures import SegDataSample
+
+        sample = SegDataSample(metainfo={"ori_shape": (height, width), "img_shape": bgr.shape[:2]})
+        tensor = torch.from_numpy(np.ascontiguousarray(bgr.transpose(2, 0, 1)))
+        result = self.model.test_step({"inputs": [tensor], "data_samples": [sample]})[0]
+        index = result.pred_sem_seg.data[0].long()
+        if "pred_scores" in result:  # so many labels that no logits were kept
+            scores = result.pred_scores.data[0].float()
+        else:
+            scores = self._probability(result.seg_logits.data.float(), index)
+        return Segmentation(index.cpu(), scores.cpu(), names)
+
+    def _probability(self, logits: Tensor, index: Tensor) -> Tensor:
+        """`(K, H, W)` of the label that was chosen, `(H, W)`."""
+        if hasattr(self.model, "probability"):
+            return self.model.probability(logits)
+        if len(logits) == 1:  # mmseg's binary heads: it gives the sigmoid in place of the logits
+            return torch.where(index == 1, logits[0], 1 - logits[0])
+        return logits.softmax(0).amax(0)

@@ -1,0 +1,313 @@
+"""An index of video frames and images by what a CLIP says of them: on disk, extended file by file, searched exactly.
+
+INDEX/model.json       which CLIP, so that a query can load it
+INDEX/frames/          a clipkit.store, one record a file: embeddings (M, D) float16; frame, start, end (M,) each
+INDEX/flat-<digest>/   the same rows of all files as one float32 matrix, memory-mapped; made anew when files come
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from clipkit.backbone import ClipModel
+from clipkit.data.images import IMAGE_SUFFIXES, read_image
+from clipkit.data.video import VIDEO_SUFFIXES, BackendMissing, Fps, probe_video, stream_video
+from clipkit.errors import ClipkitError, one_line
+from clipkit.store import Store, StoreError
+
+FORMAT = 1
+BATCH = 64  # frames that are embedded at once
+FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
+SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A stretch of a video, or an image, that answers a query.
+
+    Attributes:
+        path: the file.
+        start, end: seconds; both 0 for an image.
+        score: cosine of the query and the best frame.
+        frame: index of the best frame in its file.
+        time: when that frame is shown, seconds.
+    """
+
+    path: str
+    start: float
+    end: float
+    score: float
+    frame: int
+    time: float
+
+    @property
+    def is_image(self) -> bool:
+        """True for an image."""
+        return is_image(self.path)
+
+
+def is_image(path: str | Path) -> bool:
+    """By its suffix."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def list_media(inputs: Sequence[str | Path]) -> list[Path]:
+    """Files as given, and the videos and images inside folders (sorted, also of subfolders).
+
+    Raises:
+        FileNotFoundError: an input that does not exist, or a folder without any.
+    """
+    found: list[Path] = []
+    for item in map(Path, inputs):
+        if not item.exists():
+            raise FileNotFoundError(f"{item}: no such file or folder")
+        known = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+        listed = () if item.is_file() else item.rglob("*")
+        inside = sorted(p for p in listed if p.suffix.lower() in known and p.is_file()) or [item] * item.is_file()
+        if not inside:
+            raise FileNotFoundError(f"{item}: no videos or images in this folder")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+class SearchIndex:
+    """Finds moments of videos, and images, by an embedding in CLIP's space.
+
+    Args:
+        folder: the index; it is made where `key` is given and none exists.
+        key: what its embeddings depend on, see `index_key`. None opens an existing one as it is.
+
+    Raises:
+        FileNotFoundError: no index there.
+        StoreError: it was made by another model or at another rate; the line names the difference.
+    """
+
+    def __init__(self, folder: str | Path, key: dict[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        if key is None and not (self.folder / "frames/store.json").is_file():
+            raise FileNotFoundError(f"{folder}: no index here; make one with `clipkit search index … --out {folder}`")
+        self.store = Store(self.folder / "frames", key)
+        self._faiss: Any = None
+        self._load()
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What made it."""
+        return self.store.key
+
+    def __len__(self) -> int:
+        """Rows: indexed frames and images."""
+        return len(self.embeddings)
+
+    # ------------------------------------------------------------------ adding
+
+    def add(self, files: Iterable[Path], clip: ClipModel, **options: Any) -> Iterator[tuple[Path, str | None]]:
+        """Embeds the files that are new or have changed; yields each with None, or with what is wrong with it.
+
+        Args:
+            options: `backend` and `timeout` of `read_video`.
+        """
+        hand: dict[str, dict[str, np.ndarray]] = {}
+        try:
+            for file in files:
+                problem = None
+                try:
+                    identifier = self.store.free_id(_record_id(file))
+                    if identifier not in self.store and identifier not in hand:
+                        hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
+                except BackendMissing:
+                    raise
+                except (ClipkitError, OSError) as error:
+                    problem = one_line(error)
+                yield file, problem
+                if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
+                    self._write(hand)
+        finally:
+            self._write(hand)
+        self._load()
+
+    def _write(self, hand: dict[str, dict[str, np.ndarray]]) -> None:
+        if hand:
+            # An id that is not in hand was begun by a run that was killed while it wrote: `add` gives its file another.
+            empty = {name: column[:0] for name, column in next(iter(hand.values())).items()}
+            self.store.build(list(hand), lambda ids: [hand.get(name, empty) for name in ids], progress=False)
+            hand.clear()
+
+    def _load(self) -> None:
+        # Of a file that was indexed again after a change the record counts that is of the file as it is now, else the
+        # last one.
+        records: dict[str, list[str]] = {}
+        for name in self.store:
+            if self.store.count(name):
+                records.setdefault(_path_of(name), []).append(name)
+        self._ids = [own[-1] if len(own) == 1 else _current(path, own) for path, own in records.items()]
+        about = json.dumps([self.store.key, self._ids], sort_keys=True)  # the model too: `frames` may be made anew
+        digest = hashlib.sha256(about.encode()).hexdigest()[:16]
+        counts = [self.store.count(name) for name in self._ids]
+        self._offsets = np.cumsum([0, *counts])
+        self._faiss = None
+        if not self._ids:
+            self.embeddings: np.ndarray = np.zeros((0, 0), np.float32)
+            return
+        place = self.folder / f"flat-{digest}"
+        flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
+        flat.build(["all"], lambda _: [self._join()], progress=False)
+        record = flat["all"]
+        self.embeddings, self._frame, self._start, self._end = (record[n] for n in ("embeddings", *_COLUMNS))
+        for old in self.folder.glob("flat-*"):
+            if old != place:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _join(self) -> dict[str, np.ndarray]:
+        columns = {name: self.store.read(self._ids, name)[0] for name in ("embeddings", *_COLUMNS)}
+        rows = columns["embeddings"].astype(np.float32)
+        columns["embeddings"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return columns
+
+    # ------------------------------------------------------------------ searching
+
+    def search(self, query: np.ndarray, top: int = 5, *, faiss: bool = False) -> list[Moment]:
+        """The best moments, best first; every row is compared.
+
+        A moment is the stretch around its best frame in which the score stays above the middle between that frame's
+        and what unrelated frames get (the lesser of the index's median and the file's least). Stretches that meet are
+        one moment, the better one's.
+
+        Args:
+            query: `(D,)`, of any length other than 0.
+            faiss: let FAISS's exact flat index compare, which needs faiss-cpu; the answers are the same.
+        """
+        if not len(self):
+            return []
+        query = np.asarray(query, dtype=np.float32)
+        query = query / np.linalg.norm(query)
+        ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
+        found: list[Moment] = []
+        taken: set[int] = set()
+        for row, score in self._ranked(query, 8 * top, faiss):
+            if row in taken:
+                continue
+            first, last = self._stretch(row, query, ordinary)
+            stretch = range(first, last + 1)
+            is_shoulder = not taken.isdisjoint(stretch)
+            taken.update(stretch)
+            if is_shoulder:  # of a better moment: the score does not fall to the middle in between
+                continue
+            path = _path_of(self._ids[int(np.searchsorted(self._offsets, row, side="right")) - 1])
+            times = (float(self._start[first]), float(self._end[last]))
+            found.append(Moment(path, *times, score, int(self._frame[row]), float(self._start[row])))
+            if len(found) == top:
+                break
+        return found
+
+    def _ranked(self, query: np.ndarray, count: int, faiss: bool) -> Iterator[tuple[int, float]]:
+        """Rows and scores, best first, equal ones in the index's order; as many as are asked for, found in steps."""
+        done, scores = 0, None if faiss else self.embeddings @ query
+        while done < len(self):
+            count = min(count, len(self))
+            if scores is None:
+                best, rows = (part[0] for part in self._faiss_index().search(query[None], count))
+            else:
+                rows = np.argpartition(-scores, count - 1)[:count]
+                best = scores[rows]
+            if count < len(self):  # of those that share the lowest score some may be missing: the next step has all
+                rows, best = rows[best > best.min()], best[best > best.min()]
+            order = np.lexsort((rows, -best))[done:]
+            yield from zip(rows[order].tolist(), best[order].tolist())
+            done, count = len(rows), count * 8
+
+    def _faiss_index(self) -> Any:
+        if self._faiss is None:
+            try:
+                import faiss
+            except ModuleNotFoundError:
+                raise ClipkitError("faiss is not installed: pip install faiss-cpu, or search without it") from None
+            self._faiss = faiss.IndexFlatIP(self.embeddings.shape[1])
+            self._faiss.add(self.embeddings)
+        return self._faiss
+
+    def _stretch(self, row: int, query: np.ndarray, ordinary: float) -> tuple[int, int]:
+        """First and last row of the moment around a row."""
+        file = int(np.searchsorted(self._offsets, row, side="right")) - 1
+        low, high = int(self._offsets[file]), int(self._offsets[file + 1])
+        scores = self.embeddings[low:high] @ query
+        peak = scores[row - low]
+        below = np.flatnonzero(scores < (peak + min(ordinary, scores.min())) / 2) + low
+        place = int(np.searchsorted(below, row))
+        first = int(below[place - 1]) + 1 if place else low
+        last = int(below[place]) - 1 if place < len(below) else high - 1
+        return first, last
+
+
+_COLUMNS = ("frame", "start", "end")
+
+
+def index_key(made_by: dict[str, Any], fps: float) -> dict[str, Any]:
+    """What the rows of an index depend on. `made_by`: of `clipkit.embed.videos.load_frozen`."""
+    preprocessing = {"size": made_by["preprocessing"]["size"], "resize_mode": "squash", "resampler": "bicubic"}
+    return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
+
+
+def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]) -> dict[str, np.ndarray]:
+    """A file's record."""
+    if is_image(file):
+        frame, zero = np.zeros(1, np.int64), np.zeros(1)
+        return {"embeddings": _embed(read_image(file)[None], clip), "frame": frame, "start": zero, "end": zero}
+    video = stream_video(file, Fps(fps), short_side=max(clip.image_size), batch=BATCH, **options)
+    rows, frames, times = [], [], []
+    with ThreadPoolExecutor(1) as pool:  # decodes the next batch meanwhile
+        coming = pool.submit(next, video, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, video, None)
+            rows.append(_embed(batch.frames, clip))
+            frames.append(batch.indices)
+            times.append(batch.timestamps)
+    start = np.concatenate(times)
+    duration = probe_video(file, **options).duration
+    return {
+        "embeddings": np.concatenate(rows),
+        "frame": np.concatenate(frames),
+        "start": start,
+        "end": np.append(start[1:], max(duration, start[-1])),
+    }
+
+
+@torch.no_grad()
+def _embed(frames: np.ndarray, clip: ClipModel) -> np.ndarray:
+    """`(B, H, W, 3)` -> `(B, D)` float16. The whole picture is squeezed into CLIP's square: its rim counts."""
+    images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
+    images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
+    rows = clip.encode_image(images).float()
+    if not rows.isfinite().all():
+        raise StoreError("CLIP's embeddings are not finite numbers; use --precision bf16 or fp32")
+    return rows.cpu().numpy().astype(np.float16)
+
+
+def _record_id(file: Path) -> str:
+    """A file that changes has another id; its size and time tell, so that gigabytes need not be read again."""
+    state = file.stat()
+    return f"{os.path.abspath(file)}@{state.st_size}:{state.st_mtime_ns}"
+
+
+def _current(path: str, records: list[str]) -> str:
+    try:
+        now = _record_id(Path(path))
+    except OSError:
+        return records[-1]
+    return next((name for name in records if name.rstrip("~") == now), records[-1])
+
+
+def _path_of(identifier: str) -> str:
+    return identifier.rpartition("@")[0]

@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""A file a subcommand of `clipkit`: parser and main, no mathematics."""

@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""Checkpoints of a plugin's original, both ways."""

@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""CLIP inside other people's mmengine models, by configuration alone: `FusedBackbone`, `DistilledModel`."""

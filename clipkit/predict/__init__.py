@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""A trained model as a Python object, and the files that it writes."""

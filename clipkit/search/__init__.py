@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""Find the second of a video, or the image, that a text describes: the index, its media and its sheet."""

@@ -1,1 +1,1 @@
-"""TODO: one sentence."""
+"""What mmengine needs for films and their sentences: data sets and metrics."""

@@ -40,7 +40,8 @@ class ActionCLIP(BaseModel):
         wordings: other names of the same classes, `{"unseen": [...]}`; prediction then gives `scores_unseen` too.
         templates: of `clipkit.text.get_templates`.
         tune: None: CLIP is frozen, and samples may bring embeddings from a store. Else what of it trains, see
-            `clipkit.backbone.tune`; `shift_tokens` and `join_frames` are the paper's in-network and pre-network prompts.
+            `clipkit.backbone.tune`; `shift_tokens` and `join_frames` are the paper's in-network and pre-network
+            prompts.
         targets: 'softmax' (the release) or 'normalized', of `MultiPositiveLoss`; 'pairs': cross-entropy over the batch
             (`ContrastiveLoss`), where a video's own sentence alone is right, and not those of others of its class.
         logit_scale: options of `LogitScale`; default: it starts at the CLIP's own.

@@ -19,6 +19,11 @@ class ClipAdapter(nn.Module):
         scale: s; the CLIP's `logit_scale`.
         ratio: r, 0.2 in the released code; the paper chooses it for each data set.
         reduction: D over the hidden width.
+
+    Example:
+        >>> classifier = torch.nn.functional.normalize(torch.randn(5, 16), dim=-1)
+        >>> ClipAdapter(classifier)(torch.randn(8, 16)).shape
+        torch.Size([8, 5])
     """
 
     classifier: Tensor

@@ -22,6 +22,11 @@ class LogitScale(nn.Module):
         maximum: CLIP keeps the scale at or below 100.
         minimum: lower bound, `None` for none.
         learned: False keeps it fixed (a buffer, still saved in the state dict).
+
+    Example:
+        >>> scale = LogitScale()
+        >>> round(scale().item(), 2)
+        14.29
     """
 
     log_scale: Tensor
@@ -41,7 +46,7 @@ class LogitScale(nn.Module):
         self.log_maximum = math.log(maximum)
 
     def forward(self) -> Tensor:
-        """The scale, 0-d."""
+        """The scale, shape `()`."""
         return self.log_scale.exp()
 
     @torch.no_grad()
@@ -71,6 +76,12 @@ class ContrastiveLoss(nn.Module):
 
     The computation is in float32 (float64 stays), also under autocast: at a scale of 100 half precision would round
     the logits by up to 0.4.
+
+    Example:
+        >>> images, texts = torch.randn(8, 16, requires_grad=True), torch.randn(8, 16)
+        >>> ContrastiveLoss(chunk=4)(images, texts, LogitScale()()).backward()
+        >>> images.grad.shape
+        torch.Size([8, 16])
     """
 
     def __init__(self, chunk: int | None = None, gather: bool = True, normalize: bool = True) -> None:

@@ -16,6 +16,10 @@ class L1DistillLoss(nn.Module):
     """`L = w * D * mean_{i,d} |s_id - t_id|`: the mean over rows of the L1 norm.
 
     ViLD's scale (Gu et al. 2022, eq. 3 and the released code; w = 0.5 for ResNet-50). `F.l1_loss` is D times smaller.
+
+    Example:
+        >>> L1DistillLoss()(torch.randn(8, 16), torch.randn(8, 16)).shape
+        torch.Size([])
     """
 
     def __init__(self, weight: float = 1.0, normalize: bool = True) -> None:
@@ -24,18 +28,26 @@ class L1DistillLoss(nn.Module):
         self.normalize = normalize
 
     def forward(self, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Both `(N, D)` or both `(B, D, h, w)`, with `valid` `(N,)` or `(B, h, w)` -> the loss, 0-d."""
         s, t = _rows(student, teacher, valid, self.normalize)
         return self.weight * (s - t).abs().sum() / max(len(s), 1)
 
 
 class CosineDistillLoss(nn.Module):
-    """`L = w * mean_i (1 - cos(s_i, t_i))`, CLIPSelf (Wu et al. 2024, eq. 1)."""
+    """`L = w * mean_i (1 - cos(s_i, t_i))`, CLIPSelf (Wu et al. 2024, eq. 1).
+
+    Example:
+        >>> rows = torch.randn(8, 16)
+        >>> CosineDistillLoss()(rows, 3 * rows).abs().item() < 1e-6
+        True
+    """
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = weight
 
     def forward(self, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Both `(N, D)` or both `(B, D, h, w)`, with `valid` `(N,)` or `(B, h, w)` -> the loss, 0-d."""
         s, t = _rows(student, teacher, valid, normalize=True)
         return self.weight * (1 - (s * t).sum(-1)).sum() / max(len(s), 1)
 
@@ -45,6 +57,11 @@ class SimilarityKLLoss(nn.Module):
 
     which are class or concept embeddings (RegionCLIP, Zhong et al. 2022, eq. 3; tau = 0.01). Without anchors the
     teacher's own rows are the anchors, in-batch, as in relation distillation of CLIP by CLIP.
+
+    Example:
+        >>> student, teacher, concepts = torch.randn(8, 16), torch.randn(8, 16), torch.randn(5, 16)
+        >>> SimilarityKLLoss(temperature=0.1)(student, teacher, anchors=concepts).shape
+        torch.Size([])
     """
 
     def __init__(
@@ -60,7 +77,7 @@ class SimilarityKLLoss(nn.Module):
     def forward(
         self, student: Tensor, teacher: Tensor, valid: Tensor | None = None, anchors: Tensor | None = None
     ) -> Tensor:
-        """`anchors`: `(K, D)`."""
+        """Both `(N, D)` or both `(B, D, h, w)`, `valid` `(N,)` or `(B, h, w)`, `anchors` `(K, D)` -> the loss, 0-d."""
         s, t = _rows(student, teacher, valid, normalize=True)
         if len(s) == 0:
             return s.sum() * 0.0
@@ -76,6 +93,10 @@ class RelationalDistillLoss(nn.Module):
 
     The student's dimension is free, for the two spaces are never compared (Tung & Mori 2019, eq. 4, with rows of
     unit length).
+
+    Example:
+        >>> RelationalDistillLoss()(torch.randn(8, 16), torch.randn(8, 32)).shape  # widths may differ
+        torch.Size([])
     """
 
     def __init__(self, weight: float = 1.0) -> None:
@@ -83,6 +104,7 @@ class RelationalDistillLoss(nn.Module):
         self.weight = weight
 
     def forward(self, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
+        """`(N, D)` and `(N, D')`, or maps `(B, D, h, w)` and `(B, D', h, w)`, with `valid` `(N,)` or `(B, h, w)` -> the loss, 0-d."""
         s, t = _rows(student, teacher, valid, normalize=True, same_width=False)
         with torch.autocast(s.device.type, enabled=False):  # it would round the products to half precision
             return self.weight * (s @ s.T - t @ t.T).square().sum() / max(len(s), 1) ** 2

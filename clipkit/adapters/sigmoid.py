@@ -20,6 +20,10 @@ class SigmoidLoss(nn.Module):
 
     Args:
         chunk, gather, normalize: as for `ContrastiveLoss`.
+
+    Example:
+        >>> SigmoidLoss()(torch.randn(8, 16), torch.randn(8, 16), logit_scale=10.0, logit_bias=-10.0).shape
+        torch.Size([])
     """
 
     def __init__(self, chunk: int | None = None, gather: bool = True, normalize: bool = True) -> None:

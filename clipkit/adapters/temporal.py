@@ -75,7 +75,12 @@ class TemporalPool(nn.Module):
 
 
 class MeanPool(TemporalPool):
-    """The masked mean of the frames: no parameters, blind to their order (CLIP4Clip's `meanP`)."""
+    """The masked mean of the frames: no parameters, blind to their order (CLIP4Clip's `meanP`).
+
+    Example:
+        >>> MeanPool()(torch.randn(3, 12, 16)).shape
+        torch.Size([3, 16])
+    """
 
 
 class SeqLSTM(TemporalPool):
@@ -87,6 +92,10 @@ class SeqLSTM(TemporalPool):
         dim: D, also the width of the LSTM.
         contrast: the LSTM sees `changes(frames)` instead. Frames of a video are almost alike, and a short training does
             not find what moves in them; without it this is the original.
+
+    Example:
+        >>> SeqLSTM(16).similarity(torch.randn(5, 16), torch.randn(3, 12, 16)).shape
+        torch.Size([5, 3])
     """
 
     def __init__(self, dim: int, unit_frames: bool = True, contrast: bool = False) -> None:
@@ -115,6 +124,10 @@ class SeqTransformer(TemporalPool):
         contrast: the blocks see `changes(frames)` instead, see `SeqLSTM`.
 
     `temporal_head` starts it as CLIP's first text blocks.
+
+    Example:
+        >>> SeqTransformer(64).similarity(torch.randn(5, 64), torch.randn(3, 12, 64)).shape
+        torch.Size([5, 3])
     """
 
     def __init__(

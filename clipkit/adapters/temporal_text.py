@@ -19,6 +19,10 @@ class QueryScoring(nn.Module):
     Args:
         temperature: of the softmax over cosines. 0.05 is 5 on CLIP's logits at a scale of 100; a high one is the mean.
         chunk: sentences at a time; memory is O(chunk · M · F).
+
+    Example:
+        >>> QueryScoring().similarity(torch.randn(5, 16), torch.randn(3, 12, 16)).shape
+        torch.Size([5, 3])
     """
 
     pools = False
@@ -61,6 +65,11 @@ class WeightedTokenInteraction(nn.Module):
         dim: D.
         layers: linear layers of each weight network, with ReLU between; 2 in the paper's best form.
         chunk: sentences at a time; memory is O(chunk · M · L · F).
+
+    Example:
+        >>> words, frames = torch.randn(5, 7, 16), torch.randn(3, 12, 16)
+        >>> WeightedTokenInteraction(16).similarity(words, frames).shape
+        torch.Size([5, 3])
     """
 
     pools = False

@@ -33,6 +33,10 @@ class TightTransformer(nn.Module):
         dropout: of the embedded tokens.
         chunk: pairs at a time; memory is O(chunk · F · D).
         contrast: `changes(frames)` are added to the frames, see `SeqLSTM`.
+
+    Example:
+        >>> TightTransformer(64).similarity(torch.randn(5, 64), torch.randn(3, 12, 64)).shape
+        torch.Size([5, 3])
     """
 
     pools = False

@@ -32,6 +32,11 @@ class TipAdapter(nn.Module):
         scale: s; the CLIP's `logit_scale`.
         alpha: weight of the cache; beta: how quickly its answer falls with distance. See `search`.
         learn_keys: Tip-Adapter-F: the keys become a parameter.
+
+    Example:
+        >>> keys, labels, classifier = torch.randn(10, 16), torch.arange(10) % 5, torch.eye(5, 16)
+        >>> TipAdapter(keys, labels, classifier)(torch.randn(8, 16)).shape
+        torch.Size([8, 5])
     """
 
     keys: Tensor

@@ -104,7 +104,7 @@ class RelationalDistillLoss(nn.Module):
         self.weight = weight
 
     def forward(self, student: Tensor, teacher: Tensor, valid: Tensor | None = None) -> Tensor:
-        """`(N, D)` and `(N, D')`, or maps `(B, D, h, w)` and `(B, D', h, w)`, with `valid` `(N,)` or `(B, h, w)` -> the loss, 0-d."""
+        """`(N, D)` and `(N, E)`, or maps `(B, D, h, w)` and `(B, E, h, w)`; `valid` as elsewhere -> the loss, 0-d."""
         s, t = _rows(student, teacher, valid, normalize=True, same_width=False)
         with torch.autocast(s.device.type, enabled=False):  # it would round the products to half precision
             return self.weight * (s @ s.T - t @ t.T).square().sum() / max(len(s), 1) ** 2

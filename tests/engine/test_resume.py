@@ -7,7 +7,6 @@ import pkgutil
 import random
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -15,16 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-HERE = str(Path(__file__).parent)
-sys.path.insert(0, HERE)
-
-import tiny_parts  # noqa: E402
-
-import clipkit.engine  # noqa: E402
-from clipkit.engine.build import build_runner  # noqa: E402
-from clipkit.engine.checkpoint import load_checkpoint  # noqa: E402
-from clipkit.engine.sampler import Draw, ResumableInfiniteSampler, SeededDataset  # noqa: E402
-from clipkit.errors import ClipkitError  # noqa: E402
+import clipkit.engine
+from clipkit.engine.build import build_runner
+from clipkit.engine.checkpoint import load_checkpoint
+from clipkit.engine.sampler import Draw, ResumableInfiniteSampler, SeededDataset
+from clipkit.errors import ClipkitError
+from support import tiny_parts
 
 
 @pytest.fixture
@@ -53,7 +48,6 @@ def train(config, work_dir, environment=None, **options):
     """What a child process runs."""
     os.environ.update(environment or {})
     torch.set_num_threads(1)
-    sys.path.insert(0, HERE)
     delay = float(os.environ.get("TINY_SLOW_WRITE", 0))
     if delay:  # widens the moment of writing, so that kills hit it
         real = os.replace

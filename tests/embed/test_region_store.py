@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import pickle
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from clipkit.embed.region_store import TeacherStore, pack, pack_boxes, record_id, unpack, unpack_boxes
 from clipkit.store import Store, StoreError
+from support.store_readers import put_sum
 
 KEY = {"kind": "regions", "weights": "abc", "crops": {"scales": [1.0, 1.5]}}
 
@@ -118,10 +118,6 @@ def test_a_store_of_something_else_is_refused_and_the_difference_named(tmp_path)
         TeacherStore(tmp_path / "absent")
 
 
-def _sum(store, names, queue):
-    queue.put((os.getpid(), float(sum(store[name].embeddings.sum() for name in names))))
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_open_it_themselves(tmp_path, method):
     names = fill(tmp_path, rows=5, dim=8)
@@ -130,7 +126,7 @@ def test_workers_open_it_themselves(tmp_path, method):
     store._store._guard.acquire()  # a thread of the parent is reading just now
     context = multiprocessing.get_context(method)
     queue = context.Queue()
-    workers = [context.Process(target=_sum, args=(store, names, queue)) for _ in range(3)]
+    workers = [context.Process(target=put_sum, args=(store, names, queue)) for _ in range(3)]
     for worker in workers:
         worker.start()
     found = [queue.get(timeout=60) for _ in workers]

@@ -20,6 +20,7 @@ from clipkit.engine.checkpoint import load_checkpoint
 from clipkit.engine.sampler import Draw, ResumableInfiniteSampler, SeededDataset
 from clipkit.errors import ClipkitError
 from support import tiny_parts
+from support.training import train
 
 
 @pytest.fixture
@@ -42,22 +43,6 @@ def processes():
         del os.environ["OMP_NUM_THREADS"]
     else:
         os.environ["OMP_NUM_THREADS"] = old
-
-
-def train(config, work_dir, environment=None, **options):
-    """What a child process runs."""
-    os.environ.update(environment or {})
-    torch.set_num_threads(1)
-    delay = float(os.environ.get("TINY_SLOW_WRITE", 0))
-    if delay:  # widens the moment of writing, so that kills hit it
-        real = os.replace
-
-        def slow_replace(source, target):
-            time.sleep(delay)
-            real(source, target)
-
-        os.replace = slow_replace
-    build_runner(config, work_dir=work_dir, **options).train()
 
 
 def losses(work_dir):

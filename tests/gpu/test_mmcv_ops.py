@@ -1,5 +1,5 @@
 """mmdet without compiled operators on a GPU: each operator against itself in float64 on the CPU, where
-`tests/mmcv_ops` holds it to plain loops, and the detectors, of which some call other operators on a GPU than on a CPU."""
+`tests/mmcv_ops` holds it to plain loops, and the detectors, some of which call other operators on a GPU than a CPU."""
 
 import pytest
 import torch

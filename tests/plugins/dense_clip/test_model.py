@@ -21,7 +21,7 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit import cli
-from clipkit.adapters._grid import to_whole_patches
+from clipkit.adapters import to_whole_patches
 from clipkit.engine.build import prepare_config
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS

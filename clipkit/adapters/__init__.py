@@ -1,6 +1,7 @@
 """Adapters: fusion, distillation, contrastive objectives, temporal pooling, few-shot adapters as plain PyTorch."""
 
 from ._crops import crop_boxes, scale_boxes
+from ._grid import to_whole_patches
 from .clip_adapter import ClipAdapter
 from .contrastive import ContrastiveLoss, LogitScale
 from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
@@ -44,4 +45,5 @@ __all__ = [
     "pool_masks",
     "scale_boxes",
     "temporal_head",
+    "to_whole_patches",
 ]

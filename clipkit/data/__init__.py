@@ -5,6 +5,7 @@ from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read
 from .pairs import Pairs, pair_folders
 from .palette import palette
 from .video import (
+    BACKENDS,
     VIDEO_SUFFIXES,
     BackendMissing,
     Fps,
@@ -21,6 +22,7 @@ from .video import (
 )
 
 __all__ = [
+    "BACKENDS",
     "IMAGE_SUFFIXES",
     "MASK_SUFFIXES",
     "VIDEO_SUFFIXES",

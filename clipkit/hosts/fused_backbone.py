@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from clipkit.adapters import Fusion
-from clipkit.adapters._grid import to_whole_patches
+from clipkit.adapters import Fusion, to_whole_patches
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.hosts.frozen_child import build_clip, leave_out_of_state_dict

@@ -1,6 +1,6 @@
 """The embedded world: procedural scenes with names for everything in them, and the tiny CLIP that was trained on it."""
 
-from clipkit.shapes._film_words import action_names
+from clipkit.shapes._film_words import action_names, film_caption
 from clipkit.shapes._words import (
     AMBIGUOUS,
     COLOURS,
@@ -31,6 +31,7 @@ __all__ = [
     "action_names",
     "class_names",
     "evaluate",
+    "film_caption",
     "film_set",
     "read_film_set",
     "render",

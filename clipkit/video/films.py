@@ -15,8 +15,7 @@ from torch import Tensor
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.engine.registry import DATASETS, METRICS
 from clipkit.evaluation.retrieval import Ranks
-from clipkit.shapes import COLOURS, SHAPES
-from clipkit.shapes._film_words import film_caption
+from clipkit.shapes import COLOURS, SHAPES, film_caption
 from clipkit.shapes.film_files import film_set
 from clipkit.video.datasets import VideoTexts
 from clipkit.video.metrics import RetrievalMetric

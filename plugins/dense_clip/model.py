@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from clipkit.adapters._grid import to_whole_patches
+from clipkit.adapters import to_whole_patches
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.segmentation.text_segmentor import TextSegmentor

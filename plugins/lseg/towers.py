@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from clipkit.adapters._grid import to_whole_patches
+from clipkit.adapters import to_whole_patches
 
 
 class FrozenTower(nn.Module):

@@ -15,7 +15,7 @@ from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.hosts.host_images import HostImages
-from clipkit.text._match import match_key
+from clipkit.text import match_key
 from clipkit.text.class_rows import as_vocabulary, build_text
 from clipkit.text.labels import Labels, TextLabels
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from conftest import closed_form_
 
 from clipkit.adapters import ClipAdapter, PromptLearner, TipAdapter
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.shapes import tiny_clip
+from support.closed_form import closed_form_
 
 
 def waves(*shape, start=0.0):

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import closed_form_
 
 from clipkit.adapters import Fusion
 from clipkit.adapters.fusion import MODES
+from support.closed_form import closed_form_
 
 
 def randn(*shape, seed=0, dtype=torch.float64):

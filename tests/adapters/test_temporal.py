@@ -4,9 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-import temporal_oracles as oracle
 import torch
-from conftest import closed_form_
 
 from clipkit.adapters import (
     MeanPool,
@@ -18,6 +16,8 @@ from clipkit.adapters import (
     temporal_head,
 )
 from clipkit.shapes import tiny_clip
+from support import temporal_oracles as oracle
+from support.closed_form import closed_form_
 
 D, F, N, M = 8, 5, 4, 3
 POOLS = {

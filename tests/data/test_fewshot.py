@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import fewshot_folders
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from PIL import Image
 from clipkit.data import fewshot, fewshot_lists
 from clipkit.data.fewshot import Example, evaluation_episodes, fold_examples, fss_examples, read_example
 from clipkit.errors import ClipkitError
+from support import fewshot_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__")  # pycocotools under numpy 2
 

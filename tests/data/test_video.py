@@ -4,18 +4,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from video_files import (
-    HEIGHT,
-    INSTALLED,
-    RATES,
-    WIDTH,
-    number_of,
-    numbered,
-    steady,
-    variable,
-    write_folder,
-    write_video,
-)
 
 from clipkit.data import (
     BackendMissing,
@@ -29,6 +17,18 @@ from clipkit.data import (
     stream_video,
 )
 from clipkit.data._video_backends import BACKENDS
+from support.video_files import (
+    HEIGHT,
+    INSTALLED,
+    RATES,
+    WIDTH,
+    number_of,
+    numbered,
+    steady,
+    variable,
+    write_folder,
+    write_video,
+)
 
 pytest.importorskip("av", reason="the test videos are written with PyAV")
 COUNT = 75

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from video_files import INSTALLED, RATES, number_of, steady, write_video
 
 from clipkit.data import (
     Fps,
@@ -23,6 +22,7 @@ from clipkit.data import (
     read_video,
     stream_video,
 )
+from support.video_files import INSTALLED, RATES, number_of, steady, write_video
 
 pytest.importorskip("av", reason="the test videos are written with PyAV")
 COUNT = 75

@@ -7,7 +7,6 @@ import pkgutil
 import random
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -15,16 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-HERE = str(Path(__file__).parent)
-sys.path.insert(0, HERE)
-
-import tiny_parts  # noqa: E402
-
-import clipkit.engine  # noqa: E402
-from clipkit.engine.build import build_runner  # noqa: E402
-from clipkit.engine.checkpoint import load_checkpoint  # noqa: E402
-from clipkit.engine.sampler import Draw, ResumableInfiniteSampler, SeededDataset  # noqa: E402
-from clipkit.errors import ClipkitError  # noqa: E402
+import clipkit.engine
+from clipkit.engine.build import build_runner
+from clipkit.engine.checkpoint import load_checkpoint
+from clipkit.engine.sampler import Draw, ResumableInfiniteSampler, SeededDataset
+from clipkit.errors import ClipkitError
+from support import tiny_parts
+from support.training import train
 
 
 @pytest.fixture
@@ -47,23 +43,6 @@ def processes():
         del os.environ["OMP_NUM_THREADS"]
     else:
         os.environ["OMP_NUM_THREADS"] = old
-
-
-def train(config, work_dir, environment=None, **options):
-    """What a child process runs."""
-    os.environ.update(environment or {})
-    torch.set_num_threads(1)
-    sys.path.insert(0, HERE)
-    delay = float(os.environ.get("TINY_SLOW_WRITE", 0))
-    if delay:  # widens the moment of writing, so that kills hit it
-        real = os.replace
-
-        def slow_replace(source, target):
-            time.sleep(delay)
-            real(source, target)
-
-        os.replace = slow_replace
-    build_runner(config, work_dir=work_dir, **options).train()
 
 
 def losses(work_dir):

@@ -1,20 +1,14 @@
 """What a person can get wrong in a config ends in one line that says what is known."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import tiny_parts
 
 from clipkit import cli
 from clipkit.engine.build import build_runner, prepare_config
 from clipkit.engine.config import find_config, load_config, parse_options
 from clipkit.errors import ClipkitError, one_line
+from support import tiny_parts
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from conftest import closed_form_
 
 from clipkit.nn import SpatialRegularisation
+from support.closed_form import closed_form_
 
 ACTIVATIONS = {
     "relu": lambda v: max(v, 0.0),

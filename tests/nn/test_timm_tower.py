@@ -6,11 +6,11 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from conftest import closed_form_
-from test_decoders import copy_into, wake_norms_
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from clipkit.nn import DPTDecoder, TimmPyramid, TimmTower
+from support.closed_form import closed_form_
+from support.decoder_parts import copy_into, wake_norms_
 
 NAME = "vit_tiny_patch16_224"
 SMALL = dict(embed_dim=24, depth=4, num_heads=2, img_size=64)

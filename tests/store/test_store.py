@@ -5,35 +5,13 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
-import zlib
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from clipkit.store import Store, StoreError, hash_files
-
-KEY = {"weights": "abc", "crop": {"scales": [1, 1.5], "resample": "bicubic"}}
-
-
-def record(identifier: str) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(zlib.crc32(identifier.encode()))
-    rows = int(rng.integers(0, 6))
-    return {
-        "data": rng.random((rows, 8)).astype(np.float16),
-        "boxes": rng.random((rows, 4), dtype=np.float32),
-        "label": rng.integers(0, 9, rows),
-        "crowd": rng.random(rows) > 0.5,
-    }
-
-
-def compute(ids: list[str]) -> list[dict[str, np.ndarray]]:
-    return [record(identifier) for identifier in ids]
-
-
-def names(count: int, start: int = 0) -> list[str]:
-    return [f"images/{i:03d}.jpg" for i in range(start, start + count)]
+from support.store_ranks import KEY, build_as_rank, compute, names, record
 
 
 def tree(folder) -> dict[str, bytes]:
@@ -268,22 +246,10 @@ def test_bad_records_and_ids_are_named(tmp_path):
     assert len(store) == 0 and not list(tmp_path.glob("*.tmp"))
 
 
-def _rank(folder, rank, world, log):
-    def slow(ids):
-        with open(log, "a") as file:
-            file.write(f"{rank} {ids[0]}\n")
-        time.sleep(0.02)
-        return compute(ids)
-
-    store = Store(folder, KEY, shard_size=4, batch_size=4)
-    store.build(names(40), slow, rank=rank, world_size=world, progress=False)
-    assert len(store) == 40
-
-
 def test_ranks_share_the_work_and_nothing_is_done_twice(tmp_path):
     context = multiprocessing.get_context("spawn")
     log = tmp_path / "log"
-    processes = [context.Process(target=_rank, args=(tmp_path / "s", rank, 3, log)) for rank in range(3)]
+    processes = [context.Process(target=build_as_rank, args=(tmp_path / "s", rank, 3, log)) for rank in range(3)]
     for process in processes:
         process.start()
     for process in processes:

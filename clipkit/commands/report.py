@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.claims.verdict import paired, spread
-from clipkit.engine.config import find_config
+from clipkit.config_files import find_config
 from clipkit.errors import ClipkitError, one_line
 from clipkit.provenance import now
 

@@ -20,6 +20,9 @@ COMMANDS = {
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),
+    "list": ("clipkit.commands.list", "configs, plugins, commands and models by a word, with time and numbers"),
+    "copy": ("clipkit.commands.copy", "a config of one's own on top of an installed one"),
+    "version": ("clipkit.commands.version", "versions of clipkit, Python, torch and open_clip"),
     "doctor": ("clipkit.commands.doctor", "what is installed and works here, and what to do about the rest"),
 }
 
@@ -33,6 +36,13 @@ _USER_ERRORS = (
     IsADirectoryError,
     PermissionError,
 )
+
+# Package -> the extra that brings it.
+_EXTRAS = {
+    **dict.fromkeys(("mmengine", "mmcv", "mmseg", "matplotlib", "scipy", "jinja2"), "seg"),
+    "mmdet": "det",
+    **dict.fromkeys(("av", "decord"), "media"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,10 +81,9 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
 
 def _explain_missing(error: ModuleNotFoundError) -> str | None:
     package = (error.name or "").partition(".")[0]
-    if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
+    if package not in _EXTRAS:
         return None
-    extra = "det" if package == "mmdet" else "seg"
-    return f'this command needs {package}, which is not installed: pip install -e ".[{extra}]"'
+    return f'this command needs {package}, which is not installed: pip install -e ".[{_EXTRAS[package]}]"'
 
 
 def _usage() -> str:

@@ -15,8 +15,9 @@ ENGINE = [
 SEG = [*ENGINE, "onedl-mmsegmentation>=1.4.1", "ftfy"]
 DET = [*ENGINE, "onedl-mmdetection>=3.5.0"]
 # decord has wheels for these two only (0.6.0); elsewhere PyAV reads.
-HAS_DECORD = "sys_platform == 'linux' and platform_machine == 'x86_64' or sys_platform == 'win32'"
-MEDIA = ["av>=15", f"decord>=0.6; {HAS_DECORD}"]
+ON_LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
+MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
 TEST = [
     "pytest>=8",

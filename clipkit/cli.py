@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_usage())
+        show(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
         from clipkit import __version__
@@ -77,6 +77,14 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
         return 2
     finally:
         _close_process_group()
+
+
+def show(text: str) -> None:
+    """Prints a text whose reader, such as `head`, may close the pipe when it has seen enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain_missing(error: ModuleNotFoundError) -> str | None:

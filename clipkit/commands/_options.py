@@ -30,8 +30,8 @@ def checkpoint() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "checkpoint",
-        help="what `clipkit train` wrote: its folder (the newest in it) or a file in it; `none` for a model that trains "
-        "nothing",
+        help="what `clipkit train` wrote: its folder (the newest in it) or a file in it; `none` for a model that "
+        "trains nothing",
     )
     return options
 
@@ -104,6 +104,6 @@ def videos() -> argparse.ArgumentParser:
         "--backend", choices=BACKENDS, help="that reads videos (default: decord where it is installed, else pyav)"
     )
     options.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds without a frame until a video counts as hanging (default: 30)"
+        "--timeout", type=float, default=30.0, help="seconds without a frame until a video hangs (default: 30)"
     )
     return options

@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit copy`."""
     parser = argparse.ArgumentParser(
         prog="clipkit copy",
-        description="Write a config that inherits from an installed one, with its header. What you add to it overrides.",
+        description="Write a config that inherits from an installed one, with its header. What you add overrides.",
     )
     parser.add_argument("config", help="the name of an installed config: lseg/lseg_folder.py")
     parser.add_argument("to", nargs="?", default=".", metavar="TO", help="a new file, or a folder (default: this one)")

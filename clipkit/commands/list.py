@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
@@ -33,18 +31,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints; returns 0."""
+    from clipkit.cli import show
+
     args = parser().parse_args(argv)
     words = [word.lower() for word in args.words]
     shown = []
     for name, lines in KINDS[args.kind]():
         if all(word in "\n".join([name, *lines]).lower() for word in words):
-            shown += [name, *(textwrap.fill(line, 120, initial_indent=INDENT, subsequent_indent=INDENT) for line in lines)]
+            shown += [name, *(textwrap.indent(textwrap.fill(line, 116), INDENT) for line in lines)]
     if not shown:
         raise ClipkitError(f"no {args.kind} with {' '.join(args.words)}; `clipkit list {args.kind}` shows all")
-    try:
-        print("\n".join(shown), flush=True)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    show("\n".join(shown))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`clipkit version`: what a bug report names first. Nothing is imported for it; `clipkit doctor` tries what it names."""
+"""`clipkit version`: what a bug report names first. It imports none of what it names; `clipkit doctor` does."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _path_of_base = Config._get_cfg_path
 
 
 def _installed_base(base: str, filename: str) -> tuple[str, str | None]:
-    """`_base_ = "clipkit::lseg/lseg_folder.py"`: mmengine itself takes only packages that it lists and mim's folders."""
+    """`_base_ = "clipkit::lseg/lseg_folder.py"`: mmengine itself knows a list of packages and their `.mim`."""
     package, _, name = base.partition("::")
     if package != "clipkit":
         return _path_of_base(base, filename)

@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
         prog="clipkit copy",
         description="Write a config that inherits from an installed one, with its header. What you add overrides.",
     )
-    parser.add_argument("config", help="the name of an installed config: lseg/lseg_folder.py")
+    parser.add_argument("name", metavar="CONFIG", help="an installed config: lseg/lseg_folder.py")
     parser.add_argument("to", nargs="?", default=".", metavar="TO", help="a new file, or a folder (default: this one)")
     return parser
 
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the file; returns 0."""
     args = parser().parse_args(argv)
-    source = installed_config(args.config)
+    source = installed_config(args.name)
     name = next(name for name, path in installed_configs().items() if path == source)
     if name.startswith("claims/"):
         raise ClipkitError(f"{name} is a claim, nothing inherits from it; copy the file: {source}")

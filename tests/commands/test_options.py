@@ -41,10 +41,10 @@ def test_choices_are_the_librarys():
     from clipkit.engine.distributed import LAUNCHERS
 
     assert _options.LAUNCHERS == LAUNCHERS
-    assert _options.BACKENDS == tuple(BACKENDS)
-    assert frames.SETS == tuple(READERS)
-    assert frames.DTYPES == tuple(frame_store.DTYPES)
-    assert precompute.DTYPES == tuple(region_store.DTYPES)
+    assert tuple(BACKENDS) == _options.BACKENDS
+    assert tuple(READERS) == frames.SETS
+    assert tuple(frame_store.DTYPES) == frames.DTYPES
+    assert tuple(region_store.DTYPES) == precompute.DTYPES
     assert (precompute.ORDERS, precompute.RESIZE_MODES) == (ORDERS, RESIZE_MODES)
 
 
@@ -93,4 +93,4 @@ def test_pyav_reads_where_decord_is_not(there, expected, monkeypatch):
     spec = ModuleSpec(name, SourceFileLoader(name, _video_backends.__file__))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.DEFAULT_BACKEND == expected
+    assert expected == module.DEFAULT_BACKEND

@@ -3,10 +3,22 @@ top-level name that other projects use."""
 
 from setuptools import find_namespace_packages, find_packages, setup
 
-ENGINE = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "prettytable>=3", "pycocotools>=2.0.8"]
+ENGINE = [
+    "onedl-mmengine>=0.10.11",
+    "onedl-mmcv>=2.3.5",
+    "prettytable>=3",
+    "pycocotools>=2.0.8",
+    "scipy>=1.11",
+    "matplotlib>=3.8",
+    "jinja2>=3.1",
+]
 SEG = [*ENGINE, "onedl-mmsegmentation>=1.4.1", "ftfy"]
 DET = [*ENGINE, "onedl-mmdetection>=3.5.0"]
-VIDEO = [*ENGINE, "decord>=0.6", "av>=15"]
+# decord has wheels for these two only (0.6.0); elsewhere PyAV reads.
+ON_LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
+MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
+VIDEO = [*ENGINE, *MEDIA]
 TEST = [
     "pytest>=8",
     "ruff>=0.6",
@@ -43,6 +55,7 @@ setup(
     extras_require={
         "seg": SEG,
         "det": DET,
+        "media": MEDIA,
         "video": VIDEO,
         "test": TEST,
         "docs": DOCS,

@@ -20,6 +20,9 @@ COMMANDS = {
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),
+    "list": ("clipkit.commands.list", "configs, plugins, commands and models by a word, with time and numbers"),
+    "copy": ("clipkit.commands.copy", "a config of one's own on top of an installed one"),
+    "version": ("clipkit.commands.version", "versions of clipkit, Python, torch and open_clip"),
     "doctor": ("clipkit.commands.doctor", "what is installed and works here, and what to do about the rest"),
 }
 
@@ -34,12 +37,19 @@ _USER_ERRORS = (
     PermissionError,
 )
 
+# Package -> the extra that brings it.
+_EXTRAS = {
+    **dict.fromkeys(("mmengine", "mmcv", "mmseg", "matplotlib", "scipy", "jinja2"), "seg"),
+    "mmdet": "det",
+    **dict.fromkeys(("av", "decord"), "media"),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_usage())
+        show(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
         from clipkit import __version__
@@ -69,12 +79,19 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
         _close_process_group()
 
 
+def show(text: str) -> None:
+    """Prints a text whose reader, such as `head`, may close the pipe when it has seen enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _explain_missing(error: ModuleNotFoundError) -> str | None:
     package = (error.name or "").partition(".")[0]
-    if package not in ("mmengine", "mmcv", "mmseg", "mmdet"):
+    if package not in _EXTRAS:
         return None
-    extra = "det" if package == "mmdet" else "seg"
-    return f'this command needs {package}, which is not installed: pip install -e ".[{extra}]"'
+    return f'this command needs {package}, which is not installed: pip install -e ".[{_EXTRAS[package]}]"'
 
 
 def _usage() -> str:

@@ -18,7 +18,7 @@ import torch
 
 from clipkit.backbone.frozen import FrozenCLIP
 
-__all__ = ["Outcome", "check_model", "markdown"]
+__all__ = ["Outcome", "check_model", "markdown", "pretrained_tags"]
 
 COMMAND = "python -m clipkit.backbone.models_table --out docs/models.md"
 
@@ -78,6 +78,11 @@ def check_model(name: str) -> Outcome:
     if hasattr(visual, "trunk"):
         tower = f"timm {tower}"
     return Outcome(name, tower, clip.embed_dim, (height, width), image, text, any_size, dense, "; ".join(notes))
+
+
+def pretrained_tags() -> dict[str, list[str]]:
+    """Every architecture, and the tags of the weights that open_clip knows for it."""
+    return {name: open_clip.list_pretrained_tags_by_model(name) for name in open_clip.list_models()}
 
 
 def _pixels(height: int, width: int) -> torch.Tensor:

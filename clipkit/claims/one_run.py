@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clipkit.config_files import find_config
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 
@@ -23,8 +24,6 @@ def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
     """
     path = Path(name)
     if not path.is_file():
-        from clipkit.engine.config import find_config
-
         path = find_config(Path("claims") / f"{str(name).lower()}.py")
     definition = runpy.run_path(str(path))
     arms = definition.get("arms")

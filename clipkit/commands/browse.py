@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clipkit.commands import _options
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit browse`."""
     parser = argparse.ArgumentParser(
-        prog="clipkit browse", description="Draw what the data pipeline feeds the model: images, masks, legend."
+        prog="clipkit browse",
+        description="Draw what the data pipeline feeds the model: images, masks, legend.",
+        parents=[_options.config()],
     )
-    parser.add_argument("config", help="a config file, or the name of an installed one")
     parser.add_argument("--out", default="browse", metavar="DIR", help="where the picture goes (default: browse)")
     parser.add_argument(
         "--split", default="train", choices=("train", "val", "test"), help="which data (default: train)"
     )
     parser.add_argument("--count", type=int, default=12, help="items to draw (default: 12)")
     parser.add_argument("--seed", type=int, default=0, help="which items, and their augmentation (default: 0)")
-    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     return parser
 
 

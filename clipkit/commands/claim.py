@@ -34,7 +34,6 @@ from typing import Any
 
 from clipkit.claims.one_run import arm_names, read_claim
 from clipkit.errors import ClipkitError
-from clipkit.provenance import commit, hardware, now
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +72,8 @@ def run_all(
     path: Path, claim: str, todo: list[tuple[str, int]], folder: Path, results: Path, jobs: int
 ) -> list[tuple[str, int]]:
     """Runs each (run, seed) in a process of its own, `jobs` at a time; returns those that failed."""
+    from clipkit.provenance import commit, hardware, now
+
     folder.mkdir(parents=True, exist_ok=True)
     results.parent.mkdir(parents=True, exist_ok=True)
     about = {"commit": commit(), "hardware": hardware()}

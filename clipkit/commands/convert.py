@@ -13,15 +13,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from clipkit import __version__
-from clipkit.engine.checkpoint import save_checkpoint
-from clipkit.engine.plugins import load_plugins
 from clipkit.errors import ClipkitError
-from clipkit.safe import load_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # PyTorch Lightning before 1.5 keeps the state of its callbacks under their classes. This class of the same name does
 # nothing, and stands for it while the file is read.
@@ -78,6 +76,9 @@ def convert_file(
     Raises:
         ClipkitError, ValueError, FileNotFoundError: the plugin has no converter, or a file does not fit; in one line.
     """
+    from clipkit.engine.checkpoint import save_checkpoint
+    from clipkit.engine.plugins import load_plugins
+
     module = load_plugins(plugin)[0]
     if not callable(getattr(module, "convert", None)):
         raise ClipkitError(f'plugin "{plugin}" has no converter')
@@ -105,6 +106,10 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         ClipkitError, ValueError, FileNotFoundError: no checkpoint, or one that holds more than tensors and plain values
             (a Lightning file with pickled hyper-parameters is refused).
     """
+    from torch import Tensor
+
+    from clipkit.safe import load_tensors
+
     content = load_tensors(path, allowed=[_CALLBACK])
     state = content.get("state_dict", content)
     parts = {name: part for name, part in content.items() if str(name).endswith("model_state_dict")}

@@ -12,12 +12,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import NamedTuple
 
-from clipkit.engine.register import quiet_imports
 from clipkit.errors import one_line
-from clipkit.mmcv_ops import EXTENSION, Substitute, served
 
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 # Folder -> distributions that write into it, the one that clipkit is tested with first, and clipkit's extra for it.
@@ -27,7 +25,8 @@ OPENMMLAB = {
     "mmseg": (("onedl-mmsegmentation", "mmsegmentation"), "seg"),
     "mmdet": (("onedl-mmdetection", "mmdet"), "det"),
 }
-OTHERS = ("numpy", "open_clip_torch", "timm", "transformers", "pycocotools", "safetensors", "decord")
+OTHERS = ("numpy", "open_clip_torch", "timm", "transformers", "pycocotools", "safetensors", "av", "decord")
+PYTHONS = ((3, 11), (3, 13))  # the oldest and the newest that clipkit is meant for
 
 
 class Finding(NamedTuple):
@@ -40,7 +39,7 @@ class Finding(NamedTuple):
 
 def examine() -> Iterator[Finding]:
     """All findings, each as soon as it is made."""
-    for check in (_python, _torch, _torchvision, _opencv, _openmmlab, _operators, _others):
+    for check in (_python, _clipkit, _torch, _torchvision, _opencv, _openmmlab, _operators, _others):
         try:
             yield from check()
         except Exception as error:  # noqa: PERF203 (the doctor never dies of what it finds)
@@ -49,9 +48,30 @@ def examine() -> Iterator[Finding]:
 
 
 def _python() -> Iterator[Finding]:
-    old = sys.version_info < (3, 10)
+    here, (oldest, newest) = sys.version_info[:2], PYTHONS
+    meant = f"Python {oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
     text = f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    yield Finding("python", text, "clipkit needs Python 3.10 or newer" if old else "")
+    text += f"; newer than clipkit's {meant}" if here > newest else ""
+    yield Finding("python", text, f"clipkit needs {meant}" if here < oldest else "")
+
+
+def _clipkit() -> Iterator[Finding]:
+    """This project's distribution is `openclipkit`. On PyPI `clipkit` is another project's, with a package of the same
+    name; a `clipkit` with this project's command is one that was installed before it was renamed."""
+    ours = _installed(("openclipkit",)).get("openclipkit")
+    text = f"openclipkit {ours}" if ours else "runs from its folder, not installed"
+    try:
+        other = distribution("clipkit")
+    except PackageNotFoundError:
+        other = None
+    if other is None or any(point.value == "clipkit.cli:main" for point in other.entry_points):
+        yield Finding("clipkit", text)
+        return
+    yield Finding(
+        "clipkit",
+        f"{text}, and clipkit {other.version}, another project's, in one folder, clipkit: parts of each are there",
+        "pip uninstall -y clipkit openclipkit, then in this project's folder pip install -e .",
+    )
 
 
 def _torch() -> Iterator[Finding]:
@@ -116,6 +136,8 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _openmmlab() -> Iterator[Finding]:
+    from clipkit.engine.register import quiet_imports
+
     for folder, (names, extra) in OPENMMLAB.items():
         there = _installed(names)
         text = " and ".join(f"{name} {number}" for name, number in there.items())
@@ -140,6 +162,9 @@ def _openmmlab() -> Iterator[Finding]:
 def _operators() -> Iterator[Finding]:
     if not _installed(OPENMMLAB["mmcv"][0]):
         return
+    from clipkit.engine.register import quiet_imports
+    from clipkit.mmcv_ops import EXTENSION, Substitute, served
+
     with quiet_imports():
         import_module("mmcv.ops")
     extension = sys.modules[EXTENSION]

@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clipkit.adapters.teacher import ORDERS, RESIZE_MODES
-from clipkit.data.proposals import FORMATS, list_dataset
-from clipkit.detection.rpn import ContrastProposals, FileProposals, RegionSource, RPNProposals
-from clipkit.device import own_device, usable_device
-from clipkit.embed.region_store import DTYPES
-from clipkit.embed.regions import embed_regions, load_teacher
+from clipkit.commands import _options
+from clipkit.commands._headers import docstring
 from clipkit.errors import ClipkitError
 
-BROKEN = ("skip", "stop")
+if TYPE_CHECKING:
+    from clipkit.detection.rpn import RegionSource
+
+DTYPES = ("fp16", "int8")
+ORDERS = ("sum-normalize", "normalize-sum")
+RESIZE_MODES = ("squash", "shortest")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,11 +30,11 @@ def parser() -> argparse.ArgumentParser:
         prog="clipkit precompute",
         description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you "
         "like: the same command goes on. Under torchrun, all processes share the work.",
-        epilog=FORMATS,
+        epilog=docstring(Path(__file__).parents[1] / "data/proposals.py").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_options.embedding("an image"), _options.device()],
     )
     parser.add_argument("images", help="a folder of images")
-    parser.add_argument("--out", required=True, metavar="DIR", help="the store, a folder of its own")
     parser.add_argument("--annotations", metavar="JSON", help="in COCO's or LVIS's format: the images it lists, only")
     boxes = parser.add_mutually_exclusive_group(required=True)
     boxes.add_argument("--proposals", metavar="FILE", help="boxes from a file (below)")
@@ -40,9 +43,6 @@ def parser() -> argparse.ArgumentParser:
     )
     boxes.add_argument("--grid", action="store_true", help="sliding boxes that stand out by colour; needs no training")
     parser.add_argument("--max-boxes", type=int, default=300, metavar="N", help="the best N of an image (default: 300)")
-    parser.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
-    parser.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
-    parser.add_argument("--precision", default="auto", help="fp32, bf16, fp16, auto: the fast one here (default)")
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="on disk (default: fp16)")
     parser.add_argument(
         "--scales", nargs="+", type=float, default=[1.0, 1.5], help="crops of each box, summed (default: 1 1.5)"
@@ -52,18 +52,17 @@ def parser() -> argparse.ArgumentParser:
         "--resize-mode", default="squash", choices=RESIZE_MODES,
         help="crops stretched to CLIP's square (default), or cut to it as CLIP's own preprocessing does",
     )  # fmt: skip
-    parser.add_argument("--workers", type=int, default=4, help="threads that read images (default: 4)")
-    parser.add_argument(
-        "--broken", default="skip", choices=BROKEN,
-        help="an image that cannot be read: go on, name it at the end, exit with 1 (default), or stop at once",
-    )  # fmt: skip
-    parser.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Computes; returns 0, or 1 when some images could not be used."""
     args = parser().parse_args(argv)
+    from clipkit.data.proposals import list_dataset
+    from clipkit.detection.rpn import ContrastProposals, FileProposals, RPNProposals
+    from clipkit.device import own_device, usable_device
+    from clipkit.embed.regions import embed_regions, load_teacher
+
     if args.max_boxes < 1 or args.workers < 1:
         raise ClipkitError("--max-boxes and --workers must be at least 1")
     device = usable_device(args.device or own_device())

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipkit.commands.test import CHECKPOINT_HELP, add_labels, in_own_prompts, read_labels
+from clipkit.commands import _options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,15 +16,16 @@ def parser() -> argparse.ArgumentParser:
         prog="clipkit predict",
         description="Segment or detect with any labels: a picture with legend and a JSON for each image; a segmenter "
         "also writes an indexed PNG, a detector one file of all detections in COCO's format.",
+        parents=[
+            _options.config(),
+            _options.checkpoint(),
+            _options.labels("what to look for, instead of what was trained"),
+            _options.device(),
+        ],
     )
-    parser.add_argument("config", help="a config file, or the name of an installed one")
-    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
-    add_labels(parser, "what to look for, instead of what was trained")
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="detections to draw (default: 0.3)")
-    parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
-    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     return parser
 
 
@@ -39,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.predict.segmenter import Segmenter
 
     files = list_images(args.inputs)
-    labels = read_labels(args)
+    labels = _options.read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     predictor = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
     if labels is not None:
-        labels = in_own_prompts(predictor.model, labels)
+        labels = _options.in_own_prompts(predictor.model, labels)
     names = predictor.set_labels(labels)
     writer: SegmentationFiles | DetectionFiles
     if isinstance(predictor, Segmenter):

@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.claims.verdict import paired, spread
-from clipkit.engine.config import find_config
+from clipkit.config_files import find_config
 from clipkit.errors import ClipkitError, one_line
-from clipkit.provenance import now
 
 Seeds = dict[int, float]  # seed -> value
 PAGE = """<!doctype html><meta charset="utf-8"><title>clipkit: claims</title>
@@ -174,6 +173,8 @@ def _side(side: str | Sequence[str]) -> str:
 
 def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> str:
     """The HTML page, charts and the runs' pictures inside."""
+    from clipkit.provenance import now
+
     links = "".join(f'<li><a href="#{c.name}">{c.name}</a> {html.escape(c.title)}</li>' for c in claims)
     return PAGE.format(
         date=now(), contents=f"<ul>{links}</ul>", claims="".join(_section(claim, work_dir) for claim in claims)

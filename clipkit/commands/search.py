@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clipkit.data._video_backends import BACKENDS
+from clipkit.commands import _options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,15 +18,18 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit search", description="Find the second of a video, or the image, that a text describes."
     )
+    reading = [_options.device(), _options.videos()]
     commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
-    index = commands.add_parser("index", help="embed videos and images with CLIP; only what is new or has changed")
+    index = commands.add_parser(
+        "index", help="embed videos and images with CLIP; only what is new or has changed", parents=reading
+    )
     index.add_argument("inputs", nargs="+", metavar="VIDEO", help="videos, images, folders of them")
     index.add_argument("--out", required=True, metavar="INDEX", help="the index, a folder of its own")
     index.add_argument("--clip", metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip; needed once")
     index.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
     index.add_argument("--fps", type=float, help="frames a second that are indexed (default: the index's, else 2)")
     index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
-    query = commands.add_parser("query", help="search an index")
+    query = commands.add_parser("query", help="search an index", parents=reading)
     query.add_argument("index", metavar="INDEX")
     query.add_argument("text", metavar="TEXT", help='what to look for: "a red circle"')
     query.add_argument("--top", type=int, default=5, metavar="N", help="how many answers (default: 5)")
@@ -34,10 +37,6 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--clip", metavar="NAME", help="the model, if it has another name now")
     query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
     query.add_argument("--faiss", action="store_true", help="compare with FAISS (same answers)")
-    for command in (index, query):
-        command.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
-        command.add_argument("--backend", default="decord", choices=sorted(BACKENDS), help="decoder (default: decord)")
-        command.add_argument("--timeout", type=float, default=30.0, help="seconds without a frame (default: 30)")
     return parser
 
 
@@ -50,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _index(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError
     from clipkit.search.index import SearchIndex, index_key, list_media
 
@@ -64,7 +64,7 @@ def _index(args: argparse.Namespace) -> int:
     aside.write_text(json.dumps(named))
     os.replace(aside, Path(args.out) / "model.json")  # complete or absent
     before, bad = len(index), 0
-    adding = index.add(files, clip, backend=args.backend, timeout=args.timeout)
+    adding = index.add(files, clip, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
     for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
         if problem:
             bad += 1
@@ -75,6 +75,7 @@ def _index(args: argparse.Namespace) -> int:
 
 
 def _query(args: argparse.Namespace) -> int:
+    from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError
     from clipkit.search.index import SearchIndex
     from clipkit.search.sheet import contact_sheet, interval
@@ -94,7 +95,7 @@ def _query(args: argparse.Namespace) -> int:
     elif args.contact_sheet:
         from PIL import Image
 
-        sheet = contact_sheet(args.text, moments, backend=args.backend, timeout=args.timeout)
+        sheet = contact_sheet(args.text, moments, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
         Image.fromarray(sheet).save(args.contact_sheet)
         print(f"thumbnails in {args.contact_sheet}")
     return 0

@@ -8,37 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clipkit.commands.train import add_common
-
-CHECKPOINT_HELP = (
-    "what `clipkit train` wrote: its folder (the newest in it) or a file in it; `none` for a model that trains nothing"
-)
+from clipkit.commands import _options
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit test`."""
     parser = argparse.ArgumentParser(
-        prog="clipkit test", description="Score a checkpoint on the config's test data, with any labels."
+        prog="clipkit test",
+        description="Score a checkpoint on the config's test data, with any labels.",
+        parents=[
+            _options.config(),
+            _options.checkpoint(),
+            _options.labels("classes instead of the trained ones"),
+            _options.runner(),
+        ],
     )
-    parser.add_argument("config", help="a config file, or the name of an installed one")
-    parser.add_argument("checkpoint", help=CHECKPOINT_HELP)
-    add_labels(parser, "classes instead of the trained ones")
     parser.add_argument("--out", metavar="FILE", help="write the scores as JSON")
-    parser.add_argument("--work-dir", help="where logs go (default: work_dirs/<config name>)")
-    add_common(parser)
     return parser
-
-
-def add_labels(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """Options that say labels; `read_labels` reads them."""
-    labels = parser.add_mutually_exclusive_group()
-    labels.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
-    labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
-    parser.add_argument(
-        "--separator",
-        help="the labels file is another project's, with this between a line's words: ', ' SCLIP, ',' ClearCLIP, '; ' "
-        "ProxyCLIP",
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.engine.friendly import friendly_build
     from clipkit.errors import ClipkitError
 
-    vocabulary = read_labels(args)
+    vocabulary = _options.read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
     if args.out:  # a place that cannot be written is told now, not after the test
         if Path(args.out).is_dir():
@@ -67,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if checkpoint is None:
         require_nothing_to_train(runner.bare_model)
     if vocabulary is not None:
-        vocabulary = in_own_prompts(runner.bare_model, vocabulary)
+        vocabulary = _options.in_own_prompts(runner.bare_model, vocabulary)
     with friendly_build():
         scores = run_test(runner, vocabulary)
     if args.out and runner.rank == 0:
@@ -75,18 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         record = {"config": args.config, "checkpoint": args.checkpoint, "labels": names, "scores": _numbers(scores)}
         write_text(json.dumps(record, indent=1) + "\n", args.out)
     return 0
-
-
-def read_labels(args: argparse.Namespace) -> Any:
-    """A `Vocabulary` of the options of `add_labels`; None if there are no labels among them."""
-    from clipkit.errors import ClipkitError
-    from clipkit.text import Vocabulary
-
-    if args.labels_file is not None:
-        return Vocabulary.from_file(args.labels_file, args.separator)
-    if args.separator is not None:
-        raise ClipkitError("--separator says how --labels-file is written: give that too")
-    return None if args.labels is None else Vocabulary.parse(args.labels)
 
 
 def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:
@@ -106,11 +80,6 @@ def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:
             raise ClipkitError(f"{type(runner.bare_model).__name__} has fixed classes: leave --labels out")
         runner.register_hook(SetLabelsHook(vocabulary))
     return runner.test()
-
-
-def in_own_prompts(model: Any, vocabulary: Any) -> Any:
-    """Labels from a command line hold words only: they take the prompts of a model that has some of its own."""
-    return model.own_prompts(vocabulary) if hasattr(model, "own_prompts") else vocabulary
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -343,6 +344,8 @@ def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 BACKENDS: dict[str, Any] = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
 MODULES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders", "opencv": "cv2"}
+DEFAULT_BACKEND = "decord" if find_spec("decord") else "pyav"
+"""decord has no wheel for macOS, nor for Linux on ARM."""
 PACKAGES = {**MODULES, "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
 """What to install for each."""
 

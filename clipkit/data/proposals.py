@@ -1,4 +1,11 @@
-"""Which images and which boxes: image lists in COCO's format, and files of region proposals."""
+"""Which images and which boxes: image lists in COCO's format, and files of region proposals.
+
+Proposal files (boxes in pixels of the image; scores may be left out, then the order counts):
+  .json  {"file name": {"boxes": [[x1, y1, x2, y2], ...], "scores": [...]}, ...}
+         or COCO results [{"image_id": 1, "bbox": [x, y, width, height], "score": 0.9}, ...], with --annotations
+  .npz   arrays names (N,) text, counts (N,) integers, boxes (sum of counts, 4), scores (sum of counts,)
+A file name is relative to the image folder, or has that folder's own name before it, as mmdet writes it.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +21,6 @@ from clipkit.errors import ClipkitError
 
 from .images import list_images
 
-FORMATS = """\
-Proposal files (boxes in pixels of the image; scores may be left out, then the order counts):
-  .json  {"file name": {"boxes": [[x1, y1, x2, y2], ...], "scores": [...]}, ...}
-         or COCO results [{"image_id": 1, "bbox": [x, y, width, height], "score": 0.9}, ...], with --annotations
-  .npz   arrays names (N,) text, counts (N,) integers, boxes (sum of counts, 4), scores (sum of counts,)
-A file name is relative to the image folder, or has that folder's own name before it, as mmdet writes it."""
 _CONVERT = (
     "python -c \"import pickle, sys, numpy as np; d = pickle.load(open(sys.argv[1], 'rb')); "
     "np.savez(sys.argv[2], names=list(d), counts=[len(p.bboxes) for p in d.values()], "
@@ -79,7 +80,7 @@ def list_dataset(folder: str | Path, annotations: str | Path | None = None) -> l
 
 
 def read_proposals(path: str | Path) -> Proposals:
-    """A file of region proposals; `FORMATS` says which.
+    """A file of region proposals; the module's docstring says which.
 
     Raises:
         FileNotFoundError: no such file.

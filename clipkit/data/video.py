@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clipkit.data._video_backends import BACKENDS, MODULES, lacking
+from clipkit.data._video_backends import BACKENDS, DEFAULT_BACKEND, MODULES, lacking
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
 from clipkit.errors import ClipkitError, did_you_mean
@@ -88,7 +88,7 @@ def read_video(
     sampling: Sampling,
     *,
     short_side: int | None = None,
-    backend: str = "decord",
+    backend: str = DEFAULT_BACKEND,
     timeout: float = 30.0,
     folder_fps: float = FOLDER_FPS,
 ) -> VideoFrames:
@@ -101,7 +101,7 @@ def read_video(
         path: a video file, or a folder of pictures (frames in the order of their names).
         sampling: `Uniform`, `Fps`, `Segments` or `Indices`.
         short_side: pixels; the frames keep their proportions.
-        backend: decord, pyav, torchcodec or opencv.
+        backend: decord, pyav, torchcodec or opencv (default: decord where it is installed, else pyav).
         timeout: seconds without any decoded frame after which the reader is killed.
         folder_fps: of a folder without `timestamps.txt` (one second a line).
 
@@ -120,7 +120,7 @@ def stream_video(
     sampling: Sampling,
     *,
     short_side: int | None = None,
-    backend: str = "decord",
+    backend: str = DEFAULT_BACKEND,
     timeout: float = 30.0,
     batch: int | None = 32,
     folder_fps: float = FOLDER_FPS,
@@ -145,7 +145,7 @@ def stream_video(
 
 
 def probe_video(
-    path: str | Path, *, backend: str = "decord", timeout: float = 30.0, folder_fps: float = FOLDER_FPS
+    path: str | Path, *, backend: str = DEFAULT_BACKEND, timeout: float = 30.0, folder_fps: float = FOLDER_FPS
 ) -> VideoInfo:
     """Rate, number of frames, duration and size, from the frames themselves rather than from the header.
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.backbone import ClipModel, FrozenCLIP
-from clipkit.data.video import Fps, Segments, Uniform, VideoError, stream_video
+from clipkit.data.video import DEFAULT_BACKEND, Fps, Segments, Uniform, VideoError, stream_video
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed.frame_store import DTYPES, FORMAT, caption_id, name_of, record_id
 from clipkit.errors import ClipkitError, one_line
@@ -46,7 +46,7 @@ class FrameSource:
 
     sampling: Mapping[str, Any]
     short_side: int | None = None
-    backend: str = "decord"
+    backend: str = DEFAULT_BACKEND
     timeout: float = 30.0
 
     def stream(self, video: CaptionedVideo, clip: Any, most: int | None = None) -> Iterator[tuple[Tensor, np.ndarray]]:

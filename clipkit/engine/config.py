@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,28 @@ from mmengine.config import DictAction as _MmengineDictAction
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from clipkit.config_files import find_config, installed_config
 from clipkit.engine.registry import ROOTS
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 # `_base_ = "mmseg::..."`: mmengine asks for the distribution `mmsegmentation`, which today is `onedl-mmsegmentation`.
 utils.MODULE2PACKAGE["mmseg"] = "mmseg"
+
+_path_of_base = Config._get_cfg_path
+
+
+def _installed_base(base: str, filename: str) -> tuple[str, str | None]:
+    """`_base_ = "clipkit::lseg/lseg_folder.py"`: mmengine itself knows a list of packages and their `.mim`."""
+    package, _, name = base.partition("::")
+    if package != "clipkit":
+        return _path_of_base(base, filename)
+    try:
+        return str(installed_config(name)), None
+    except ClipkitError as error:
+        raise ClipkitError(f'{filename}: _base_ "{base}": {error}') from None
+
+
+Config._get_cfg_path = staticmethod(_installed_base)
 
 # What mmengine reads outside a `type`'s constructor, by the key of the dict it stands in.
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"}
@@ -65,22 +81,6 @@ def load_config(source: str | Path | Config) -> Config:
         raise ClipkitError(f"{path}: the config cannot be read ({type(error).__name__}: {one_line(error)})") from error
 
 
-def find_config(name: str | Path) -> Path:
-    """The file of a config name; a file in the working folder comes before one that is installed."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    relative = Path(*path.parts[1:]) if path.parts[:1] == ("configs",) else path
-    if not relative.suffix:
-        relative = relative.with_suffix(".py")
-    for folder in _config_folders():
-        if (folder / relative).is_file():
-            return folder / relative
-    known = [file.relative_to(folder).as_posix() for folder in _config_folders() for file in folder.rglob("*.py")]
-    known = [file for file in known if not file.startswith("_") and "/_" not in file]
-    raise ClipkitError(f"no config {name}; {did_you_mean(relative.as_posix(), known)}")
-
-
 def parse_options(items: Iterable[str]) -> dict[str, Any]:
     """`["a.b=1", "c=x"]` as `{"a.b": 1, "c": "x"}`. Values are Python literals; what is none is text, spaces and
     commas included; `[a, b]` without quotes is a list of texts."""
@@ -122,12 +122,6 @@ def constructor_arguments(kind: Any) -> set[str] | None:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return names
     return None
-
-
-def _config_folders() -> list[Path]:
-    spec = find_spec("clipkit_configs")
-    locations = spec.submodule_search_locations if spec else None
-    return [Path(folder) for folder in locations or () if Path(folder).is_dir()]
 
 
 def _parse_value(text: str) -> Any:

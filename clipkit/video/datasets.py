@@ -15,7 +15,7 @@ from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clipkit.data.video import Uniform, VideoError
+from clipkit.data.video import DEFAULT_BACKEND, Uniform, VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
 from clipkit.embed.frame_store import FrameStore, caption_id
 from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen
@@ -78,7 +78,7 @@ class VideoTexts(Dataset):
         store: str | None = None,
         sampling: Mapping[str, Any] | None = None,
         short_side: int | None = None,
-        backend: str = "decord",
+        backend: str = DEFAULT_BACKEND,
         timeout: float = 30.0,
         max_frames: int = 12,
         sentences: int | None = 1,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
-from clipkit.data.video import Segments, VideoReader
+from clipkit.data.video import DEFAULT_BACKEND, Segments, VideoReader
 from clipkit.embed.frame_store import FrameStore
 from clipkit.embed.videos import load_frozen
 from clipkit.engine.registry import DATASETS
@@ -60,7 +60,7 @@ class ActionVideos(Dataset):
         store: str | None = None,
         clip: Mapping[str, Any] | None = None,
         broken: str = "skip",
-        backend: str = "decord",
+        backend: str = DEFAULT_BACKEND,
         timeout: float = 30.0,
         test_mode: bool = False,
     ) -> None:

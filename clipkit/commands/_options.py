@@ -1,0 +1,109 @@
+"""Options that several commands have, each as a parser for argparse's `parents=`, and what reads them.
+
+Nothing heavy is imported before a command runs, so what the library calls by a name is written here once more;
+`tests/commands/test_options.py` compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
+BACKENDS = ("decord", "pyav", "torchcodec", "opencv")
+BROKEN = ("skip", "stop")
+
+
+def config() -> argparse.ArgumentParser:
+    """The positional `config`, and `--cfg-options`."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("config", help="a config file, or the name of an installed one: lseg/lseg_tiny_shapes.py")
+    options.add_argument(
+        "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="change the config, e.g. train_cfg.max_iters=100 train_dataloader.batch_size=8",
+    )  # fmt: skip
+    return options
+
+
+def checkpoint() -> argparse.ArgumentParser:
+    """The positional `checkpoint`, after `config`."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "checkpoint",
+        help="what `clipkit train` wrote: its folder (the newest in it) or a file in it; `none` for a model that "
+        "trains nothing",
+    )
+    return options
+
+
+def runner() -> argparse.ArgumentParser:
+    """What training and testing share."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
+    options.add_argument("--launcher", default="auto", choices=LAUNCHERS, help="auto sees torchrun by itself")
+    return options
+
+
+def labels(purpose: str) -> argparse.ArgumentParser:
+    """Options that say labels; `read_labels` reads them."""
+    options = argparse.ArgumentParser(add_help=False)
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
+    which.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
+    options.add_argument(
+        "--separator",
+        help="the labels file is another project's, with this between a line's words: ', ' SCLIP, ',' ClearCLIP, '; ' "
+        "ProxyCLIP",
+    )
+    return options
+
+
+def read_labels(args: argparse.Namespace) -> Any:
+    """A `Vocabulary` of the options of `labels`; None if there are no labels among them."""
+    from clipkit.errors import ClipkitError
+    from clipkit.text import Vocabulary
+
+    if args.labels_file is not None:
+        return Vocabulary.from_file(args.labels_file, args.separator)
+    if args.separator is not None:
+        raise ClipkitError("--separator says how --labels-file is written: give that too")
+    return None if args.labels is None else Vocabulary.parse(args.labels)
+
+
+def in_own_prompts(model: Any, vocabulary: Any) -> Any:
+    """Labels from a command line hold words only: they take the prompts of a model that has some of its own."""
+    return model.own_prompts(vocabulary) if hasattr(model, "own_prompts") else vocabulary
+
+
+def embedding(what: str) -> argparse.ArgumentParser:
+    """What the commands share that fill a store; `what` is 'a video', 'an image'."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--out", required=True, metavar="DIR", help="the store, a folder of its own")
+    options.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
+    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
+    options.add_argument("--precision", default="auto", help="fp32, bf16, fp16, auto: the fast one here (default)")
+    options.add_argument("--workers", type=int, default=4, help="how many are read at a time (default: 4)")
+    options.add_argument(
+        "--broken", default="skip", choices=BROKEN,
+        help=f"{what} that cannot be read: go on, name it at the end, exit with 1 (default), or stop at once",
+    )  # fmt: skip
+    return options
+
+
+def device() -> argparse.ArgumentParser:
+    """`--device`."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
+    return options
+
+
+def videos() -> argparse.ArgumentParser:
+    """How video files are read; `--backend` is None unless it is given."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--backend", choices=BACKENDS, help="that reads videos (default: decord where it is installed, else pyav)"
+    )
+    options.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds without a frame until a video hangs (default: 30)"
+    )
+    return options

@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[1]
 # From the ground up: a room imports only rooms that stand before it. A room is a folder or a single file of clipkit;
 # the plugins, of which none imports another, stand in one place.
 ORDER = (
-    *("errors", "safe", "device", "precision", "provenance", "mmcv_ops", "evaluation"),
+    *("errors", "safe", "files", "config_files", "device", "precision", "provenance", "mmcv_ops", "evaluation"),
     *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data"),
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert"),
     "plugins",
-    *("predict", "commands", "cli", "doctor"),
+    *("predict", "commands", "cli", "doctor", "__main__"),
 )
 OPENMMLAB = ("mmengine", "mmcv", "mmseg", "mmdet")
 # What a room may import of OpenMMLab; what is not named here needs none of it.

@@ -16,7 +16,7 @@ ORDER = (
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert"),
     "plugins",
-    *("predict", "commands", "cli", "doctor", "__main__"),
+    *("predict", "cli", "commands", "doctor", "__main__"),
 )
 OPENMMLAB = ("mmengine", "mmcv", "mmseg", "mmdet")
 # What a room may import of OpenMMLab; what is not named here needs none of it.
@@ -34,7 +34,6 @@ NEEDS = {
 }
 # Imports that break a rule below, (module, what it imports), until the split that removes them.
 OPEN = {
-    ("clipkit.commands.search", "clipkit.data._video_backends.BACKENDS"),
     ("clipkit.classification.loops", "clipkit.commands.claim"),
     ("clipkit.embed.regions", "clipkit.detection.rpn"),
     ("clipkit.text.class_rows", "clipkit.shapes"),

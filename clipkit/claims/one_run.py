@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean, one_line
+from clipkit.files import write_text
 
 
 def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
@@ -74,9 +74,7 @@ def main(argv: list[str]) -> int:
     path, name, seed, work_dir, out = argv
     _, definition = read_claim(path)
     values = execute(name, definition["arms"][name], int(seed), Path(work_dir))
-    partial = Path(f"{out}.partial")
-    partial.write_text(json.dumps(values), encoding="utf-8")
-    os.replace(partial, out)
+    write_text(out, json.dumps(values))
     return 0
 
 

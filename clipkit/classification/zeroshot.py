@@ -13,6 +13,7 @@ from clipkit.classification.pictures import confusion_picture
 from clipkit.engine.registry import LOOPS
 from clipkit.errors import ClipkitError
 from clipkit.evaluation.classification import ClassificationScores, classification_scores, rank_classes
+from clipkit.files import writing
 from clipkit.text import LabelMatch, Vocabulary
 
 
@@ -79,7 +80,8 @@ class ZeroShotLoop(FeatureLoop):
             self.say("\n" + table.get_string())
         if self.runner.rank == 0:  # type: ignore[attr-defined]
             path = Path(self.runner.work_dir) / "confusion.png"
-            confusion_picture(scores.confusion, names).savefig(path)
+            with writing(path) as partial:
+                confusion_picture(scores.confusion, names).savefig(partial, format="png")
             self.say(f"picture: {path}")
 
 

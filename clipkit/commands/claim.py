@@ -34,6 +34,7 @@ from typing import Any
 
 from clipkit.claims.one_run import arm_names, read_claim
 from clipkit.errors import ClipkitError
+from clipkit.files import append_lines
 from clipkit.provenance import commit, hardware, now
 
 
@@ -140,18 +141,6 @@ def finished(results: Path, claim: str) -> set[tuple[str, int]]:
         except (ValueError, KeyError, TypeError):  # noqa: PERF203
             continue
     return done
-
-
-def append_lines(path: Path, lines: list[str]) -> None:
-    """Adds lines with one write, after a line break if the last writer was killed before its own."""
-    with open(path, "ab+") as stream:
-        if stream.tell() > 0:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":
-                lines = ["", *lines]
-        stream.write(("\n".join(lines) + "\n").encode())
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _run(path: Path, name: str, seed: int, folder: Path, slot: int, jobs: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from typing import Any
 from clipkit.claims.verdict import paired, spread
 from clipkit.engine.config import find_config
 from clipkit.errors import ClipkitError, one_line
+from clipkit.files import write_text
 from clipkit.provenance import now
 
 Seeds = dict[int, float]  # seed -> value
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not paths:
         raise ClipkitError("no results: run `clipkit claim ID` first, or name the files")
     claims = collect(read_results(paths))
-    Path(args.out).write_text(page(claims, Path(args.work_dir)), encoding="utf-8")
+    write_text(args.out, page(claims, Path(args.work_dir)))
     for claim in claims:
         for statement in claim.statements:
             print(f"{claim.name}: {statement['says']}: {judge(claim, statement)[1]}")

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from clipkit.errors import ClipkitError, one_line
 
+from .draw import save_picture
 from .fewshot import FOLDS, NUM_CLASSES, held_out_classes
 from .images import read_mask
 
@@ -163,9 +164,7 @@ def write_coco_masks(instances: Path, folder: Path) -> None:
             elif isinstance(shape["counts"], list):
                 shape = coco_mask.frPyObjects(shape, *image.size)
             mask[coco_mask.decode(shape) > 0] = ids[category] + 1
-        aside = target.with_suffix(".part")
-        Image.fromarray(mask).save(aside, format="png")
-        os.replace(aside, target)  # a mask that is there is whole
+        save_picture(Image.fromarray(mask), target)  # a mask that is there is whole
 
 
 def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:

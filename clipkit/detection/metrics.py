@@ -17,6 +17,7 @@ from clipkit.data.annotations import judged_annotations, read_coco_file
 from clipkit.engine.registry import METRICS
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
+from clipkit.files import write_text
 from clipkit.text import Vocabulary
 
 RULES = {"coco": coco_precision, "lvis": lvis_precision}
@@ -96,7 +97,7 @@ class DetectionAP(BaseMetric):
                     detections.append({"image_id": image["id"], "category_id": ids[label], **item})
         if self.save is not None:
             Path(self.save).parent.mkdir(parents=True, exist_ok=True)
-            Path(self.save).write_text(json.dumps(detections), encoding="utf-8")
+            write_text(self.save, json.dumps(detections))
         bare = sum(not item.get("segmentation") for item in truth["annotations"])
         if "segm" in self.kinds and bare:
             where = self.ann_file or "DetectionAP: the data set"

@@ -3,7 +3,7 @@ top-level name that other projects use."""
 
 from setuptools import find_namespace_packages, find_packages, setup
 
-ENGINE = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "prettytable>=3", "pycocotools>=2.0.8"]
+ENGINE = ["onedl-mmengine>=0.10.11", "onedl-mmcv>=2.3.5", "prettytable>=3", "pycocotools>=2.0.8", "jinja2>=3.1"]
 SEG = [*ENGINE, "onedl-mmsegmentation>=1.4.1", "ftfy"]
 DET = [*ENGINE, "onedl-mmdetection>=3.5.0"]
 VIDEO = [*ENGINE, "decord>=0.6", "av>=15"]
@@ -26,7 +26,7 @@ setup(
     packages=[*find_packages(include=["clipkit", "clipkit.*"]), *plugin_packages, *config_packages],
     package_dir={"clipkit": "clipkit", "clipkit_plugins": "plugins", "clipkit_configs": "configs"},
     package_data={
-        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log"],
+        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log", "**/*.html"],
         "clipkit_plugins": ["**/*.md", "**/*.txt", "**/*.json"],
         "clipkit_configs": ["*.py", "**/*.py"],
     },

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from clipkit import cli
+from clipkit.claims.results import collect, judge, read_results
 from clipkit.claims.verdict import paired, spread
-from clipkit.commands.claim import append_lines
-from clipkit.commands.report import collect, judge, read_results
 from clipkit.errors import ClipkitError
+from clipkit.files import append_lines
 
 
 def line(arm, seed, metric, claim="ViLD"):

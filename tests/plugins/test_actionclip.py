@@ -21,7 +21,7 @@ from clipkit_plugins.actionclip.views import MultiScaleCrop, train_transform
 from clipkit_plugins.actionclip.views import test_crops as crops_of
 from conftest import closed_form_
 
-from clipkit.claims.one_run import read_claim
+from clipkit.claims.definition import read_claim
 from clipkit.cli import main
 from clipkit.engine.build import prepare_config
 from clipkit.engine.config import find_config

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from clipkit.backbone import ClipModel
 from clipkit.engine.build import build_runner
 from clipkit.evaluation.zeroshot import accuracy
-from clipkit.shapes._words import AMBIGUOUS, SHAPES
+from clipkit.shapes import AMBIGUOUS, SHAPES
 from clipkit.shapes.evaluate import HELD_OUT, embed_images, embed_texts, single_objects
 
 STYLES = {

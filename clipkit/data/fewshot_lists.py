@@ -179,7 +179,7 @@ def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:
             entry = item["area"], item["category_id"], item["segmentation"]
             images[item["image_id"]].objects.append(entry)
     except (ValueError, KeyError, TypeError) as error:
-        line = one_line(error)[:60]
+        line = one_line(error, 60)
         raise ClipkitError(f"{path}: is not COCO's file of instances ({line}); download it again") from None
     if len(ids) != NUM_CLASSES["coco20i"]:
         raise ClipkitError(f"{path}: has {len(ids)} categories, and COCO has 80; is this another data set?")

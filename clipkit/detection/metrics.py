@@ -15,7 +15,7 @@ from prettytable import PrettyTable
 
 from clipkit.data.annotations import judged_annotations, read_coco_file
 from clipkit.engine.registry import METRICS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
 from clipkit.files import write_text
 from clipkit.text import Vocabulary
@@ -136,7 +136,7 @@ class DetectionAP(BaseMetric):
         owner = Vocabulary(classes).match(categories).label_to_class
         lacking = [name for name, index in zip(classes, owner) if index < 0]
         if lacking:
-            raise ClipkitError(f"{self.ann_file}: has no category {', '.join(lacking[:5])}")
+            raise ClipkitError(f"{self.ann_file}: has no category {some(lacking, 5)}")
         return [truth["categories"][index]["id"] for index in owner]
 
     @staticmethod

@@ -53,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     except pickle.UnpicklingError as error:
         raise ClipkitError(f"{path}: {_refusal(str(error))}") from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error)[:120]})") from error
+        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error, 120)})") from error
     if not isinstance(loaded, dict):
         raise ClipkitError(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     return loaded if "state_dict" in loaded else {"state_dict": loaded}
@@ -170,7 +170,7 @@ def _refusal(message: str) -> str:
             f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
             "author for a plain state dict or .safetensors"
         )
-    return f"not a checkpoint that can be read safely ({one_line(message)[:120]})"
+    return f"not a checkpoint that can be read safely ({one_line(message, 120)})"
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
@@ -180,7 +180,7 @@ def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
     try:
         return load_file(path, device=str(map_location))
     except (SafetensorError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error)[:120]})") from error
+        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
 
 
 def _beside(path: Path) -> str:

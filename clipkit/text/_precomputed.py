@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clipkit.errors import one_line
 from clipkit.files import write_bytes
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._label_file import read_label_file
@@ -82,7 +83,7 @@ def save_embeddings(embeddings: TextEmbeddings, path: str | Path) -> None:
 
 
 def _unreadable(path: Path, error: BaseException) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     if any(word in reason for word in ("allow_pickle", "Object arrays", "Python objects")):
         reason = "it holds pickled Python objects, which are never loaded; save it as a float array"
     return f"{path}: cannot be read as embeddings: {reason}"

@@ -31,13 +31,23 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 12) -> str:
     if len(names) <= limit:
         return f"{hint}Known: {', '.join(names)}"
     shown = close + [item for item in names if item not in close]
-    return f"{hint}Known: {', '.join(shown[:limit])}, … ({len(names)} in all)"
+    return f"{hint}Known: {some(shown, limit)}"
 
 
-def one_line(error: BaseException | str) -> str:
-    """The message of an error with its line breaks folded into spaces.
+def some(names: Iterable[object], limit: int = 3) -> str:
+    """`a, b, c and 4 more`: the first names of a list, and how many it goes on with; empty for none."""
+    words = [str(name) for name in names]
+    more = f" and {len(words) - limit} more" if len(words) > limit else ""
+    return ", ".join(words[:limit]) + more
+
+
+def one_line(error: BaseException | str, limit: int | None = None) -> str:
+    """The message of an error with its line breaks folded into spaces, or its type where it says nothing.
 
     Of an error in a data loader's worker: what was said there, without the traceback that torch puts before it.
+
+    Args:
+        limit: characters to keep; what is cut ends in `…`.
     """
     text = str(error) if isinstance(error, str) else (str(error) or type(error).__name__)
     if _IN_WORKER.match(text):
@@ -45,4 +55,5 @@ def one_line(error: BaseException | str) -> str:
         text = said[-1].partition(": ")[2] if said else text
     if isinstance(error, KeyError) and error.args:  # str(KeyError('x')) keeps the quotes
         text = str(error.args[0])
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"

@@ -15,7 +15,7 @@ def commit() -> str:
     """The checkout's commit, with `+` where files differ from it; outside a checkout, the installed version."""
     from clipkit import __version__
 
-    folder = Path(__file__).resolve().parents[2]
+    folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return f"clipkit {__version__}"
     try:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import torch
 
+from clipkit.errors import one_line
+
 __all__ = ["FileKind", "file_kind", "load_tensors", "read_json"]
 
 FileKind = Literal["safetensors", "torch", "torchscript", "npz"]
@@ -133,7 +135,7 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"{path}: is a truncated or damaged safetensors file ({_one_line(error)}): copy it again"
+            f"{path}: is a truncated or damaged safetensors file ({one_line(error, 120)}): copy it again"
         ) from error
 
 
@@ -156,12 +158,7 @@ def _why_torch_refused(message: str) -> str:
             "is a pickle of other things than tensors, or damaged; refused, and nothing was run: "
             "get a .safetensors file, or save the state_dict() with torch.save"
         )
-    return f"is truncated or damaged ({_one_line(message)}): copy it again"
-
-
-def _one_line(error: object, limit: int = 120) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return f"is truncated or damaged ({one_line(message, 120)}): copy it again"
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -177,7 +174,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: is not valid JSON ({_one_line(error)})") from error
+        raise ValueError(f"{path}: is not valid JSON ({one_line(error, 120)})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, and a JSON object is needed")
     return content

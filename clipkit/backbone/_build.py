@@ -15,6 +15,7 @@ import torch
 from clipkit.backbone._load import load_weights
 from clipkit.backbone._load_source import Source, find_source
 from clipkit.backbone._text import MissingText
+from clipkit.errors import one_line
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 # Built in place of a Hugging Face text tower that is not here, then thrown away.
@@ -41,7 +42,7 @@ def _hub_config(name: str) -> dict[str, Any]:
     try:
         return open_clip.get_model_config(name)
     except Exception as error:
-        raise ValueError(f"{name!r}: its configuration cannot be read from the hub: {_line(error)}") from error
+        raise ValueError(f"{name!r}: its configuration cannot be read from the hub: {one_line(error, 240)}") from error
 
 
 def _create(source: Source, config: dict[str, Any], precision: str, device: torch.device) -> Any:
@@ -49,25 +50,26 @@ def _create(source: Source, config: dict[str, Any], precision: str, device: torc
     options: dict[str, Any] = {"pretrained_text": False, "load_weights": downloads}
     if config.get("quick_gelu"):
         options["force_quick_gelu"] = True
-    reason = missing_text(source.name, config)
-    if reason:
+    no_text = missing_text(source.name, config)
+    if no_text:
         if downloads:
-            raise ValueError(f"{reason}; to use its image tower alone, give the weights as a local file")
+            raise ValueError(f"{no_text}; to use its image tower alone, give the weights as a local file")
         options["text_cfg"] = _STUB_TEXT
     try:
         with _quiet(), source.factory_name() as factory_name:
             model = open_clip.create_model(factory_name, source.tag, precision=precision, device=device, **options)
     except Exception as error:
         what = f"{source.name!r} with weights {source.tag!r}" if source.tag else repr(source.name)
+        reason = one_line(error, 240)
         if "download" in str(error).lower():
             raise ValueError(
-                f"{what} could not be downloaded; without a network give a local file as the weights ({_line(error)})"
+                f"{what} could not be downloaded; without a network give a local file as the weights ({reason})"
             ) from error
-        raise ValueError(f"{what} cannot be built: {_line(error)}") from error
-    if reason:
-        model.text = MissingText(f"{reason}; its image side works")
+        raise ValueError(f"{what} cannot be built: {reason}") from error
+    if no_text:
+        model.text = MissingText(f"{no_text}; its image side works")
     if source.weights is not None:
-        skip = "text." if reason else ""
+        skip = "text." if no_text else ""
         model.load_state_dict(load_weights(source.weights, model, name=source.name, skip=skip))
     return model
 
@@ -117,8 +119,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _line(error: BaseException, limit: int = 240) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[:limit] + " …"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 
 from clipkit.backbone._video import TemporalConv
 from clipkit.backbone.clip import ClipModel
+from clipkit.files import write_text, writing
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -48,16 +48,7 @@ def save_open_clip_folder(model: ClipModel, folder: str | Path, precision: str =
             )
         tensors[key] = stored.clone().contiguous()
     config = {"model_cfg": model.model_cfg, "preprocess_cfg": model.preprocess_cfg}
-    _replace(folder / "open_clip_model.safetensors", lambda path: save_file(tensors, str(path)))
-    text = json.dumps(config, indent=2, default=list) + "\n"
-    _replace(folder / "open_clip_config.json", lambda path: path.write_text(text, encoding="utf-8"))
+    with writing(folder / "open_clip_model.safetensors") as partial:
+        save_file(tensors, str(partial))
+    write_text(folder / "open_clip_config.json", json.dumps(config, indent=2, default=list) + "\n")
     return folder
-
-
-def _replace(path: Path, write) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

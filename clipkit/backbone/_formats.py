@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from clipkit.errors import some
 from clipkit.safe import file_kind, load_tensors
 
 from ._load_torchscript import read_torchscript
@@ -50,7 +51,7 @@ def read_state_dict(path: str | Path) -> FileWeights:
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise ValueError(
-                f"{path}: '{key}' is a {type(value).__name__}, not a tensor; keys: {_some(content)}: "
+                f"{path}: '{key}' is a {type(value).__name__}, not a tensor; keys: {some(map(repr, content))}: "
                 "save the model's state_dict()"
             )
     return FileWeights(state, True if openai else None)
@@ -82,11 +83,6 @@ def _refuse_foreign(path: Path, state: Mapping[str, Any], content: Mapping[str, 
     if isinstance(content.get("meta"), Mapping) or "message_hub" in content:
         raise ValueError(f"{path}: is an mmengine checkpoint, not CLIP weights: load it with clipkit.engine")
     if any(key.startswith("trunk.") for key in state) or ("visual.proj" not in state and "conv1.weight" in state):
-        raise ValueError(f"{path}: holds one tower only, and both of a CLIP are needed; keys: {_some(state)}")
+        raise ValueError(f"{path}: holds one tower only, and both of a CLIP are needed; keys: {some(map(repr, state))}")
     if not any(key.startswith(("visual.", "image_encoder.")) for key in state):
-        raise ValueError(f"{path}: holds no CLIP (no key starts with 'visual.'); keys: {_some(state)}")
-
-
-def _some(state: Mapping[str, Any], limit: int = 3) -> str:
-    keys = [repr(str(key)) for key in state]
-    return ", ".join(keys[:limit]) + (f", … ({len(keys)} in all)" if len(keys) > limit else "")
+        raise ValueError(f"{path}: holds no CLIP (no key starts with 'visual.'); keys: {some(map(repr, state))}")

@@ -11,6 +11,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from clipkit.errors import one_line, some
 from clipkit.safe import file_kind
 
 from ._formats import read_state_dict
@@ -153,8 +154,8 @@ def _fit(path: Path, state: dict[str, Tensor], expected: Mapping[str, Tensor], n
     missing = [key for key in expected if key not in state]
     unexpected = [key for key in state if key not in expected]
     if missing or unexpected:
-        parts = [f"lacks {_some(missing)}"] if missing else []
-        parts += [f"has {_some(unexpected)} that {name} has not"] if unexpected else []
+        parts = [f"lacks {some(map(repr, missing))}"] if missing else []
+        parts += [f"has {some(map(repr, unexpected))} that {name} has not"] if unexpected else []
         raise ValueError(f"{path}: does not fit {name}: {' and '.join(parts)}")
     for key, wanted in expected.items():
         if state[key].shape != wanted.shape:
@@ -174,11 +175,6 @@ def _load_big_vision(path: Path, model: nn.Module, name: str) -> dict[str, Tenso
     try:
         load_big_vision_weights(model, str(path))
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        reason = one_line(f"{type(error).__name__}: {error}", 120)
         raise ValueError(f"{path}: does not fit {name}: is no big_vision file for it ({reason})") from error
     return model.state_dict()
-
-
-def _some(keys: list[str], limit: int = 3) -> str:
-    shown = ", ".join(f"'{key}'" for key in keys[:limit])
-    return shown if len(keys) <= limit else f"{shown} and {len(keys) - limit} more keys"

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
+from clipkit.errors import some
 from clipkit.safe import read_json
 
 from ._transformers_folder import convert_config, convert_preprocess, is_transformers_folder
@@ -119,7 +120,7 @@ def _override(pretrained: str | Path | None, name: str = "") -> Path | None:
     tags = open_clip.list_pretrained_tags_by_model(name)
     others = [f"{m} has it" for m, t in open_clip.list_pretrained() if t == str(pretrained)][:1]
     close = difflib.get_close_matches(str(pretrained), tags, n=1, cutoff=0.7)
-    known = ", ".join(tags[:6]) + (f" and {len(tags) - 6} more" if len(tags) > 6 else "") if tags else "none"
+    known = some(tags, 6) or "none"
     hint = f"did you mean {close[0]!r}?" if close else "; ".join(others) or "give one of them, or a file"
     raise ValueError(f"{name} has no tag {str(pretrained)!r} (tags: {known}): {hint}")
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from clipkit.errors import one_line
+
 __all__ = ["read_torchscript"]
 
 _DTYPES = {
@@ -161,7 +163,7 @@ def read_torchscript(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
             "OpenAI's archives hold only tensors: get the file from its source again"
         ) from error
     except Exception as error:  # a stranger's bytes can break the unpickler in any way; all mean the same to the user
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         raise ValueError(f"{path}: is a truncated or damaged TorchScript archive ({reason}): copy it again") from error
     weights = {k: v for k, v in state.items() if k not in _NOT_WEIGHTS and not k.endswith("attn_mask")}
     return weights, not plain_gelu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.hooks import Hook
 
 from clipkit.engine.build import build_runner
 from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.files import write_text
 
 
 class ScoreCurve(Hook):
@@ -29,9 +29,7 @@ class ScoreCurve(Hook):
         """Called by mmengine after each validation."""
         curve = self.read()
         curve[str(runner.iter)] = {key: float(value) for key, value in (metrics or {}).items()}
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(curve), encoding="utf-8")
-        os.replace(partial, self.path)
+        write_text(self.path, json.dumps(curve))
 
     def read(self) -> dict[str, dict[str, float]]:
         """Iteration -> scores."""

@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipkit.config_files import find_config
+from clipkit.claims.definition import read_claim
 from clipkit.errors import ClipkitError, did_you_mean, one_line
-
-
-def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file of a claim's id or path, and its names. A claim that is read off another's runs (`runs_of = "vild"`, and
-    `arms` a list of names) gives that one's file and id, with these arms.
-
-    Raises:
-        ClipkitError: no such claim, or a file without `claim` and `arms` (each arm with `config` or `function`).
-    """
-    path = Path(name)
-    if not path.is_file():
-        path = find_config(Path("claims") / f"{str(name).lower()}.py")
-    definition = runpy.run_path(str(path))
-    arms = definition.get("arms")
-    if "runs_of" in definition:
-        wanted = list(arms or ())
-        path, other = read_claim(path.with_name(f"{str(definition['runs_of']).lower()}.py"))
-        if missing := [arm for arm in wanted if arm not in other["arms"]]:
-            raise ClipkitError(f'{name}: {other["claim"]} has no arm "{missing[0]}"')
-        return path, {**other, "arms": {arm: other["arms"][arm] for arm in wanted}}
-    if not isinstance(definition.get("claim"), str) or not isinstance(arms, dict) or not arms:
-        raise ClipkitError(f'{path}: a claim needs `claim = "C…"` and `arms = {{name: dict(config=…)}}`')
-    for arm, run in arms.items():
-        if not isinstance(run, dict) or ("config" in run) == ("function" in run):
-            raise ClipkitError(f'{path}: arm "{arm}" needs either `config` or `function`')
-        unknown = set(run) - {"config", "cfg_options", "metric", "function", "kwargs", "arms", "amp", "train", "tests"}
-        if unknown:
-            raise ClipkitError(f'{path}: arm "{arm}" has no "{min(unknown)}"')
-    return path, definition
-
-
-def arm_names(name: str, run: Mapping[str, Any]) -> tuple[str, ...]:
-    """The arms that one run measures: itself, or those that it lists."""
-    return tuple(run.get("arms", (name,)))
+from clipkit.files import write_text
 
 
 def execute(name: str, run: Mapping[str, Any], seed: int, work_dir: Path) -> dict[str, Any]:
@@ -73,9 +38,7 @@ def main(argv: list[str]) -> int:
     path, name, seed, work_dir, out = argv
     _, definition = read_claim(path)
     values = execute(name, definition["arms"][name], int(seed), Path(work_dir))
-    partial = Path(f"{out}.partial")
-    partial.write_text(json.dumps(values), encoding="utf-8")
-    os.replace(partial, out)
+    write_text(out, json.dumps(values))
     return 0
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
 
-from clipkit.commands.claim import append_lines
 from clipkit.data.image_folder import LabelledImages
 from clipkit.embed.images import ImageFeatures, image_features
 from clipkit.errors import ClipkitError
+from clipkit.files import append_lines
 from clipkit.provenance import commit, hardware, now
 
 

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from clipkit.classification.loops import FeatureLoop
 from clipkit.classification.pictures import confusion_picture
 from clipkit.engine.registry import LOOPS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.evaluation.classification import ClassificationScores, classification_scores, rank_classes
+from clipkit.files import writing
 from clipkit.text import LabelMatch, Vocabulary
 
 
@@ -48,7 +49,7 @@ class ZeroShotLoop(FeatureLoop):
             said[[c for c in match.label_to_class if c >= 0]] = True
             embeddings, labels = embeddings[said[labels]], labels[said[labels]]
             if len(labels) == 0:
-                raise ClipkitError(f"no image has one of these names; the data set's are: {', '.join(names[:10])}, …")
+                raise ClipkitError(f"no image has one of these names; the data set's are: {some(names, 10)}")
         metrics = {}
         for ensemble, templates in self.model.ensembles.items():
             rows = self._rows(vocabulary, templates)
@@ -79,7 +80,8 @@ class ZeroShotLoop(FeatureLoop):
             self.say("\n" + table.get_string())
         if self.runner.rank == 0:  # type: ignore[attr-defined]
             path = Path(self.runner.work_dir) / "confusion.png"
-            confusion_picture(scores.confusion, names).savefig(path)
+            with writing(path) as partial:
+                confusion_picture(scores.confusion, names).savefig(partial, format="png")
             self.say(f"picture: {path}")
 
 

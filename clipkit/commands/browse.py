@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mmengine.registry import DefaultScope
     from PIL import Image
 
+    from clipkit.data.draw import save_picture
     from clipkit.engine.build import prepare_config
     from clipkit.engine.config import parse_options
     from clipkit.engine.friendly import friendly_build
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{Path(cfg.filename).stem}_{args.split}.png"
-    Image.fromarray(draw_items(items, dataset.metainfo)).save(path)
+    save_picture(Image.fromarray(draw_items(items, dataset.metainfo)), path)
     print(f"{len(items)} of {len(dataset)} {args.split} items -> {path}")
     return 0
 

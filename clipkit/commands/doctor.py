@@ -43,7 +43,7 @@ def examine() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # noqa: PERF203 (the doctor never dies of what it finds)
-            what = f"cannot be examined: {type(error).__name__}: {one_line(error)[:160]}"
+            what = f"cannot be examined: {type(error).__name__}: {one_line(error, 160)}"
             yield Finding(check.__name__[1:], what, "install anew the package that this message names")
 
 
@@ -85,7 +85,7 @@ def _torch() -> Iterator[Finding]:
         except RuntimeError as error:
             yield Finding(
                 "torch",
-                f"{text}; the GPU cannot compute: {one_line(error)[:120]}",
+                f"{text}; the GPU cannot compute: {one_line(error, 120)}",
                 "install a torch that was built for this GPU: https://pytorch.org/get-started",
             )
             return
@@ -109,7 +109,7 @@ def _torchvision() -> Iterator[Finding]:
         for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
             torchvision.ops.nms(torch.eye(2, 4, device=device), torch.ones(2, device=device), 0.5)
     except Exception as error:  # of many types: missing symbols, missing operators, missing backends
-        yield Finding("torchvision", f"its operators do not run: {one_line(error)[:160]}", advice)
+        yield Finding("torchvision", f"its operators do not run: {one_line(error, 160)}", advice)
         return
     yield Finding("torchvision", f"{torchvision.__version__}, its operators run")
 
@@ -125,7 +125,7 @@ def _opencv() -> Iterator[Finding]:
             yield Finding("opencv", f'{names}; mmcv needs it: pip install -e ".[seg]"')
         else:
             advice = f"{again} (it needs no libGL), or install the system's libgl1 and libglib2.0-0"
-            yield Finding("opencv", f"{names}, does not load: {one_line(error)[:160]}", advice)
+            yield Finding("opencv", f"{names}, does not load: {one_line(error, 160)}", advice)
         return
     if len(set(there.values())) > 1:
         yield Finding("opencv", f"{names} write into one folder, cv2: parts of both are there", again)
@@ -149,7 +149,7 @@ def _openmmlab() -> Iterator[Finding]:
             with quiet_imports():
                 import_module(folder)
         except Exception as error:  # mmdet and mmseg assert versions, broken ones raise anything
-            yield Finding(folder, f"{text}, does not load: {type(error).__name__}: {one_line(error)[:160]}", fresh)
+            yield Finding(folder, f"{text}, does not load: {type(error).__name__}: {one_line(error, 160)}", fresh)
             continue
         if len(there) > 1:
             yield Finding(folder, f"{text} write into one folder, {folder}: parts of each are there", fresh)
@@ -187,7 +187,7 @@ def _operators() -> Iterator[Finding]:
         try:
             ops.nms(torch.eye(2, 4, device=device), torch.ones(2, device=device), 0.5)
         except Exception as error:  # noqa: PERF203 (a module without this device, or for another GPU)
-            yield Finding("operators", f"{text}; on {device} they do not run: {one_line(error)[:120]}", set_aside)
+            yield Finding("operators", f"{text}; on {device} they do not run: {one_line(error, 120)}", set_aside)
             return
     yield Finding("operators", text)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clipkit.commands import _options
 from clipkit.commands._headers import docstring
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 
 if TYPE_CHECKING:
     from clipkit.detection.rpn import RegionSource
@@ -82,6 +82,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         workers=args.workers, broken=args.broken,
     )  # fmt: skip
     for kind, names in problems.items():
-        more = f", … ({len(names)} in all)" if len(names) > 20 else ""
-        print(f"{len(names)} images {kind}: {', '.join(names[:20])}{more}", file=sys.stderr)
+        print(f"{len(names)} images {kind}: {some(names, 20)}", file=sys.stderr)
     return 1 if problems else 0

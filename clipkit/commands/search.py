@@ -51,6 +51,7 @@ def _index(args: argparse.Namespace) -> int:
 
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError
+    from clipkit.files import write_text
     from clipkit.search.index import SearchIndex, index_key, list_media
 
     files = list_media(args.inputs)
@@ -60,9 +61,7 @@ def _index(args: argparse.Namespace) -> int:
         raise ClipkitError(f"--fps must be positive, got {fps}")
     clip, made_by, named = _load(args, named, args.precision or key.get("precision", "auto"))
     index = SearchIndex(args.out, index_key(made_by, fps))
-    aside = Path(args.out) / f"model.json.{os.getpid()}"
-    aside.write_text(json.dumps(named))
-    os.replace(aside, Path(args.out) / "model.json")  # complete or absent
+    write_text(Path(args.out) / "model.json", json.dumps(named))
     before, bad = len(index), 0
     adding = index.add(files, clip, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
     for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
@@ -95,8 +94,10 @@ def _query(args: argparse.Namespace) -> int:
     elif args.contact_sheet:
         from PIL import Image
 
+        from clipkit.data.draw import save_picture
+
         sheet = contact_sheet(args.text, moments, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
-        Image.fromarray(sheet).save(args.contact_sheet)
+        save_picture(Image.fromarray(sheet), args.contact_sheet)
         print(f"thumbnails in {args.contact_sheet}")
     return 0
 

@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Tests; returns the exit code."""
     args = parser().parse_args(argv)
     from clipkit.engine.build import build_runner
-    from clipkit.engine.checkpoint import given_checkpoint, require_nothing_to_train, write_text
+    from clipkit.engine.checkpoint import given_checkpoint, require_nothing_to_train
     from clipkit.engine.config import parse_options
     from clipkit.engine.friendly import friendly_build
     from clipkit.errors import ClipkitError
+    from clipkit.files import write_text
 
     vocabulary = _options.read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.out and runner.rank == 0:
         names = list(vocabulary.names) if vocabulary is not None else None
         record = {"config": args.config, "checkpoint": args.checkpoint, "labels": names, "scores": _numbers(scores)}
-        write_text(json.dumps(record, indent=1) + "\n", args.out)
+        write_text(args.out, json.dumps(record, indent=1) + "\n")
     return 0
 
 

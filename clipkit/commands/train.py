@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "--resume", nargs="?", const=True, default=False, help="go on from the newest checkpoint, or from this file"
     )
     parser.add_argument(
-        "--amp", nargs="?", const=True, default=False, metavar="bf16|fp16", help="mixed precision (CPU: bf16)"
+        "--amp", nargs="?", const=True, default=False, metavar="bf16|fp16", help="mixed precision (the fast one)"
     )
     parser.add_argument("--seed", type=int, help="seed of everything random (default: the config's, else 0)")
     parser.add_argument("--deterministic", action="store_true", help="deterministic CUDA kernels, slower")

@@ -7,12 +7,12 @@ there, none is too many, every shape fits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 
 Shape = tuple[int, ...]
 Layout = dict[str, tuple[str, Shape]]
@@ -132,8 +132,3 @@ def match(state: Mapping[str, Tensor], shapes: Mapping[str, Shape], title: str) 
         if tuple(state[key].shape) != shape:
             found = tuple(state[key].shape)
             raise ClipkitError(f"{key} has shape {found}, and {shape} goes with the other weights of {title}")
-
-
-def some(keys: Sequence[str], limit: int = 3) -> str:
-    """The first keys, and how many more there are."""
-    return ", ".join(keys[:limit]) + (f" and {len(keys) - limit} more" if len(keys) > limit else "")

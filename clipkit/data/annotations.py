@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.errors import ClipkitError, did_you_mean, some
 from clipkit.text import Vocabulary
 
 from .images import IMAGE_SUFFIXES
@@ -218,7 +218,7 @@ def read_voc(
                 else:
                     found[-1].objects.append(LabelledBox(box, label_of[word], crowd))
     if others and not any(image.objects for image in found):
-        known = ", ".join(sorted(others)[:10])
+        known = some(sorted(others), 10)
         raise ClipkitError(f"{root}: no object is called {' or '.join(classes)}; names in the annotations: {known}")
     return LabelledSet(tuple(classes), found, problems)
 
@@ -258,7 +258,7 @@ def _labels(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> dict
     lacking = [name for name, index in zip(wanted, owner) if index < 0]
     if lacking:
         hint = did_you_mean(lacking[0], names.values())
-        raise ClipkitError(f"{path}: has no category {', '.join(map(repr, lacking[:5]))}; {hint}")
+        raise ClipkitError(f"{path}: has no category {some(map(repr, lacking), 5)}; {hint}")
     ids = list(names)
     return {ids[index]: label for label, index in enumerate(owner)}
 

@@ -1,9 +1,13 @@
 """Pictures of label maps: overlay, legend, grid. Plain Pillow, RGB uint8 arrays in and out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from clipkit.errors import ClipkitError
+from clipkit.files import writing
 
 from .palette import palette
 
@@ -85,11 +89,24 @@ def used_entries(
     return [(names[i], colours[i]) for i in used]
 
 
+def save_picture(image: Image.Image, path: str | Path) -> None:
+    """Writes a picture whole or not at all, in the format that the path's ending names.
+
+    Raises:
+        ClipkitError: Pillow writes no such format, or the file cannot be written.
+    """
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    if kind not in Image.SAVE:
+        raise ClipkitError(f"{path}: its ending names no format of pictures; end it in .png")
+    with writing(path) as partial:
+        image.save(partial, format=kind)
+
+
 def save_indexed_png(labels: np.ndarray, path, count: int) -> None:
     """Writes ids as a palette PNG (values are the ids, colours are `palette`'s); above 256 labels as 16-bit grey."""
     if count > 256:
-        Image.fromarray(labels.astype(np.uint16)).save(path)
+        save_picture(Image.fromarray(labels.astype(np.uint16)), path)
         return
     image = Image.fromarray(labels.astype(np.uint8), mode="P")
     image.putpalette([value for colour in palette(256) for value in colour])
-    image.save(path)
+    save_picture(image, path)

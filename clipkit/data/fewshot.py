@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 
 from .images import read_image, read_mask
 
@@ -132,9 +132,7 @@ def fss_examples(
     names = [name for group in groups.values() for name in group]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ClipkitError(
-            f"{folder}: {', '.join(twice[:3])} is in two lists; each class is trained on or tested, not both"
-        )
+        raise ClipkitError(f"{folder}: {some(twice)} is in two lists; each class is trained on or tested, not both")
     start = names.index(groups[subset][0])
     ids = list(range(start, start + len(groups[subset])))
     found = []
@@ -237,5 +235,4 @@ def _require_files(paths: Iterable[str], what: str) -> None:
         if name not in inside[folder]:
             missing.append(path)
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ClipkitError(f"{missing[0]}{more}: no such file, {what}; unpack the data set there")
+        raise ClipkitError(f"{some(missing, 1)}: no such file, {what}; unpack the data set there")

@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from clipkit.errors import ClipkitError, one_line
 
+from .draw import save_picture
 from .fewshot import FOLDS, NUM_CLASSES, held_out_classes
 from .images import read_mask
 
@@ -163,9 +164,7 @@ def write_coco_masks(instances: Path, folder: Path) -> None:
             elif isinstance(shape["counts"], list):
                 shape = coco_mask.frPyObjects(shape, *image.size)
             mask[coco_mask.decode(shape) > 0] = ids[category] + 1
-        aside = target.with_suffix(".part")
-        Image.fromarray(mask).save(aside, format="png")
-        os.replace(aside, target)  # a mask that is there is whole
+        save_picture(Image.fromarray(mask), target)  # a mask that is there is whole
 
 
 def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:
@@ -180,7 +179,7 @@ def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:
             entry = item["area"], item["category_id"], item["segmentation"]
             images[item["image_id"]].objects.append(entry)
     except (ValueError, KeyError, TypeError) as error:
-        line = one_line(error)[:60]
+        line = one_line(error, 60)
         raise ClipkitError(f"{path}: is not COCO's file of instances ({line}); download it again") from None
     if len(ids) != NUM_CLASSES["coco20i"]:
         raise ClipkitError(f"{path}: has {len(ids)} categories, and COCO has 80; is this another data set?")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, exif_turn, read_mask
 
@@ -24,11 +24,7 @@ class Problems(dict[str, list[str]]):
 
     def summary(self) -> str:
         """One line: each kind of problem, how often, and the first three files; empty when all is well."""
-        parts = []
-        for kind, where in self.items():
-            more = ", …" if len(where) > 3 else ""
-            parts.append(f"{len(where)} {kind}: {', '.join(where[:3])}{more}")
-        return "; ".join(parts)
+        return "; ".join(f"{len(where)} {kind}: {some(where)}" for kind, where in self.items())
 
 
 @dataclass

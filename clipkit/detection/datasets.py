@@ -13,7 +13,7 @@ from clipkit.data import palette
 from clipkit.data.annotations import LabelledSet, read_coco, read_voc
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 
 
 class _ObjectsDataset(BaseDataset):
@@ -165,7 +165,7 @@ def class_info(classes: Sequence[str], base: Sequence[str] | None) -> dict[str, 
     """
     chosen = set(classes if base is None else base)
     if unknown := sorted(chosen - set(classes)):
-        raise ClipkitError(f"base_classes has {', '.join(unknown[:5])}, which classes lacks")
+        raise ClipkitError(f"base_classes has {some(unknown, 5)}, which classes lacks")
     return {
         "classes": tuple(classes),
         "base_classes": tuple(c for c in classes if c in chosen),

@@ -15,8 +15,9 @@ from prettytable import PrettyTable
 
 from clipkit.data.annotations import judged_annotations, read_coco_file
 from clipkit.engine.registry import METRICS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
+from clipkit.files import write_text
 from clipkit.text import Vocabulary
 
 RULES = {"coco": coco_precision, "lvis": lvis_precision}
@@ -96,7 +97,7 @@ class DetectionAP(BaseMetric):
                     detections.append({"image_id": image["id"], "category_id": ids[label], **item})
         if self.save is not None:
             Path(self.save).parent.mkdir(parents=True, exist_ok=True)
-            Path(self.save).write_text(json.dumps(detections), encoding="utf-8")
+            write_text(self.save, json.dumps(detections))
         bare = sum(not item.get("segmentation") for item in truth["annotations"])
         if "segm" in self.kinds and bare:
             where = self.ann_file or "DetectionAP: the data set"
@@ -135,7 +136,7 @@ class DetectionAP(BaseMetric):
         owner = Vocabulary(classes).match(categories).label_to_class
         lacking = [name for name, index in zip(classes, owner) if index < 0]
         if lacking:
-            raise ClipkitError(f"{self.ann_file}: has no category {', '.join(lacking[:5])}")
+            raise ClipkitError(f"{self.ann_file}: has no category {some(lacking, 5)}")
         return [truth["categories"][index]["id"] for index in owner]
 
     @staticmethod

@@ -15,7 +15,7 @@ import torch
 
 from clipkit.data import sliding_boxes
 from clipkit.data.proposals import ImageFile, read_proposals
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.store import hash_file
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -43,7 +43,7 @@ class FileProposals:
         self._found = {image.name: proposals.of(image, Path(folder)) for image in images}
         self.missing = [name for name, found in self._found.items() if found is None]
         if len(self.missing) == len(images):
-            names = ", ".join(repr(key) for key in list(proposals.by_key)[:3]) or "nothing"
+            names = some(map(repr, proposals.by_key)) or "nothing"
             raise ClipkitError(
                 f"{path}: has boxes for none of the {len(images)} images; it names {names}, the images are named "
                 f"{images[0].name!r}, …"

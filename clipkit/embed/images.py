@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.backbone import ClipModel
+from clipkit.device import PRECISIONS, autocast_dtype
 from clipkit.errors import ClipkitError
-from clipkit.precision import PRECISIONS, autocast_dtype
 from clipkit.store import Store
 
 SHARD, BATCH = 512, 128  # images: what a kill can cost, and what is computed at once

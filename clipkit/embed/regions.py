@@ -20,9 +20,9 @@ from clipkit.backbone import FrozenCLIP
 from clipkit.data.images import read_image
 from clipkit.data.proposals import ImageFile, clean_boxes
 from clipkit.detection.rpn import RegionSource
+from clipkit.device import PRECISIONS, autocast_dtype
 from clipkit.embed import region_store as teacher_store
 from clipkit.errors import ClipkitError, one_line
-from clipkit.precision import PRECISIONS, autocast_dtype
 from clipkit.shapes.tiny import FOLDER as TINY
 from clipkit.store import Store, StoreError, hash_file
 

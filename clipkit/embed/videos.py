@@ -19,9 +19,9 @@ from torch import Tensor
 from clipkit.backbone import ClipModel, FrozenCLIP
 from clipkit.data.video import DEFAULT_BACKEND, Fps, Segments, Uniform, VideoError, stream_video
 from clipkit.data.video_sets import CaptionedVideo
+from clipkit.device import PRECISIONS, autocast_dtype
 from clipkit.embed.frame_store import DTYPES, FORMAT, caption_id, name_of, record_id
 from clipkit.errors import ClipkitError, one_line
-from clipkit.precision import PRECISIONS, autocast_dtype
 from clipkit.shapes.tiny import FOLDER as TINY
 from clipkit.store import Store, StoreError
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 
+from clipkit.device import autocast_dtype, own_device
 from clipkit.engine.registry import OPTIM_WRAPPERS
 from clipkit.errors import ClipkitError
 
@@ -25,7 +28,7 @@ class AmpOptimWrapper(OptimWrapper):
     """Forward in bf16 or fp16 by autocast, parameters and optimiser in fp32; the loss is scaled for fp16 only.
 
     Args:
-        dtype: 'bf16' or 'fp16'; None takes bf16 where the device has it, else fp16.
+        dtype: 'bf16' or 'fp16'; None takes what the device computes fast, see `clipkit.device`.
         loss_scale: first loss scale for fp16 (it adapts itself).
         **kwargs: of mmengine's `OptimWrapper`.
 
@@ -34,8 +37,11 @@ class AmpOptimWrapper(OptimWrapper):
     """
 
     def __init__(self, dtype: str | None = None, loss_scale: float = 2.0**16, **kwargs: Any) -> None:
-        self.device_type = "cuda" if torch.cuda.is_available() else "cpu"
-        self.dtype = resolve_dtype(dtype, self.device_type)
+        device = torch.device(own_device())
+        self.device_type = device.type
+        self.dtype = resolve_dtype(dtype, device)
+        if self.dtype is None:
+            print_log(f"--amp: this {device.type} has no fast bf16; training in fp32", "current", logging.WARNING)
         super().__init__(**kwargs)
         self.loss_scaler = torch.amp.GradScaler(
             self.device_type, init_scale=loss_scale, enabled=self.dtype is torch.float16
@@ -43,7 +49,7 @@ class AmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
-        with super().optim_context(model), torch.autocast(self.device_type, dtype=self.dtype):
+        with super().optim_context(model), torch.autocast(self.device_type, self.dtype, self.dtype is not None):
             yield
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
@@ -68,13 +74,12 @@ class AmpOptimWrapper(OptimWrapper):
         super().load_state_dict(state_dict)
 
 
-def resolve_dtype(name: str | None, device_type: str) -> torch.dtype:
-    """The autocast dtype of a name; see `AmpOptimWrapper`."""
+def resolve_dtype(name: str | None, device: torch.device) -> torch.dtype | None:
+    """The autocast dtype of a name, None for fp32; see `AmpOptimWrapper`."""
     if name is None or name == "auto":
-        has_bf16 = device_type == "cpu" or torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if has_bf16 else torch.float16
+        return autocast_dtype("auto", device) or (torch.float16 if device.type == "cuda" else None)
     if name not in _DTYPES:
         raise ClipkitError(f'--amp "{name}" is not known; use bf16 or fp16')
-    if device_type == "cpu" and _DTYPES[name] is torch.float16:
-        raise ClipkitError("--amp fp16 needs a CUDA device; on a CPU use --amp bf16 or leave --amp out")
+    if device.type != "cuda" and _DTYPES[name] is torch.float16:
+        raise ClipkitError("--amp fp16 needs a CUDA device; elsewhere use --amp bf16 or leave --amp out")
     return _DTYPES[name]

@@ -99,7 +99,7 @@ def build_runner(
         work_dir: where logs and checkpoints go; by default the config's own, else `work_dirs/<config name>`.
         resume: True goes on from the newest checkpoint in `work_dir` (from the beginning if there is none, which may
             be a config's `load_from`); a path goes on from that file. By default the config's own `resume`.
-        amp: mixed precision; True takes bf16 where the device has it, or 'bf16', 'fp16'.
+        amp: mixed precision; True takes what the device computes fast, or 'bf16', 'fp16'.
         seed: of everything random; by default the config's `randomness.seed`, else 0. When resuming, the checkpoint's.
         deterministic: deterministic CUDA kernels, slower.
         launcher: 'auto' | 'none' | 'pytorch' | 'slurm' | 'mpi'; 'auto' sees torchrun by its environment.

@@ -17,43 +17,17 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from clipkit.errors import ClipkitError, one_line
+from clipkit.files import writing
 
-_PARTIAL = ".partial"
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None:
-    """Writes `plain(checkpoint)`: to a file beside `path`, fsync, rename, fsync of the folder. At any moment `path` is
-    absent, the old file, or the new one."""
+    """Writes `plain(checkpoint)`. At any moment `path` is absent, the old file, or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        with open(partial, "wb") as stream:
-            torch.save(plain(checkpoint), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch makes a RuntimeError of a write that failed
-        partial.unlink(missing_ok=True)
-        cause = error if isinstance(error, OSError) else error.__context__
-        reason = cause.strerror if isinstance(cause, OSError) else one_line(error)[:120]
-        raise ClipkitError(
-            f"{path}: the checkpoint could not be written ({reason}); the ones before it are untouched"
-        ) from error
-    _fsync_folder(path.parent)
-
-
-def write_text(text: str, path: str | os.PathLike) -> None:
-    """Replaces a small text file whole, by the same steps as `save_checkpoint`."""
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, path)
-    _fsync_folder(path.parent)
+    with writing(path) as partial, open(partial, "wb") as stream:
+        torch.save(plain(checkpoint), stream)
 
 
 def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:
@@ -79,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     except pickle.UnpicklingError as error:
         raise ClipkitError(f"{path}: {_refusal(str(error))}") from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error)[:120]})") from error
+        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error, 120)})") from error
     if not isinstance(loaded, dict):
         raise ClipkitError(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     return loaded if "state_dict" in loaded else {"state_dict": loaded}
@@ -143,12 +117,6 @@ def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
     return found if last is None else [last, *(file for file in found if file != last)]
 
 
-def clean_partial(folder: str | os.PathLike) -> None:
-    """Removes what killed writers left."""
-    for file in Path(folder).glob(f"*{_PARTIAL}"):
-        file.unlink(missing_ok=True)
-
-
 def plain(value: Any) -> Any:
     """The same data in types that `weights_only=True` reads: tensors, numbers, strings, None, and lists, tuples and
     dicts of them. numpy arrays become tensors; anything else becomes its text."""
@@ -202,7 +170,7 @@ def _refusal(message: str) -> str:
             f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
             "author for a plain state dict or .safetensors"
         )
-    return f"not a checkpoint that can be read safely ({one_line(message)[:120]})"
+    return f"not a checkpoint that can be read safely ({one_line(message, 120)})"
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
@@ -212,7 +180,7 @@ def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
     try:
         return load_file(path, device=str(map_location))
     except (SafetensorError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error)[:120]})") from error
+        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
 
 
 def _beside(path: Path) -> str:
@@ -225,14 +193,3 @@ def _names(folder: Path) -> Iterator[str]:
     if folder.is_dir():
         for pattern in ("*.pth", "*.pt", "*.safetensors"):
             yield from (file.name for file in folder.glob(pattern))
-
-
-def _fsync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # not every file system opens folders
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,9 +12,9 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
-from clipkit.engine.checkpoint import clean_partial, write_text
 from clipkit.engine.registry import HOOKS
 from clipkit.errors import did_you_mean
+from clipkit.files import clean_partial, write_text
 
 
 @HOOKS.register_module(name=["CheckpointHook", "AtomicCheckpointHook"])
@@ -82,7 +82,7 @@ class AtomicCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            write_text(self.last_ckpt, Path(runner.work_dir) / "last_checkpoint")
+            write_text(Path(runner.work_dir) / "last_checkpoint", self.last_ckpt)
             for old in outdated:
                 Path(self.out_dir, old).unlink(missing_ok=True)
 

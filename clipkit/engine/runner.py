@@ -25,7 +25,7 @@ from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
 
 _used_timestamps: set[str] = set()
@@ -253,9 +253,9 @@ def load_weights(
     missing = list(drop_frozen(dict.fromkeys(result.missing_keys), paths))
     problems = []
     if missing:
-        problems.append(f"{len(missing)} weights of the model are not in it ({_some(missing)})")
+        problems.append(f"{len(missing)} weights of the model are not in it ({some(missing)})")
     if result.unexpected_keys:
-        problems.append(f"{len(result.unexpected_keys)} of its weights have no place ({_some(result.unexpected_keys)})")
+        problems.append(f"{len(result.unexpected_keys)} of its weights have no place ({some(result.unexpected_keys)})")
     if problems:
         message = f"{filename} does not fit the model: {'; '.join(problems)}"
         if strict:
@@ -287,7 +287,3 @@ def _load_schedulers(schedulers: Any, states: Any) -> None:
     for name, group in groups:
         for scheduler, state in zip(group, states if name is None else states[name], strict=True):
             scheduler.load_state_dict(state)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

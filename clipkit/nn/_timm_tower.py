@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clipkit.errors import did_you_mean, one_line
+from clipkit.errors import did_you_mean, one_line, some
 from clipkit.safe import load_tensors
 
 
@@ -167,8 +167,9 @@ def load_trunk(trunk: nn.Module, path: str, name: str) -> None:
     state = {key if key in own else key.replace(".", "_", 1): value for key, value in state.items()}
     missing = [key for key in own if key not in state]
     if missing:
-        raise ValueError(f"{path}: not the weights of {name}: lacks {', '.join(missing[:4])} ({len(missing)} in all)")
+        raise ValueError(f"{path}: not the weights of {name}: lacks {some(missing)}")
     try:
         trunk.load_state_dict({key: state[key] for key in own})
     except RuntimeError as error:
-        raise ValueError(f"{path}: not the weights of {name}: {one_line(error).partition(': ')[2][:200]}") from error
+        reason = one_line(one_line(error).partition(": ")[2], 200)
+        raise ValueError(f"{path}: not the weights of {name}: {reason}") from error

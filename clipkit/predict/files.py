@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
+from clipkit.data.draw import save_picture
 from clipkit.data.draw_objects import draw_objects
 from clipkit.errors import ClipkitError
+from clipkit.files import write_text
 from clipkit.predict.detector import Detections, Detector, name_all
 from clipkit.predict.predictor import load_model
 from clipkit.predict.segmenter import Segmenter
@@ -59,7 +61,7 @@ class DetectionFiles:
         found = self.detector(image, self.labels)
         self._keep(found, file)
         shown = found.above(self.min_score)
-        Image.fromarray(picture(image, shown)).save(self.out / f"{stem}_objects.png")
+        save_picture(Image.fromarray(picture(image, shown)), self.out / f"{stem}_objects.png")
         names = [shown.names[i] for i in shown.labels.tolist()]
         objects = [
             {"label": name, "score": round(score, 4), "box": [round(v, 2) for v in box]}
@@ -128,7 +130,7 @@ def write_segmentation(segmenter: Segmenter, file: Path, labels: Any, out: Path,
     colours = palette(len(result.names))
     shown = enlarge(overlay(image, index, colours), HEIGHT)
     pixels = with_legend(shown, used_entries([index], result.names, colours))
-    Image.fromarray(pixels).save(out / f"{stem}_overlay.png")
+    save_picture(Image.fromarray(pixels), out / f"{stem}_overlay.png")
     save_indexed_png(index, out / f"{stem}_labels.png", len(result.names))
     record = {
         "image": str(file),
@@ -143,4 +145,4 @@ def write_segmentation(segmenter: Segmenter, file: Path, labels: Any, out: Path,
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
 from clipkit.engine.registry import METRICS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.evaluation import fewshot_scores, intersection_and_union
 
 
@@ -60,7 +60,5 @@ class FewShotIoU(BaseMetric):
         print_log("\n" + table.get_string(), logger)
         absent = [names[c] for c in tested if c not in ids]
         if absent:
-            print_log(
-                f"not in the mean, for lack of an episode: {', '.join(absent[:10])} ({len(absent)} in all)", logger
-            )
+            print_log(f"not in the mean, for lack of an episode: {some(absent, 10)}", logger)
         return {key: round(float(scores[key]), 2) for key in ("mIoU", "FB-IoU")}

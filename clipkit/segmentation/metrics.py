@@ -9,6 +9,7 @@ from mmseg.evaluation import IoUMetric
 from prettytable import PrettyTable
 
 from clipkit.engine.registry import METRICS
+from clipkit.errors import some
 from clipkit.evaluation.segmentation import ignore_left_out, iou_per_class, map_labels, seen_unseen_iou
 from clipkit.text import Vocabulary
 
@@ -89,9 +90,7 @@ class SeenUnseenIoU(IoUMetric):
         if self.seen is not None:
             unknown = [name for name in self.seen if name not in names]
             if unknown:
-                raise ValueError(
-                    f"SeenUnseenIoU: seen holds {', '.join(unknown[:3])}, which the data set's classes lack"
-                )
+                raise ValueError(f"SeenUnseenIoU: seen holds {some(unknown)}, which the data set's classes lack")
             return torch.tensor([name in set(self.seen) for name in names])
         return torch.tensor(self.dataset_meta.get("seen") or [True] * len(names), dtype=torch.bool)
 

@@ -13,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from PIL import Image
 
 from clipkit.data import colour_map, enlarge, grid, overlay, palette, used_entries, with_legend
+from clipkit.data.draw import save_picture
 from clipkit.engine.registry import HOOKS
 
 
@@ -63,7 +64,7 @@ class SegPictureHook(Hook):
         step = max(1, len(dataset) // self.count)
         results = predict_samples(model, dataset, range(0, min(len(dataset), step * self.count), step))
         path = Path(runner.work_dir) / self.filename
-        Image.fromarray(self.draw(results, dataset.metainfo)).save(path)
+        save_picture(Image.fromarray(self.draw(results, dataset.metainfo)), path)
         runner.logger.info(f"picture: {path}")
 
     def draw(self, results: Sequence[tuple[np.ndarray, Any]], metainfo: dict) -> np.ndarray:

@@ -118,4 +118,4 @@ def _read_ids(path: str) -> np.ndarray:
     except KeyError:
         raise ClipkitError(f"{path}: holds no LabelMap; is it PASCAL-Context's trainval folder?") from None
     except Exception as error:  # scipy and PIL raise whatever a broken file leads them to
-        raise ClipkitError(f"{path}: cannot be read as a mask ({one_line(error)[:120]})") from error
+        raise ClipkitError(f"{path}: cannot be read as a mask ({one_line(error, 120)})") from error

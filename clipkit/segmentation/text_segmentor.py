@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor
 
+from clipkit.device import autocast_dtype
 from clipkit.engine.class_names import read_classes
 from clipkit.nn import SpatialRegularisation
-from clipkit.precision import autocast_dtype
 from clipkit.segmentation.test_time import check_test_cfg, image_logits, predict_streamed, too_many_logits
 from clipkit.text.class_rows import build_text
 from clipkit.text.labels import TextLabels

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clipkit.errors import ClipkitError
+from clipkit.files import open_plain, put
 
 try:
     import fcntl
@@ -56,13 +57,7 @@ def commit(fd: int, path: Path, chunks: list[bytes | memoryview]) -> None:
         view = memoryview(chunk).cast("B")
         while len(view):
             view = view[os.write(fd, view) :]
-    os.fsync(fd)
-    os.replace(temporary_of(path), path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    put(fd, temporary_of(path), path)
 
 
 def temporary_of(path: Path) -> Path:
@@ -90,9 +85,14 @@ def explain(error: OSError, path: Path, size: int, kept: str) -> StoreError:
 def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
     while not path.exists():
         try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+            fd = open_plain(temporary, os.O_RDWR | os.O_CREAT)
+        except ClipkitError as error:
+            raise StoreError(str(error)) from None
         except OSError as error:
             raise explain(error, path, 4096, "what was there before stays") from None
+        if os.fstat(fd).st_nlink > 1:  # it would be emptied under its other name too
+            os.close(fd)
+            raise StoreError(f"{temporary}: has another name (a hard link), a store needs a file of its own; remove it")
         try:
             if fcntl is not None:
                 fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -113,6 +113,6 @@ def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
 
 def _is_same(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
     except FileNotFoundError:
         return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from clipkit.errors import one_line
+from clipkit.files import write_bytes
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._label_file import read_label_file
 
@@ -78,13 +79,11 @@ def save_embeddings(embeddings: TextEmbeddings, path: str | Path) -> None:
     if len(embeddings.matrix) != len(embeddings.names):
         raise ValueError(f"{path}: {len(embeddings.matrix)} rows for {len(embeddings.names)} names; use reduce='mean'")
     names = json.dumps(list(embeddings.names), ensure_ascii=False)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(save({"embeddings": embeddings.matrix.contiguous().cpu()}, metadata={"names": names}))
-    os.replace(partial, path)
+    write_bytes(path, save({"embeddings": embeddings.matrix.contiguous().cpu()}, metadata={"names": names}))
 
 
 def _unreadable(path: Path, error: BaseException) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     if any(word in reason for word in ("allow_pickle", "Object arrays", "Python objects")):
         reason = "it holds pickled Python objects, which are never loaded; save it as a float array"
     return f"{path}: cannot be read as embeddings: {reason}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from clipkit.errors import some
 from clipkit.text._background import Background
 from clipkit.text._class_file import read_class_file
 from clipkit.text._label_file import read_label_file
@@ -91,7 +92,7 @@ class Vocabulary:
         return iter(self.names)
 
     def __repr__(self) -> str:
-        shown = ", ".join(self.names[:5]) + (", …" if len(self) > 5 else "")
+        shown = some(self.names, 5)
         return f"Vocabulary({len(self)}: {shown}; {len(self.templates)} templates, background {self.background.kind})"
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from clipkit.commands.convert import Converted
+from clipkit.convert.checkpoints import Converted
 from clipkit.convert.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match, side
 from clipkit.errors import ClipkitError
 
@@ -22,8 +22,9 @@ def convert(
     """The hook of `clipkit convert actionclip`.
 
     Args:
-        state: the original's two state dicts with their names before the keys (`clipkit.commands.convert.read_state`);
-            with `reverse` ours, of a model whose CLIP is in the checkpoint.
+        state: the original's two state dicts with their names before the keys, as
+            `clipkit.convert.checkpoints.read_state` gives them; with `reverse` ours, of a model whose CLIP is in the
+            checkpoint.
         reverse: from ours to the original's.
         original: with `reverse`, a checkpoint of the original, for the positions that most of its prompts save and
             never read; without it they are zero.

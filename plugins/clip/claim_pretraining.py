@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from clipkit.engine.build import build_runner
 from clipkit.engine.registry import HOOKS
+from clipkit.files import append_lines
 from clipkit.shapes import class_names
 from clipkit.shapes.evaluate import HELD_OUT, embed_images, embed_texts, single_objects
 
@@ -49,8 +50,7 @@ class CompositionCurveHook(Hook):
         if step % self.interval == 0 or step == runner.max_iters:
             seen = step * runner.train_dataloader.dataset.batch
             line = {"images": seen, "composition": composition(runner.bare_model, self.seed, self.count)}
-            with open(Path(runner.work_dir) / "curve.jsonl", "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+            append_lines(Path(runner.work_dir) / "curve.jsonl", [json.dumps(line)])
 
 
 def pretrain(

@@ -14,9 +14,11 @@ from torch.nn import functional as F
 from clipkit.classification.image_sets import build_images
 from clipkit.classification.loops import FeatureLoop
 from clipkit.data import grid
+from clipkit.data.draw import save_picture
 from clipkit.engine.registry import LOOPS
 from clipkit.evaluation.classification import rank_classes
 from clipkit.evaluation.duplicates import Duplicates, near_duplicates, overlap
+from clipkit.files import writing
 
 _SIDE = 128  # pixels of a picture in the sheet
 
@@ -75,14 +77,17 @@ class DuplicateLoop(FeatureLoop):
     def _write(self, found: Duplicates, mine: list[str], theirs: list[str]) -> None:
         folder = Path(self.runner.work_dir)
         columns = found.pairs.tolist(), found.cosine.tolist(), found.correlation.tolist()
-        with open(folder / "duplicates.csv", "w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        with (
+            writing(folder / "duplicates.csv") as partial,
+            open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+        ):
             writer = csv.writer(stream)
             writer.writerow(["test image", "other image", "cosine", "correlation"])
             writer.writerows([mine[a], theirs[b], f"{c:.4f}", f"{r:.4f}"] for (a, b), c, r in zip(*columns))
         self.say(f"pairs: {folder / 'duplicates.csv'}")
         if len(found.pairs):
             rows = [[_cell(self.images.read(a)), _cell(self.other.read(b))] for a, b in columns[0][: self.shown]]
-            Image.fromarray(grid(rows, ["test set", "other set"])).save(folder / "duplicates.png")
+            save_picture(Image.fromarray(grid(rows, ["test set", "other set"])), folder / "duplicates.png")
             self.say(f"picture: {folder / 'duplicates.png'}")
 
 

@@ -21,6 +21,7 @@ from clipkit.data.shots import draw_shots
 from clipkit.engine.registry import LOOPS
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.evaluation.classification import classification_scores
+from clipkit.files import writing
 
 
 @LOOPS.register_module()
@@ -120,5 +121,7 @@ class FewShotLoop(FeatureLoop):
             path = Path(self.runner.work_dir) / "fewshot.png"
             level = {"zero-shot": mean(means["zero-shot"].values())} if "zero-shot" in means else {}
             lines = {name: curve for name, curve in means.items() if name != "zero-shot"}
-            curve_picture(lines, across="labelled examples a class", up="top-1 (%)", level=level).savefig(path)
+            picture = curve_picture(lines, across="labelled examples a class", up="top-1 (%)", level=level)
+            with writing(path) as partial:
+                picture.savefig(partial, format="png")
             self.say(f"picture: {path}")

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from clipkit.adapters import ContrastiveLoss
 from clipkit.backbone import TunableCLIP, save_open_clip_folder
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
+from clipkit.files import write_text
 from clipkit.shapes.closeups import closeups
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import render
@@ -164,5 +165,5 @@ class ExportOpenClipHook(Hook):
             "images": runner.iter * runner.train_dataloader.dataset.batch,
             "seed": runner.seed,
         }
-        (Path(runner.work_dir) / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        write_text(Path(runner.work_dir) / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         runner.logger.info(f"open_clip folder: {folder}; {metrics}")

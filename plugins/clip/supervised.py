@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
 from clipkit.data.image_folder import ImageArray
-from clipkit.precision import autocast_dtype
+from clipkit.device import autocast_dtype
 
 _CHECK = 100  # steps between looks at the validation set
 

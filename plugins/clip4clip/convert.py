@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from clipkit.commands.convert import Converted
+from clipkit.convert.checkpoints import Converted
 from clipkit.convert.clip_layout import Layout, block_shapes, clip_shapes, clip_sizes, count_blocks, match
 from clipkit.errors import ClipkitError
 

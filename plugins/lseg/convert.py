@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clipkit.commands.convert import Converted
-from clipkit.errors import ClipkitError
+from clipkit.convert.checkpoints import Converted
+from clipkit.errors import ClipkitError, some
 
 PREFIX = "net."
 SCALE = 1 / 0.07  # the original's constant, which is in none of its checkpoints
@@ -138,7 +138,7 @@ def _split(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Te
     """The original's weights without `net.`: those that ours uses, and those of DROPPED."""
     strange = [key for key in state if not key.startswith(PREFIX)]
     if strange:
-        raise ClipkitError(f"is no checkpoint of the original LSeg: {_some(strange)} without the prefix '{PREFIX}'")
+        raise ClipkitError(f"is no checkpoint of the original LSeg: {some(strange)} without the prefix '{PREFIX}'")
     bare = {key.removeprefix(PREFIX): value for key, value in state.items()}
     dropped = {key: value for key, value in bare.items() if key.startswith(tuple(DROPPED))}
     return {key: value for key, value in bare.items() if key not in dropped}, dropped
@@ -152,9 +152,9 @@ def _match(state: Mapping[str, Tensor], of_original: bool) -> tuple[str, dict[st
     title = f"LSeg with {TOWERS[tower].title}"
     missing, strange = [k for k in shapes if k not in state], [k for k in state if k not in shapes]
     if missing:
-        raise ClipkitError(f"lacks weights of {title}: {_some(missing)}; is the file whole?")
+        raise ClipkitError(f"lacks weights of {title}: {some(missing)}; is the file whole?")
     if strange:
-        raise ClipkitError(f"has weights with no place in {title}: {_some(strange)}; nothing was converted")
+        raise ClipkitError(f"has weights with no place in {title}: {some(strange)}; nothing was converted")
     for key, shape in shapes.items():
         found = tuple(state[key].shape)
         if found != (shape if of_original else tuple(_ours_shape(key, torch.empty(shape, device="meta")).shape)):
@@ -172,7 +172,7 @@ def _find_tower(state: Mapping[str, Tensor], of_original: bool) -> str:
         if keys[not of_original] in state:
             return tower
     whose = "the original's" if of_original else "clipkit's"
-    raise ClipkitError(f"has none of {whose} towers ({', '.join(t.title for t in TOWERS.values())}): {_some(state)}")
+    raise ClipkitError(f"has none of {whose} towers ({', '.join(t.title for t in TOWERS.values())}): {some(state)}")
 
 
 def _sizes(tower: str, state: Mapping[str, Tensor], of_original: bool) -> Sizes:
@@ -205,11 +205,6 @@ def _sizes(tower: str, state: Mapping[str, Tensor], of_original: bool) -> Sizes:
 def _ours_shape(name: str, value: Tensor) -> Tensor:
     """The readout is a Linear in the original and a 1x1 convolution in ours."""
     return value[:, :, None, None] if name.endswith("readout.project.weight") else value
-
-
-def _some(keys: Mapping | list, limit: int = 3) -> str:
-    names = list(keys)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 # ---- the layout -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from clipkit.adapters import LogitScale
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.nn import SpatialRegularisation, draw_points
 from clipkit.segmentation.text_segmentor import TextSegmentor
 
@@ -100,7 +100,7 @@ class LSeg(TextSegmentor):
     def _set_training_classes(self, train_classes: Sequence[str]) -> None:
         unknown = [name for name in train_classes if name not in self.classes]
         if unknown:
-            raise ClipkitError(f"train_classes has {', '.join(unknown[:5])}, which classes lacks")
+            raise ClipkitError(f"train_classes has {some(unknown, 5)}, which classes lacks")
         places = [k for k, i in enumerate(self.named) if self.classes[i] in set(train_classes)]
         if not places:
             raise ClipkitError("no class that takes part in training has a text embedding; check classes= and text=")

@@ -13,7 +13,7 @@ from torch import Tensor
 from clipkit.adapters import CLIPTeacher
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.hosts.host_images import HostImages
 from clipkit.text import match_key
 from clipkit.text.class_rows import as_vocabulary, build_text
@@ -101,11 +101,11 @@ class ViLD(TextLabels, TwoStageDetector):
     def _set_training_classes(self, names: list[str], text, base_classes: str | Sequence[str] | None) -> None:
         lacking = text.lacks(names)
         if lacking:
-            raise ClipkitError(f"no text embedding for {', '.join(lacking[:5])}; give stand_ins, or other classes")
+            raise ClipkitError(f"no text embedding for {some(lacking, 5)}; give stand_ins, or other classes")
         self.base_classes = names if base_classes is None else read_classes(base_classes)
         unknown = sorted(set(self.base_classes) - set(names))
         if unknown:
-            raise ClipkitError(f"base_classes has {', '.join(unknown[:5])}, which classes lacks")
+            raise ClipkitError(f"base_classes has {some(unknown, 5)}, which classes lacks")
         self._base_keys = {match_key(name) for name in self.base_classes}
         rows = text.encode(as_vocabulary(names, text.templates, self.reduce)).matrix
         base = torch.tensor([name in set(self.base_classes) for name in names])

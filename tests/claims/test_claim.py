@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from clipkit import cli
-from clipkit.claims.one_run import execute, read_claim
-from clipkit.commands import claim
+from clipkit.claims import run_all
+from clipkit.claims.definition import read_claim
+from clipkit.claims.one_run import execute
 from clipkit.errors import ClipkitError
 from support import tiny_parts
 
@@ -50,7 +51,7 @@ def _in_this_process(path, name, seed, folder, slot, jobs):
 
 
 def test_results_are_lines_and_are_not_run_twice(folder, monkeypatch):
-    monkeypatch.setattr(claim, "_run", _in_this_process)
+    monkeypatch.setattr(run_all, "_run", _in_this_process)
     results = folder / "r.jsonl"
     arguments = ["cx.py", "--jobs", "2", "--results", str(results), "--seeds"]
     assert cli.run("claim", [*arguments, "0-1"]) == 0
@@ -76,15 +77,15 @@ def test_a_failed_run_does_not_stop_the_others(folder, capsys, monkeypatch):
             raise ClipkitError("exit code 1: the reason")
         return _in_this_process(path, name, seed, *rest)
 
-    monkeypatch.setattr(claim, "_run", flaky)
+    monkeypatch.setattr(run_all, "_run", flaky)
     assert cli.run("claim", ["cx.py", "--seeds", "0", "--results", "r.jsonl"]) == 1
     assert "CX square seed 0: exit code 1: the reason" in capsys.readouterr().err
-    assert claim.finished(Path("r.jsonl"), "CX") == {("one", 0), ("two", 0)}
+    assert run_all.finished(Path("r.jsonl"), "CX") == {("one", 0), ("two", 0)}
 
 
 def test_a_run_in_its_own_process(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(folder))
-    values = claim._run(folder / "cx.py", "square", 4, folder / "w", 0, 1)
+    values = run_all._run(folder / "cx.py", "square", 4, folder / "w", 0, 1)
     assert values == {"square": {"accuracy": 13}}
     assert (folder / "w" / "square-4" / "calls").read_text() == "x"
 
@@ -93,9 +94,9 @@ def test_mistakes_are_named(folder, capsys):
     assert cli.run("claim", ["c99"]) == 2
     assert "no config claims/c99.py" in capsys.readouterr().err
     with pytest.raises(ClipkitError, match="write 0-4"):
-        claim.parse_seeds("a-b")
+        run_all.parse_seeds("a-b")
     with pytest.raises(ClipkitError, match='no arm "three"'):
-        claim.select_arms(read_claim("cx.py")[1]["arms"], "three")
+        run_all.select_arms(read_claim("cx.py")[1]["arms"], "three")
     with pytest.raises(ClipkitError, match=r"no function claim_functions\.cube"):
         execute("x", {"function": "claim_functions.cube"}, 0, folder)
     (folder / "bad.py").write_text('claim = "CY"\narms = {"a": dict(configg="x")}')
@@ -104,10 +105,10 @@ def test_mistakes_are_named(folder, capsys):
 
 
 def test_seeds():
-    assert claim.parse_seeds("0-2,7") == [0, 1, 2, 7]
-    assert claim.parse_seeds("0,0-1,1") == [0, 1]  # not the same run twice in one folder
+    assert run_all.parse_seeds("0-2,7") == [0, 1, 2, 7]
+    assert run_all.parse_seeds("0,0-1,1") == [0, 1]  # not the same run twice in one folder
     with pytest.raises(ClipkitError, match='"4-0" names none'):
-        claim.parse_seeds("4-0")
+        run_all.parse_seeds("4-0")
 
 
 def test_a_training_as_an_arm(folder, monkeypatch):

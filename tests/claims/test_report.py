@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from clipkit import cli
+from clipkit.claims.results import collect, judge, read_results
 from clipkit.claims.verdict import paired, spread
-from clipkit.commands.claim import append_lines
-from clipkit.commands.report import collect, judge, read_results
 from clipkit.errors import ClipkitError
+from clipkit.files import append_lines
 
 
 def line(arm, seed, metric, claim="ViLD"):
@@ -127,3 +127,12 @@ def test_results_of_a_claim_that_no_file_describes_are_not_lost_in_silence(tmp_p
         collect(read_results([path]))
     path.write_text("\n".join([*vild([1, 2], [3, 4]), line("a", 0, {"x": 1}, "C99")]))
     assert collect(read_results([path])) and "left out: results of C99" in capsys.readouterr().err
+
+
+def test_what_results_say_is_text_on_the_page(tmp_path):
+    found = [line('<script>"x"', s, {"<i>": s}, "C3") for s in range(2)]
+    (tmp_path / "r.jsonl").write_text("\n".join(found).replace("2 cores", "<b>2 cores"))
+    assert cli.run("report", [str(tmp_path / "r.jsonl"), "--out", str(tmp_path / "r.html")]) == 0
+    text = (tmp_path / "r.html").read_text()
+    assert "&lt;script&gt;" in text and "&lt;b&gt;2 cores" in text and "&lt;i&gt;" in text
+    assert not any(tag in text for tag in ("<script>", "<b>2", "<i>"))

@@ -54,7 +54,7 @@ def original_state(kind: str, shifted: bool = False) -> dict[str, dict[str, torc
 
 
 def flat(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """As `clipkit.commands.convert.read_state` gives it."""
+    """As `clipkit.convert.checkpoints.read_state` gives it."""
     return {f"{part}.{key}": value for part, inner in state.items() for key, value in inner.items()}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from clipkit.commands.convert import convert_file
+from clipkit.convert.checkpoints import convert_file
 from clipkit.errors import ClipkitError
 
 

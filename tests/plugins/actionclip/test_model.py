@@ -20,7 +20,7 @@ from clipkit_plugins.actionclip.prompts import KINDS, ShiftConv, visual_prompt
 from clipkit_plugins.actionclip.views import MultiScaleCrop, train_transform
 from clipkit_plugins.actionclip.views import test_crops as crops_of
 
-from clipkit.claims.one_run import read_claim
+from clipkit.claims.definition import read_claim
 from clipkit.cli import main
 from clipkit.engine.build import prepare_config
 from clipkit.engine.config import find_config

@@ -12,7 +12,8 @@ from clipkit_plugins.clip import claim_pretraining, claims
 from clipkit_plugins.clip.supervised import SupervisedClassifier, guess, train_to
 from clipkit_plugins.clip.words import WordPredictor, words_of
 
-from clipkit.claims.one_run import arm_names, execute, read_claim
+from clipkit.claims.definition import arm_names, read_claim
+from clipkit.claims.one_run import execute
 from clipkit.classification.image_sets import ShapesImages
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "claims"

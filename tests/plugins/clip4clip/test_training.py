@@ -16,7 +16,7 @@ pytest.importorskip("mmengine")
 import clipkit_plugins.clip4clip  # noqa: F401  # registers CLIP4Clip
 from mmengine.registry import DefaultScope
 
-from clipkit.claims.one_run import read_claim
+from clipkit.claims.definition import read_claim
 from clipkit.cli import main
 from clipkit.engine import VideoRetriever
 from clipkit.engine.build import build_runner, prepare_config

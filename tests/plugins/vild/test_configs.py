@@ -16,7 +16,7 @@ import clipkit.engine  # noqa: F401  isort: skip
 from mmengine.registry import DefaultScope
 
 from clipkit import cli
-from clipkit.claims.one_run import read_claim
+from clipkit.claims.definition import read_claim
 from clipkit.embed.region_store import pack, record_id
 from clipkit.engine.build import prepare_config
 from clipkit.engine.class_names import read_classes

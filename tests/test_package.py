@@ -85,6 +85,7 @@ def test_the_wheel_is_whole_and_works_outside_the_checkout(tmp_path):
         "clipkit",
         "clipkit_plugins",
         "clipkit_configs",
+        "openclipkit",  # its metadata
     }
     for folder, package in (("clipkit", "clipkit"), ("plugins", "clipkit_plugins"), ("configs", "clipkit_configs")):
         for file in (ROOT / folder).rglob("*.py"):

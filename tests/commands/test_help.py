@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clipkit.cli import COMMANDS
+from clipkit.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
 LIGHT = """
@@ -83,3 +83,15 @@ def test_a_reader_that_stops_early_is_no_error():
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.parametrize("package, extra", [("mmdet", "det"), ("scipy", "seg"), ("av", "media")])
+def test_a_missing_package_is_named_with_its_extra(package, extra, tmp_path, monkeypatch, capsys):
+    (tmp_path / "needy.py").write_text(f"def main(argv):\n    import {package}.no_such_part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "needy", raising=False)
+    monkeypatch.setitem(COMMANDS, "needy", ("needy", "needs what is not there"))
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["needy"]) == 2
+    expected = f'error: this command needs {package}, which is not installed: pip install -e ".[{extra}]"\n'
+    assert capsys.readouterr().err == expected

@@ -16,7 +16,7 @@ from clipkit.engine.config import load_config, merge_options
 from clipkit.engine.distributed import LAUNCHERS, resolve_launcher
 from clipkit.engine.friendly import friendly_build
 from clipkit.engine.plugins import load_plugins
-from clipkit.engine.register import register_all
+from clipkit.engine.register import register_engine
 from clipkit.engine.runner import ClipkitRunner
 from clipkit.engine.variables import resolve_variables
 from clipkit.errors import ClipkitError, did_you_mean
@@ -61,7 +61,7 @@ def prepare_config(
     options = dict(cfg_options or {})
     _add_defaults(cfg._cfg_dict, _DEFAULTS)
     _add_defaults(cfg._cfg_dict["default_hooks"], _DEFAULT_HOOKS)
-    register_all()
+    register_engine()
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
     resolve_variables(cfg)

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.registry.registry import Registry
 
 from clipkit.engine.config import constructor_arguments
+from clipkit.engine.register import register_all
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 _BAD_ARGUMENT = re.compile(r"(?:got an )?unexpected keyword argument '(\w+)'")
@@ -59,6 +60,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def _unknown_type(registry: Registry, key: str) -> str:
+    register_all()  # so that the line can say what there is, also in rooms that this config did not need
     root = registry.root
     scope, name = Registry.split_scope_key(key)
     kind = root.name

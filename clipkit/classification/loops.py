@@ -34,7 +34,7 @@ class FeatureLoop(BaseLoop):
     @property
     def model(self) -> Any:
         """The `ClipClassifier`."""
-        return self.runner.bare_model  # type: ignore[attr-defined]
+        return self.runner.bare_model
 
     @property
     def images(self) -> LabelledImages:

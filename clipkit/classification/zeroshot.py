@@ -77,7 +77,7 @@ class ZeroShotLoop(FeatureLoop):
                 taken = "" if row[other] == 0 else f"{[*names, 'no class'][other]} ({int(row[other])})"
                 table.add_row([names[c], int(scores.confusion[c].sum()), f"{scores.per_class[c]:.1f}", taken])
             self.say("\n" + table.get_string())
-        if self.runner.rank == 0:  # type: ignore[attr-defined]
+        if self.runner.rank == 0:
             path = Path(self.runner.work_dir) / "confusion.png"
             confusion_picture(scores.confusion, names).savefig(path)
             self.say(f"picture: {path}")

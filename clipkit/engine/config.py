@@ -12,16 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, utils
-from mmengine.config import DictAction as _MmengineDictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from clipkit.engine import traps
 from clipkit.engine.registry import ROOTS
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
-# `_base_ = "mmseg::..."`: mmengine asks for the distribution `mmsegmentation`, which today is `onedl-mmsegmentation`.
-utils.MODULE2PACKAGE["mmseg"] = "mmseg"
+traps.find_mmseg_configs()
 
 # What mmengine reads outside a `type`'s constructor, by the key of the dict it stands in.
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"}
@@ -142,14 +141,14 @@ def _parse_value(text: str) -> Any:
         pass
     if text.strip()[:1] in ("[", "("):
         try:
-            return _MmengineDictAction._parse_iterable(text)
+            return traps.parse_list(text)
         except AssertionError as error:
             raise ClipkitError(f"--cfg-options: {one_line(error)}") from error
     return text
 
 
 def _check_path(config: Config, key: str) -> None:
-    node: Any = config._cfg_dict
+    node: Any = dict(config.items())
     done: list[str] = []
     for part in key.split("."):
         where = ".".join(done)

@@ -68,7 +68,7 @@ def _train_and_test(run: Mapping[str, Any], seed: int, work_dir: Path) -> Any:
 
 
 def _scores(runner: Any, wanted: str | Sequence[str] | None) -> Any:
-    scores = runner.test() if runner._test_loop is not None else runner.val()
+    scores = runner.test() if runner.test_loop is not None else runner.val()
     scores = {key: value for key, value in scores.items() if hasattr(value, "__float__")}
     if wanted is None:
         return scores

@@ -36,23 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.engine.config import parse_options
     from clipkit.errors import ClipkitError, one_line
-    from clipkit.predict.files import DetectionFiles, SegmentationFiles, open_predictor
-    from clipkit.predict.segmenter import Segmenter
+    from clipkit.predict.predictor import open_predictor
 
     files = list_images(args.inputs)
     labels = _options.read_labels(args)
     checkpoint = given_checkpoint(args.checkpoint)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    predictor = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    predictor, files_of = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    if files_of is None:
+        raise ClipkitError(f"{args.config}: {type(predictor).__name__} writes no files: use `clipkit test`, or Python")
     if labels is not None:
         labels = _options.in_own_prompts(predictor.model, labels)
     names = predictor.set_labels(labels)
-    writer: SegmentationFiles | DetectionFiles
-    if isinstance(predictor, Segmenter):
-        writer = SegmentationFiles(predictor, labels, out)
-    else:
-        writer = DetectionFiles(predictor, labels, out, args.min_score)
+    writer = files_of(predictor, labels, out, args.min_score)
     bad = 0
     taken = set(writer.reserved)
     for file in files:

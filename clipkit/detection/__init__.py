@@ -1,1 +1,6 @@
 """What mmengine and mmdet need to detect with words: data sets, metrics, proposals and a teacher's regions."""
+
+import clipkit.detection.datasets
+import clipkit.detection.metrics
+import clipkit.detection.shapes_dataset
+import clipkit.detection.teacher_regions  # noqa: F401

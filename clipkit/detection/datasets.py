@@ -13,6 +13,7 @@ from clipkit.data import palette
 from clipkit.data.annotations import LabelledSet, read_coco, read_voc
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS
+from clipkit.engine.traps import update_metainfo
 from clipkit.errors import ClipkitError, some
 
 
@@ -61,8 +62,9 @@ class _ObjectsDataset(BaseDataset):
             print_log(f"left out: {message}", "current")
         if not found.images:
             raise ClipkitError(f"{name}: no usable image")
-        self._metainfo.update(class_info(found.classes, self.base))
-        kept = {i for i, c in enumerate(found.classes) if self.labelled == "all" or c in self._metainfo["base_classes"]}
+        update_metainfo(self, class_info(found.classes, self.base))
+        base = self.metainfo["base_classes"]
+        kept = {i for i, c in enumerate(found.classes) if self.labelled == "all" or c in base}
         return [
             {
                 "img_path": str(image.path),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from clipkit.adapters import CLIPTeacher
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.images import read_image
 from clipkit.data.proposals import ImageFile, clean_boxes
-from clipkit.detection.rpn import RegionSource
 from clipkit.device import PRECISIONS, autocast_dtype
 from clipkit.embed import region_store as teacher_store
 from clipkit.errors import ClipkitError, one_line
 from clipkit.shapes.tiny import FOLDER as TINY
 from clipkit.store import Store, StoreError, hash_file
+
+if TYPE_CHECKING:
+    from clipkit.detection.rpn import RegionSource
 
 SHARD, BATCH = 32, 16  # images: what a kill can cost, and what is computed at once
 # What the system says of a file that is missing or broken; anything else may be over when the command runs again.

@@ -7,9 +7,11 @@ later, do without mmcv's compiled operators (`clipkit.mmcv_ops`).
 from importlib import import_module
 from typing import Any
 
+from clipkit.engine.moved import install as _install_moved
 from clipkit.mmcv_ops import install as _install_mmcv_ops
 
 _install_mmcv_ops()
+_install_moved()
 
 _HOME = {
     "AmpOptimWrapper": "clipkit.engine.amp",

@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 
 from clipkit.device import autocast_dtype, own_device
 from clipkit.engine.registry import OPTIM_WRAPPERS
+from clipkit.engine.traps import clip_gradients
 from clipkit.errors import ClipkitError
 
 _DTYPES = {
@@ -53,13 +54,12 @@ class AmpOptimWrapper(OptimWrapper):
             yield
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        self.loss_scaler.scale(loss).backward(**kwargs)
-        self._inner_count += 1
+        super().backward(self.loss_scaler.scale(loss), **kwargs)
 
     def step(self, **kwargs: Any) -> None:
         if self.clip_grad_kwargs:
             self.loss_scaler.unscale_(self.optimizer)
-            self._clip_grad()
+            clip_gradients(self)
         self.loss_scaler.step(self.optimizer, **kwargs)
         self.loss_scaler.update()
 

@@ -16,7 +16,7 @@ from clipkit.engine.config import load_config, merge_options
 from clipkit.engine.distributed import LAUNCHERS, resolve_launcher
 from clipkit.engine.friendly import friendly_build
 from clipkit.engine.plugins import load_plugins
-from clipkit.engine.register import register_all
+from clipkit.engine.register import register_engine
 from clipkit.engine.runner import ClipkitRunner
 from clipkit.engine.variables import resolve_variables
 from clipkit.errors import ClipkitError, did_you_mean
@@ -57,24 +57,24 @@ def prepare_config(
         ClipkitError: unknown config, plugin or option.
     """
     loaded = load_config(config)
-    cfg = Config(copy.deepcopy(loaded._cfg_dict), filename=loaded.filename) if isinstance(config, Config) else loaded
+    cfg = copy.deepcopy(loaded) if isinstance(config, Config) else loaded
     options = dict(cfg_options or {})
-    _add_defaults(cfg._cfg_dict, _DEFAULTS)
-    _add_defaults(cfg._cfg_dict["default_hooks"], _DEFAULT_HOOKS)
-    register_all()
+    _add_defaults(cfg, _DEFAULTS)
+    _add_defaults(cfg.default_hooks, _DEFAULT_HOOKS)
+    register_engine()
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
     resolve_variables(cfg)
-    wrapper = cfg._cfg_dict.get("optim_wrapper") or {}
+    wrapper = cfg.get("optim_wrapper") or {}
     if wrapper.get("type") == "OptimWrapper":  # an option's, over a config's AmpOptimWrapper
         wrapper.pop("dtype", None)
     _add_hook(cfg, "clipkit.ReseedHook")
     _add_hook(cfg, "clipkit.ClampHook")
     if not for_training:
         for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
-            cfg._cfg_dict[key] = None
+            cfg[key] = None
         for key in ("val_dataloader", "val_cfg", "val_evaluator"):
-            cfg._cfg_dict[key] = None
+            cfg[key] = None
     return cfg
 
 
@@ -157,7 +157,7 @@ def _set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
         cfg.randomness.deterministic = True
 
 
-def _add_defaults(node: dict, defaults: Mapping[str, Any]) -> None:
+def _add_defaults(node: Any, defaults: Mapping[str, Any]) -> None:
     for key, value in defaults.items():
         if key not in node:
             node[key] = ConfigDict(value) if isinstance(value, dict) else (list(value) if value == [] else value)

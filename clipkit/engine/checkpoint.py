@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import get_torch_safe_globals
 
+from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
 
@@ -87,13 +88,13 @@ def require_nothing_to_train(model: torch.nn.Module) -> None:
 def guard_pretrained() -> None:
     """Makes mmengine read what a config names as pretrained (`init_cfg=dict(type='Pretrained', …)`) by `weights_only`
     alone. Its own reader falls back to full unpickling, which runs whatever the file says."""
-    mmengine_checkpoint._safe_torch_load = _load_pretrained
+    read_pretrained_by(_load_pretrained)
 
 
 def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
     try:
         # The classes that mmengine's training checkpoints hold beside tensors; they do nothing when they are read.
-        with torch.serialization.safe_globals(mmengine_checkpoint.get_torch_safe_globals()):
+        with torch.serialization.safe_globals(get_torch_safe_globals()):
             return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"

@@ -13,6 +13,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from clipkit.engine.registry import HOOKS
+from clipkit.engine.traps import accumulated_steps
 from clipkit.errors import did_you_mean
 from clipkit.files import clean_partial, write_text
 
@@ -55,7 +56,7 @@ class AtomicCheckpointHook(CheckpointHook):
             else:
                 self.best_ckpt_path_dict = {key: hub.get_info(f"best_ckpt_{key}") for key in self.key_indicators}
         runner.logger.info(f"checkpoints go to {self.out_dir}")
-        steps = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        steps = accumulated_steps(runner.optim_wrapper)
         if not self.by_epoch and self.interval % steps:
             runner.logger.warning(
                 f"a run that goes on after a kill will differ: checkpoints come every {self.interval} iterations, and "

@@ -11,33 +11,30 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, utils
-from mmengine.config import DictAction as _MmengineDictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from clipkit.config_files import find_config, installed_config
+from clipkit.engine import traps
 from clipkit.engine.registry import ROOTS
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
-# `_base_ = "mmseg::..."`: mmengine asks for the distribution `mmsegmentation`, which today is `onedl-mmsegmentation`.
-utils.MODULE2PACKAGE["mmseg"] = "mmseg"
-
-_path_of_base = Config._get_cfg_path
+traps.find_mmseg_configs()
 
 
-def _installed_base(base: str, filename: str) -> tuple[str, str | None]:
+def _installed_base(base: str, filename: str) -> str | None:
     """`_base_ = "clipkit::lseg/lseg_folder.py"`: mmengine itself knows a list of packages and their `.mim`."""
     package, _, name = base.partition("::")
     if package != "clipkit":
-        return _path_of_base(base, filename)
+        return None
     try:
-        return str(installed_config(name)), None
+        return str(installed_config(name))
     except ClipkitError as error:
         raise ClipkitError(f'{filename}: _base_ "{base}": {error}') from None
 
 
-Config._get_cfg_path = staticmethod(_installed_base)
+traps.find_bases_by(_installed_base)
 
 # What mmengine reads outside a `type`'s constructor, by the key of the dict it stands in.
 _RUNNER_KEYS = {*inspect.signature(Runner.__init__).parameters} - {"self", "cfg"}
@@ -136,14 +133,14 @@ def _parse_value(text: str) -> Any:
         pass
     if text.strip()[:1] in ("[", "("):
         try:
-            return _MmengineDictAction._parse_iterable(text)
+            return traps.parse_list(text)
         except AssertionError as error:
             raise ClipkitError(f"--cfg-options: {one_line(error)}") from error
     return text
 
 
 def _check_path(config: Config, key: str) -> None:
-    node: Any = config._cfg_dict
+    node: Any = dict(config.items())
     done: list[str] = []
     for part in key.split("."):
         where = ".".join(done)

@@ -11,6 +11,8 @@ from typing import Any
 from mmengine.registry.registry import Registry
 
 from clipkit.engine.config import constructor_arguments
+from clipkit.engine.register import register_all
+from clipkit.engine.traps import failed_build, failed_look_up
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 _BAD_ARGUMENT = re.compile(r"(?:got an )?unexpected keyword argument '(\w+)'")
@@ -40,18 +42,17 @@ def explain(error: BaseException) -> str | None:
     if not frames:
         return None
     last = frames[-1]
-    if last.f_code.co_name == "get" and isinstance(last.f_locals.get("self"), Registry):
-        return _unknown_type(last.f_locals["self"], str(last.f_locals.get("key")))
-    building = [frame for frame in frames if frame.f_code.co_name == "build_from_cfg"]
-    if not building:
+    if look_up := failed_look_up(last):
+        return _unknown_type(*look_up)
+    builds = [(frame, found) for frame in frames if (found := failed_build(frame))]
+    if not builds:
         return None
-    local = building[-1].f_locals
-    if "obj_cls" not in local or local["obj_cls"] is None:
-        is_look_up = isinstance(error, KeyError) and isinstance(local.get("obj_type"), str) and last is building[-1]
-        return _unknown_type(local["registry"], local["obj_type"]) if is_look_up else None
-    kind = local["obj_cls"]
+    building, (registry, key, kind) = builds[-1]
+    if kind is None:
+        is_look_up = isinstance(error, KeyError) and isinstance(key, str) and last is building
+        return _unknown_type(registry, key) if is_look_up else None
     # The call itself failed only if no frame of the constructor was entered.
-    if isinstance(error, TypeError) and (last is building[-1] or last.f_code.co_name in ("__call__", "get_instance")):
+    if isinstance(error, TypeError) and (last is building or last.f_code.co_name in ("__call__", "get_instance")):
         return _bad_call(kind, str(error))
     if isinstance(error, _CONSTRUCTOR_ERRORS):
         return f"{getattr(kind, '__name__', kind)}: {one_line(error)}"
@@ -59,6 +60,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def _unknown_type(registry: Registry, key: str) -> str:
+    register_all()  # so that the line can say what there is, also in rooms that this config did not need
     root = registry.root
     scope, name = Registry.split_scope_key(key)
     kind = root.name

@@ -1,4 +1,8 @@
-"""Registries of the scope `clipkit`: children of mmengine's roots, so a config can mix clipkit's and mmseg's parts."""
+"""Registries of the scope `clipkit`: children of mmengine's roots, so a config can mix clipkit's and mmseg's parts.
+
+A part is found before anything imported it: a look-up of a name that is not registered yet imports the room that
+registers it (`clipkit.engine.register`), and no other.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,32 @@ import sys
 from mmengine.registry import root
 from mmengine.registry.registry import Registry
 
+from clipkit.engine.register import import_mmcv, import_room_of, quiet_imports
+
+
+class PartsOnDemand(Registry):
+    """A registry of the scope `clipkit` that imports what it is asked for."""
+
+    def get(self, key: str) -> type | None:
+        """The part of a name: `Part` or `clipkit.Part` of clipkit, `Part` of mmengine, `mmseg.Part`, ….
+
+        Raises:
+            ClipkitError: the part is clipkit's, and its room needs a package that is not installed.
+            RuntimeError: nothing has this name.
+        """
+        scope, name = Registry.split_scope_key(key)
+        if scope not in (None, self.scope, self.root.scope):
+            with quiet_imports():  # the first look-up among mmseg's or mmdet's parts imports them
+                return super().get(key)
+        if name not in self.module_dict:
+            import_room_of(name)
+        if name not in self.module_dict and name not in self.root.module_dict:
+            import_mmcv(self.name)
+        return super().get(key)
+
 
 def _child(parent: Registry) -> Registry:
-    return Registry(parent.name, parent=parent, scope="clipkit")
+    return PartsOnDemand(parent.name, parent=parent, scope="clipkit")
 
 
 DATASETS = _child(root.DATASETS)

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from clipkit import __version__
+from clipkit.engine import traps
 from clipkit.engine.checkpoint import (
     find_checkpoints,
     load_checkpoint,
@@ -23,7 +24,7 @@ from clipkit.engine.checkpoint import (
 )
 from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
-from clipkit.engine.registry import DATA_SAMPLERS, MODEL_WRAPPERS, RUNNERS
+from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
@@ -52,9 +53,9 @@ class ClipkitRunner(Runner):
         super().setup_env(env_cfg)
         # mmengine's message hubs and visualisers are global, keyed by a name that ends in the second of the start:
         # two runs of one process in the same second would share their logs.
-        while self._timestamp in _used_timestamps:
-            self._timestamp += "+"
-        _used_timestamps.add(self._timestamp)
+        while self.timestamp in _used_timestamps:
+            traps.rename_timestamp(self, f"{self.timestamp}+")
+        _used_timestamps.add(self.timestamp)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
         logger = super().build_logger(*args, **kwargs)
@@ -98,7 +99,7 @@ class ClipkitRunner(Runner):
         """Multiplies every rate by (images of a step on all ranks) / `base_batch_size`. mmengine leaves gradient
         accumulation out of the images of a step."""
         if auto_scale_lr and auto_scale_lr.get("enable"):
-            steps = getattr(optim_wrapper, "_accumulative_counts", 1)
+            steps = traps.accumulated_steps(optim_wrapper)
             auto_scale_lr = {**auto_scale_lr, "base_batch_size": auto_scale_lr["base_batch_size"] / steps}
         super().scale_lr(optim_wrapper, auto_scale_lr)
 
@@ -112,6 +113,9 @@ class ClipkitRunner(Runner):
             if kind is ResumableInfiniteSampler and not wrapped:
                 dataset = {"type": "clipkit.SeededDataset", "dataset": dataloader["dataset"], "seed": seed or 0}
                 dataloader = {**dataloader, "dataset": dataset}
+        collate = dataloader.get("collate_fn") if isinstance(dataloader, dict) else None
+        if isinstance(collate, dict) and isinstance(collate.get("type"), str):  # mmengine looks in its own registry
+            dataloader = {**dataloader, "collate_fn": {**collate, "type": FUNCTIONS.get(collate["type"])}}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
@@ -183,20 +187,21 @@ class ClipkitRunner(Runner):
         check_frozen(self.bare_model, records, str(filename))
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         load_weights(self.bare_model, checkpoint["state_dict"], str(filename), strict=strict, logger=self.logger)
-        self._has_loaded = True
+        traps.set_loaded(self)
         self.logger.info(f"weights loaded from {filename}")
         return checkpoint
 
     def load_or_resume(self) -> None:
-        if self._has_loaded:
+        if traps.has_loaded(self):
             return
-        if not self._resume:
-            if self._load_from is not None:
+        load_from, resume = traps.start_of(self)
+        if not resume:
+            if load_from is not None:
                 # A model that is tested must be the one that was trained; one that goes on training may differ.
-                self.load_checkpoint(self._load_from, strict=self._train_loop is None)
+                self.load_checkpoint(load_from, strict=not traps.is_for_training(self))
             return
-        if self._load_from is not None:
-            return self.resume(self._load_from)
+        if load_from is not None:
+            return self.resume(load_from)
         candidates = find_checkpoints(self.work_dir)
         for number, candidate in enumerate(candidates):
             try:
@@ -220,8 +225,7 @@ class ClipkitRunner(Runner):
             raise ClipkitError(f"{filename}: holds weights only, no training state; use load_from instead of --resume")
         if meta.get("seed") not in (None, self.seed):
             raise ClipkitError(f"{filename}: was trained with --seed {meta['seed']}, not {self.seed}; resume with that")
-        self.train_loop._epoch = meta["epoch"]
-        self.train_loop._iter = meta["iter"]
+        traps.go_to(self.train_loop, meta["epoch"], meta["iter"])
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
         if resume_optimizer:
             wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
@@ -231,7 +235,7 @@ class ClipkitRunner(Runner):
             schedulers: Any = self.build_param_scheduler(self.param_schedulers)
             _load_schedulers(schedulers, checkpoint["param_schedulers"])
             self.param_schedulers = schedulers
-        self._has_loaded = True
+        traps.set_loaded(self)
         self.logger.info(f"resumed at iteration {self.iter} from {filename}")
 
 
@@ -272,8 +276,8 @@ class _ConsoleFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            return not str(record.msg).endswith("is skipped since its requires_grad=False")
-        return not self.quiet and not str(record.msg).startswith("paramwise_options")
+            return not str(record.msg).endswith(traps.FROZEN_PARAMETER)
+        return not self.quiet and not str(record.msg).startswith(traps.PARAMETER_OPTION)
 
 
 def _scheduler_states(schedulers: Any) -> Any:

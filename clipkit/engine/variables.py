@@ -13,10 +13,10 @@ def resolve_variables(cfg: Config) -> None:
     A string that is nothing but `{name}` takes the variable's value as it is (a number, a list). Braces with other
     names, such as the `{}` of prompt templates, stay.
     """
-    variables = dict(cfg._cfg_dict.get("variables") or {})
-    for key in list(cfg._cfg_dict):
+    variables = dict(cfg.get("variables") or {})
+    for key in list(cfg):
         if key != "variables":
-            cfg._cfg_dict[key] = _resolve(cfg._cfg_dict[key], variables)
+            cfg[key] = _resolve(cfg[key], variables)
 
 
 def _resolve(value: Any, variables: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from torchvision.ops import roi_align
 from clipkit import adapters
 from clipkit.adapters import CLIPTeacher, pool_boxes
 from clipkit.engine.registry import MODELS
+from clipkit.engine.traps import normalises, swaps_channels
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.hosts.frozen_child import build_clip, leave_out_of_state_dict
 from clipkit.hosts.host_images import HostImages, valid_part
@@ -195,10 +196,10 @@ class DistilledModel(BaseModel):
 def preprocessor_values(module: nn.Module) -> dict[str, Any]:
     """What `HostImages` reads from a config, from a built data preprocessor of mmengine, mmseg or mmdet."""
     values: dict[str, Any] = {}
-    if getattr(module, "_enable_normalize", False):
+    if normalises(module):
         values["mean"], values["std"] = (getattr(module, name).flatten().tolist() for name in ("mean", "std"))
-    # mmengine keeps one flag for both directions of the swap; mmcv reads BGR, so it nearly always leads to RGB.
-    values["bgr_to_rgb"] = any(getattr(module, name, False) for name in ("_channel_conversion", "to_rgb"))
+    # mmcv reads BGR, so a swap nearly always leads to RGB.
+    values["bgr_to_rgb"] = swaps_channels(module) or bool(getattr(module, "to_rgb", False))
     values["pad_val"] = getattr(module, "pad_val", getattr(module, "pad_value", 0.0))
     return values
 

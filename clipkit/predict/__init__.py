@@ -1,1 +1,7 @@
 """A trained model as a Python object, and the files that it writes."""
+
+from clipkit.engine.tasks import register_task
+
+register_task("segment", "clipkit.predict.segmenter:Segmenter", "clipkit.predict.files:SegmentationFiles")
+register_task("detect", "clipkit.predict.detector:Detector", "clipkit.predict.files:DetectionFiles")
+register_task("find videos", "clipkit.predict.video_retriever:VideoRetriever")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipkit.predict.predictor import ImageLike, Predictor, as_rgb
+from clipkit.predict.predictor import ImageLike, Predictor, as_rgb, is_instance_of
 
 
 @dataclass
@@ -73,6 +73,11 @@ class Detector(Predictor):
     >>> found = detector("scene.png", "red star, blue ring").above(0.3)
     >>> found.boxes, found.masks, [found.names[i] for i in found.labels]
     """
+
+    @classmethod
+    def handles(cls, model: torch.nn.Module) -> bool:
+        """Detectors of mmdet's kind."""
+        return is_instance_of(model, "mmdet.models.detectors", "BaseDetector")
 
     @torch.no_grad()
     def __call__(self, image: ImageLike, labels: Any = None) -> Detections:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -12,22 +12,47 @@ from PIL import Image
 from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
 from clipkit.data.draw import save_picture
 from clipkit.data.draw_objects import draw_objects
-from clipkit.errors import ClipkitError
 from clipkit.files import write_text
 from clipkit.predict.detector import Detections, Detector, name_all
-from clipkit.predict.predictor import load_model
 from clipkit.predict.segmenter import Segmenter
 
 HEIGHT = 320  # smaller pictures are enlarged to about this: one of 64 pixels would be smaller than its legend
+
+
+class ResultFiles(Protocol):
+    """What writes a task's files.
+
+    Attributes:
+        picture: how the name of an image's picture ends.
+        reserved: stems that no image may have.
+    """
+
+    picture: str
+    reserved: frozenset[str]
+
+    def __init__(self, predictor: Any, labels: Any, out: Path, min_score: float) -> None:
+        """
+        Args:
+            predictor: with its labels set.
+            labels: the same labels, None for the config's own.
+            out: folder that is there.
+            min_score: objects below it are not drawn.
+        """
+
+    def write(self, file: Path, stem: str) -> str:
+        """Predicts one image and writes files that begin with `stem`; returns what to print: what is in it."""
+
+    def finish(self) -> None:
+        """Writes what belongs to all images together."""
 
 
 class SegmentationFiles:
     """`<stem>_overlay.png`, `<stem>_labels.png` (values are label indices) and `<stem>.json`."""
 
     picture = "overlay.png"
-    reserved: frozenset[str] = frozenset()  # stems that no image may have
+    reserved: frozenset[str] = frozenset()
 
-    def __init__(self, segmenter: Segmenter, labels: Any, out: Path) -> None:
+    def __init__(self, segmenter: Segmenter, labels: Any, out: Path, min_score: float = 0.0) -> None:
         self.segmenter, self.labels, self.out = segmenter, labels, out
 
     def write(self, file: Path, stem: str) -> str:
@@ -87,22 +112,6 @@ class DetectionFiles:
         categories = [{"id": i, "name": name} for i, name in enumerate(names, 1)]
         content = {"images": self.images, "categories": categories, "annotations": self.annotations}
         _write_json(self.out / "detections.json", content)
-
-
-def open_predictor(
-    config: str, checkpoint: str | None, device: str | None = None, cfg_options: dict | None = None
-) -> Segmenter | Detector:
-    """A `Detector` where the config's model is one of mmdet's kind, a `Segmenter` where of mmseg's.
-
-    Raises:
-        ClipkitError: it is neither.
-    """
-    model, resize = load_model(config, checkpoint, device, cfg_options)
-    kinds = {base.__name__ for base in type(getattr(model, "student", model)).__mro__}
-    for kind, predictor in (("BaseDetector", Detector), ("BaseSegmentor", Segmenter)):
-        if kind in kinds:
-            return predictor(model, resize)
-    raise ClipkitError(f"{config}: its model {type(model).__name__} neither segments nor detects: use `clipkit test`")
 
 
 def picture(image: np.ndarray, found: Detections) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""A trained model as a Python object: what `Segmenter` and `Detector` share."""
+"""A trained model as a Python object: what the predictors of all tasks share, and which of them a model is for."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from clipkit.data import read_image
 from clipkit.device import own_device, usable_device
+from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError
 
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
@@ -19,7 +21,11 @@ Self = TypeVar("Self", bound="Predictor")
 
 
 class Predictor:
-    """A model, the `Resize` of its config's test pipeline, and the labels that it predicts now."""
+    """A model, the `Resize` of its config's test pipeline, and the labels that it predicts now.
+
+    A task's own predictor says by `handles` which models are its own, and is a row of the table of tasks
+    (`clipkit.engine.tasks.register_task`).
+    """
 
     def __init__(self, model: torch.nn.Module, resize: Any = None):
         self.model: Any = model.eval()
@@ -46,7 +52,17 @@ class Predictor:
         Raises:
             ClipkitError: what is wrong with config or checkpoint, in one line.
         """
-        return cls(*load_model(config, checkpoint, device, cfg_options))
+        return cls.from_config(*load_model(config, checkpoint, device, cfg_options))
+
+    @classmethod
+    def from_config(cls: type[Self], model: torch.nn.Module, cfg: Any) -> Self:
+        """With a model that is built and loaded, and the rest from its whole config, a mmengine `Config`."""
+        return cls(model, _build_resize(cfg))
+
+    @classmethod
+    def handles(cls, model: torch.nn.Module) -> bool:
+        """Whether a model is one to predict with like this; of a `DistilledModel` it is asked for the student."""
+        raise NotImplementedError(f"{cls.__name__} does not say which models it handles")
 
     @property
     def device(self) -> torch.device:
@@ -67,14 +83,43 @@ class Predictor:
         return tuple(self.model.label_names)
 
 
+def open_predictor(
+    config: Any,
+    checkpoint: str | Path | None,
+    device: str | torch.device | None = None,
+    cfg_options: dict | None = None,
+) -> tuple[Predictor, Any]:
+    """A predictor of the task that the config's model is for, and the class that writes its files (None without).
+
+    The task that was registered last is asked first, so that a plugin's goes before those of clipkit.
+
+    Raises:
+        ClipkitError: as `Predictor.load`, or no task has such a model.
+    """
+    model, cfg = load_model(config, checkpoint, device, cfg_options)
+    bare = getattr(model, "student", model)
+    for task in reversed(TASKS.values()):
+        predictor, writer = task.load()
+        if predictor.handles(bare):
+            return predictor.from_config(model, cfg), writer
+    raise ClipkitError(
+        f"{config}: its model {type(model).__name__} neither segments nor detects, nor is it for another task of "
+        f"`clipkit predict` ({', '.join(TASKS)}): use `clipkit test`"
+    )
+
+
+def is_instance_of(model: torch.nn.Module, module: str, name: str) -> bool:
+    """`isinstance` for a class of a package that may not be installed: where it was never imported, nothing is one."""
+    return module in sys.modules and isinstance(model, getattr(sys.modules[module], name))
+
+
 def load_model(
     config: Any,
     checkpoint: str | Path | None,
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
 ) -> tuple[torch.nn.Module, Any]:
-    """The config's model with the checkpoint's weights, and the `Resize` of its test pipeline, None without one; see
-    `Predictor.load`."""
+    """The config's model with the checkpoint's weights, and the whole config; see `Predictor.load`."""
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
 
@@ -82,7 +127,7 @@ def load_model(
     from clipkit.engine.checkpoint import load_checkpoint, require_nothing_to_train, resolve_checkpoint
     from clipkit.engine.friendly import friendly_build
     from clipkit.engine.frozen import check_frozen, student_alone
-    from clipkit.engine.registry import MODELS, TRANSFORMS
+    from clipkit.engine.registry import MODELS
     from clipkit.engine.runner import load_weights
 
     device = usable_device(device or own_device())
@@ -102,11 +147,9 @@ def load_model(
             weights, records = student_alone(model, weights, state.get("meta", {}).get("frozen", []))
             check_frozen(model, records, str(checkpoint))
             load_weights(model, weights, str(checkpoint), strict=True)
-        resize = _find_resize(cfg)
-        resize = TRANSFORMS.build(resize) if resize else None
     if not hasattr(model, "label_names"):  # a closed-set model says its classes in the checkpoint
         model.label_names = tuple((state.get("meta", {}).get("dataset_meta") or {}).get("classes") or ())
-    return revert_sync_batchnorm(model).to(device), resize
+    return revert_sync_batchnorm(model).to(device), cfg
 
 
 def as_rgb(image: ImageLike) -> np.ndarray:
@@ -132,7 +175,15 @@ def as_rgb(image: ImageLike) -> np.ndarray:
     return array
 
 
-def _find_resize(cfg: Any) -> dict | None:
-    """The `Resize` of the config's test pipeline, so that a picture meets the network at the size it was tested at."""
+def _build_resize(cfg: Any) -> Any:
+    """The `Resize` of the config's test pipeline, so that a picture meets the network at the size it was tested at;
+    None without one."""
+    from mmengine.registry import DefaultScope
+
+    from clipkit.engine.friendly import friendly_build
+    from clipkit.engine.registry import TRANSFORMS
+
     pipeline = (cfg.get("test_dataloader") or {}).get("dataset", {}).get("pipeline") or []
-    return next((dict(step) for step in pipeline if str(step.get("type", "")).endswith("Resize")), None)
+    step = next((dict(step) for step in pipeline if str(step.get("type", "")).endswith("Resize")), None)
+    with friendly_build(), DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return TRANSFORMS.build(step) if step else None

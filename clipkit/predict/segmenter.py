@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipkit.predict.predictor import ImageLike, Predictor, as_rgb
+from clipkit.predict.predictor import ImageLike, Predictor, as_rgb, is_instance_of
 
 
 @dataclass
@@ -48,6 +48,11 @@ class Segmenter(Predictor):
     >>> result = segmenter("scene.png", "red star, blue ring, grass")
     >>> result.labels, result.names
     """
+
+    @classmethod
+    def handles(cls, model: torch.nn.Module) -> bool:
+        """Segmentors of mmseg's kind."""
+        return is_instance_of(model, "mmseg.models.segmentors", "BaseSegmentor")
 
     @torch.no_grad()
     def __call__(self, image: ImageLike, labels: Any = None) -> Segmentation:

@@ -15,7 +15,7 @@ from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed.videos import FrameSource
 from clipkit.errors import ClipkitError
-from clipkit.predict.predictor import load_model
+from clipkit.predict.predictor import Predictor
 from clipkit.video.datasets import pad_rows, spread
 
 
@@ -45,7 +45,7 @@ class Gallery:
         return len(self.paths)
 
 
-class VideoRetriever:
+class VideoRetriever(Predictor):
     """`VideoRetriever.load(config, checkpoint)`.
 
     >>> retriever = VideoRetriever.load("clip4clip/clip4clip_tiny_films.py", "work_dirs/clip4clip_tiny_films")
@@ -59,43 +59,23 @@ class VideoRetriever:
     """
 
     def __init__(self, model: torch.nn.Module, source: FrameSource, max_frames: int = 12) -> None:
-        self.model: Any = model.eval()
+        super().__init__(model)
         self.source, self.max_frames = source, max_frames
 
     @classmethod
-    def load(
-        cls,
-        config: Any,
-        checkpoint: str | Path | None,
-        device: str | torch.device | None = None,
-        cfg_options: dict | None = None,
-    ) -> VideoRetriever:
-        """Builds the config's model, loads its weights, and reads videos as the config's test does.
+    def handles(cls, model: torch.nn.Module) -> bool:
+        """What embeds frames and sentences, and scores one by the other."""
+        return all(hasattr(model, name) for name in ("embed_frames", "embed_texts", "score", "head", "clip"))
 
-        Args:
-            config: path, name of an installed config, or a mmengine `Config`.
-            checkpoint: what training wrote; a work folder stands for its newest checkpoint.
-            device: default: a GPU if there is one.
-            cfg_options: dotted key -> value.
-
-        Raises:
-            ClipkitError: what is wrong with config or checkpoint, in one line.
-        """
-        from clipkit.engine.build import prepare_config
-
-        model, _ = load_model(config, checkpoint, device, cfg_options)
-        if not hasattr(model, "embed_frames"):
-            raise ClipkitError(f"{config}: its model {type(model).__name__} does not embed videos")
-        cfg = prepare_config(config, cfg_options=cfg_options, for_training=False)
+    @classmethod
+    def from_config(cls, model: torch.nn.Module, cfg: Any) -> VideoRetriever:
+        """Reads videos as the config's test does; see `Predictor.from_config`."""
+        if not cls.handles(model):
+            raise ClipkitError(f"{cfg.filename}: its model {type(model).__name__} does not embed videos")
         data = (cfg.get("test_dataloader") or {}).get("dataset") or {}
         options = {key: data[key] for key in ("short_side", "backend", "timeout") if data.get(key) is not None}
         source = FrameSource(dict(data.get("sampling") or {"fps": 1.0}), **options)
         return cls(model, source, data.get("max_frames", 12))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device
 
     @torch.no_grad()
     def embed_videos(self, paths: Sequence[str | Path], broken: str = "skip") -> Gallery:

@@ -63,7 +63,7 @@ class FolderSegDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Pairs of paths in mmseg's form."""
-        classes = self._metainfo["classes"]
+        classes = self.metainfo["classes"]
         try:
             pairs = pair_folders(
                 self.image_dir,

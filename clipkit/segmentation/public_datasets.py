@@ -74,7 +74,7 @@ class WideSegDataset(BaseSegDataset):
         folder = Path(self.data_prefix["img_path"])
         if not folder.is_dir():
             raise ClipkitError(f"{folder}: no such folder of images; say where the data lies: variables.data=PATH")
-        ids = {"first_id": self.first_id, "classes": len(self._metainfo["classes"]), "ignore_index": self.ignore_index}
+        ids = {"first_id": self.first_id, "classes": len(self.metainfo["classes"]), "ignore_index": self.ignore_index}
         return [{**item, "ids": ids} for item in super().load_data_list()]
 
 

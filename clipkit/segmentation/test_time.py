@@ -4,12 +4,13 @@ vocabularies whose logits for every pixel would not fit into memory."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Protocol
 
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from clipkit.engine.traps import normalises
 from clipkit.errors import ClipkitError
 from clipkit.inference import (
     Placed,
@@ -22,12 +23,29 @@ from clipkit.inference import (
     window_views,
 )
 
-if TYPE_CHECKING:
-    from clipkit.segmentation.text_segmentor import TextSegmentor
-
 WINDOWS = ("window", "stride", "batch_size")
 SCALES = ("scales", "flip", "base_size")
 MAX_LOGITS = 2**30
+LabelChunks = Literal["classes", "words"]
+
+
+class Segmentor(Protocol):
+    """What is read of a model here; see `TextSegmentor`."""
+
+    test_cfg: Any
+    data_preprocessor: Any
+    align_corners: bool
+    label_chunks: LabelChunks | None
+    label_head: Any
+    label_names: tuple[str, ...]
+    label_text: Any
+    labels: Any
+
+    def scale(self) -> Tensor | float: ...
+
+    def extract_feat(self, inputs: Tensor) -> Tensor: ...
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: Any = None) -> Tensor: ...
 
 
 def check_test_cfg(test_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -51,7 +69,7 @@ def check_test_cfg(test_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
     return cfg
 
 
-def image_logits(model: TextSegmentor, inputs: Tensor) -> Tensor:
+def image_logits(model: Segmentor, inputs: Tensor) -> Tensor:
     """`inputs` (B, 3, H, W) -> logits (B, K, H, W). Over scales and mirrorings it is the mean: the argmax is that of
     the sum, and probabilities and thresholds keep their meaning."""
     options, views = _options(model)
@@ -62,13 +80,13 @@ def image_logits(model: TextSegmentor, inputs: Tensor) -> Tensor:
     return model.encode_decode(inputs)
 
 
-def too_many_logits(model: TextSegmentor, inputs: Tensor, samples: Sequence[SegDataSample] | None) -> bool:
+def too_many_logits(model: Segmentor, inputs: Tensor, samples: Sequence[SegDataSample] | None) -> bool:
     """True when the logits of a batch need more bytes than `test_cfg['max_logits']`, and can be done without.
 
     Raises:
         ClipkitError: `max_logits` is given, and the model cannot take labels in chunks.
     """
-    kind = model.chunks_of()
+    kind = model.label_chunks
     labels = len(model.label_text) if kind == "words" else len(model.label_names)
     pixels = max(_size(sample)[0] * _size(sample)[1] for sample in samples) if samples else 0
     pixels = len(inputs) * max(pixels, inputs.shape[-2] * inputs.shape[-1])
@@ -82,9 +100,7 @@ def too_many_logits(model: TextSegmentor, inputs: Tensor, samples: Sequence[SegD
     return kind is not None
 
 
-def predict_streamed(
-    model: TextSegmentor, inputs: Tensor, samples: Sequence[SegDataSample] | None
-) -> list[SegDataSample]:
+def predict_streamed(model: Segmentor, inputs: Tensor, samples: Sequence[SegDataSample] | None) -> list[SegDataSample]:
     """What `TextSegmentor.predict` gives, from embeddings and chunks of labels: `pred_sem_seg`, and `pred_scores` (the
     best label's softmax probability) instead of `seg_logits`."""
     out = list(samples) if samples else [SegDataSample() for _ in inputs]
@@ -99,7 +115,7 @@ def predict_streamed(
     return out
 
 
-def _classify(model: TextSegmentor, image: Tensor, sample: SegDataSample | None) -> tuple[Tensor, Tensor]:
+def _classify(model: Segmentor, image: Tensor, sample: SegDataSample | None) -> tuple[Tensor, Tensor]:
     """Labels and their probabilities (H, W), at the original size."""
     options, count = _options(model)
     batch_size = options.pop("batch_size", 8)
@@ -114,7 +130,7 @@ def _classify(model: TextSegmentor, image: Tensor, sample: SegDataSample | None)
         for part in embed_views(model.extract_feat, views, model.align_corners, batch_size)
     ]
     text, scale, row_class = model.label_text, model.scale(), model.labels.row_class.to(image.device)
-    if model.chunks_of() == "classes":
+    if model.label_chunks == "classes":
         found = classify_placed(parts, text, scale, row_class=row_class, head=model.label_head)
         return found.labels, found.probability
     found = classify_placed(parts, text, scale, head=model.label_head)
@@ -125,7 +141,7 @@ def _sums_views(cfg: Mapping[str, Any]) -> bool:
     return any(cfg.get(key) for key in SCALES)
 
 
-def _options(model: TextSegmentor) -> tuple[dict[str, Any], int]:
+def _options(model: Segmentor) -> tuple[dict[str, Any], int]:
     """Arguments for `multi_scale`, and how many views it sums; or for `sliding_window`, and 0; or none, and 0."""
     cfg = model.test_cfg
     if not _sums_views(cfg):
@@ -133,7 +149,7 @@ def _options(model: TextSegmentor) -> tuple[dict[str, Any], int]:
     options = {key: cfg[key] for key in (*WINDOWS, *SCALES) if cfg.get(key) is not None}
     views = len(options.get("scales", (1.0,))) * (2 if options.get("flip") else 1)
     prep = model.data_preprocessor
-    if getattr(prep, "_enable_normalize", False):  # windows beyond the border are filled with black, as LSeg does
+    if normalises(prep):  # windows beyond the border are filled with black, as LSeg does
         options["pad_value"] = (-prep.mean / prep.std).flatten().tolist()
     return options, views
 

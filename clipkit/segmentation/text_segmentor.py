@@ -10,8 +10,9 @@ from torch import Tensor
 
 from clipkit.device import autocast_dtype
 from clipkit.engine.class_names import read_classes
+from clipkit.engine.traps import normalises
 from clipkit.nn import SpatialRegularisation
-from clipkit.segmentation.test_time import check_test_cfg, image_logits, predict_streamed, too_many_logits
+from clipkit.segmentation.test_time import LabelChunks, check_test_cfg, image_logits, predict_streamed, too_many_logits
 from clipkit.text.class_rows import build_text
 from clipkit.text.labels import TextLabels
 
@@ -33,9 +34,19 @@ class TextSegmentor(TextLabels, BaseSegmentor):
 
     Attributes:
         unnamed: classes that have no embedding; their pixels are ignored in loss and score.
+        label_chunks: how labels can be taken in chunks: 'classes', whose logits enter the softmax, as here; 'words'
+            (rows), where a class has the probability of its best word; None for all at once, right for any formula.
+            Each subclass states its own: it is None where the class body says nothing, whatever the base says.
         label_head: LSeg's spatial regularisation of the logits (`SpatialRegularisation`), or None. To it every row of
             `label_text` is a label; synonyms are joined after it.
     """
+
+    label_chunks: LabelChunks | None = None
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        if "label_chunks" not in vars(cls):  # its base speaks of the base's formula
+            cls.label_chunks = None
 
     def __init__(
         self,
@@ -67,7 +78,7 @@ class TextSegmentor(TextLabels, BaseSegmentor):
     def _unit_range(self, inputs: Tensor) -> Tensor:
         """Undoes the preprocessor: images in [0, 1], as CLIP takes them."""
         prep = self.data_preprocessor
-        if getattr(prep, "_enable_normalize", False):
+        if normalises(prep):
             inputs = inputs * prep.std + prep.mean
         return (inputs / 255).clamp(0, 1)
 
@@ -120,10 +131,3 @@ class TextSegmentor(TextLabels, BaseSegmentor):
     def probability(self, scores: Tensor) -> Tensor:
         """What `decide` keeps of an image (K, H, W) -> softmax probability of the best label (H, W)."""
         return scores.softmax(0).amax(0)
-
-    def chunks_of(self) -> str | None:
-        """How labels can be taken in chunks: 'classes', whose logits enter the softmax; 'words' (rows), where a class
-        has the probability of its best word; None where a subclass has a formula of its own."""
-        steps = ("cosine_logits", "label_logits", "encode_decode", "decide")
-        own = [step for step in steps if getattr(type(self), step) is not getattr(TextSegmentor, step)]
-        return None if own else "classes"

@@ -1,1 +1,5 @@
 """What mmengine needs for films and their sentences: data sets and metrics."""
+
+import clipkit.video.datasets
+import clipkit.video.films
+import clipkit.video.metrics  # noqa: F401

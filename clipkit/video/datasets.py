@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -191,9 +190,6 @@ def collate_lists(samples: Sequence[Any]) -> dict[str, list[Any]]:
     """A batch as a dict of lists: videos differ in frames and in sentences. Items may be lists of samples."""
     flat = [sample for item in samples for sample in (item if isinstance(item, list) else [item])]
     return {key: [sample[key] for sample in flat] for key in flat[0]}
-
-
-ROOT_FUNCTIONS.register_module(module=collate_lists)  # the runner looks a collate_fn up without its scope
 
 
 def _device(store: str | None) -> str:

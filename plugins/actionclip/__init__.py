@@ -7,4 +7,6 @@ from clipkit_plugins.actionclip.hooks import ActionClassesHook
 from clipkit_plugins.actionclip.metric import ActionAccuracy
 from clipkit_plugins.actionclip.model import ActionCLIP
 
+import clipkit.video  # noqa: F401
+
 __all__ = ["ActionAccuracy", "ActionCLIP", "ActionClassesHook", "ActionVideos", "FilmActions", "convert"]

@@ -3,4 +3,6 @@
 from clipkit_plugins.clip4clip.convert import convert
 from clipkit_plugins.clip4clip.model import CLIP4Clip
 
+import clipkit.video  # noqa: F401
+
 __all__ = ["CLIP4Clip", "convert"]

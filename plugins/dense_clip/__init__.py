@@ -2,10 +2,6 @@
 
 from clipkit_plugins.dense_clip.model import DenseCLIP
 
-import clipkit.segmentation.folder_dataset
-import clipkit.segmentation.metrics
-import clipkit.segmentation.picture
-import clipkit.segmentation.public_datasets
-import clipkit.segmentation.shapes_dataset  # noqa: F401
+import clipkit.segmentation  # noqa: F401
 
 __all__ = ["DenseCLIP"]

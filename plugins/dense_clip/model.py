@@ -14,6 +14,7 @@ from torch import Tensor
 from clipkit.adapters import to_whole_patches
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
+from clipkit.segmentation.test_time import LabelChunks
 from clipkit.segmentation.text_segmentor import TextSegmentor
 from clipkit.text import Background, TextEmbeddings, Vocabulary, read_class_file
 from clipkit.text.class_rows import as_vocabulary
@@ -111,6 +112,11 @@ class DenseCLIP(TextSegmentor):
         background = Background("words", behind, self.threshold)
         return Vocabulary(list(words), synonyms, self.text.templates, self.reduce, background)
 
+    @property
+    def label_chunks(self) -> LabelChunks | None:  # type: ignore[override]
+        """Words, unless something asks for the logits of all: `decide` without `area` is the best word's class."""
+        return "words" if self.denoise is None and self.area is None else None
+
     # ---- forward --------------------------------------------------------------------------------------------------
 
     def scale(self) -> float:
@@ -151,10 +157,6 @@ class DenseCLIP(TextSegmentor):
         """log p of the classes (N, H, W), as `decide` gives them -> p of the best (H, W). They do not sum to 1: the
         softmax is over words."""
         return scores.amax(0).exp()
-
-    def chunks_of(self) -> str | None:
-        """Words, unless something asks for the logits of all: `decide` without `area` is the best word's class."""
-        return "words" if self.denoise is None and self.area is None else None
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """There is none."""

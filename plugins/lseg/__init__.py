@@ -6,15 +6,8 @@ from clipkit_plugins.lseg.model import LSeg
 from clipkit_plugins.lseg.towers import FrozenTower
 from clipkit_plugins.lseg.tuned import TunedTextLSeg
 
-import clipkit.hosts.nn_parts
-import clipkit.segmentation.episode_dataset
-import clipkit.segmentation.episode_metrics
-import clipkit.segmentation.folder_dataset
-import clipkit.segmentation.metrics
-import clipkit.segmentation.picture
-import clipkit.segmentation.point_head
-import clipkit.segmentation.public_datasets
-import clipkit.segmentation.shapes_dataset  # noqa: F401
+import clipkit.hosts
+import clipkit.segmentation  # noqa: F401
 from clipkit.text.class_rows import ClipText, PrecomputedText
 
 __all__ = ["ClipText", "EpisodicLSeg", "FrozenTower", "LSeg", "PrecomputedText", "TunedTextLSeg", "convert"]

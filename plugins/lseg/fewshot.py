@@ -23,6 +23,8 @@ class EpisodicLSeg(LSeg):
             no place here: the data set chooses the classes, and two labels cost little on all pixels.
     """
 
+    label_chunks = "classes"
+
     def __init__(self, others: str = "others", **kwargs):
         refused = [name for name in ("train_classes", "points", "points_balance") if kwargs.get(name)]
         if refused:

@@ -43,6 +43,7 @@ class LSeg(TextSegmentor):
         ClipkitError: when no class has an embedding, or `train_classes` names what `classes` lacks.
     """
 
+    label_chunks = "classes"
     train_text: Tensor
     train_lookup: Tensor
 

@@ -20,6 +20,8 @@ class TunedTextLSeg(LSeg):
     that follows a step. Give the text its own rate by `optim_wrapper.paramwise_cfg.custom_keys={'text.clip': …}`.
     """
 
+    label_chunks = "classes"
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.text.clip is None or self.text.whitening is not None:

@@ -22,7 +22,7 @@ class PartsOnDemand(Registry):
 
         Raises:
             ClipkitError: the part is clipkit's, and its room needs a package that is not installed.
-            RuntimeError: nothing has this name.
+            RuntimeError: a name with a scope is nothing's; without one, None comes back.
         """
         scope, name = Registry.split_scope_key(key)
         if scope not in (None, self.scope, self.root.scope):

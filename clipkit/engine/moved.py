@@ -29,7 +29,7 @@ MOVED: dict[str, tuple[str, ...]] = {
 def install() -> None:
     """Makes the old names importable; costs nothing until one is imported. `import clipkit.engine` calls it."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder())  # before what would find a moved package's files a second time
 
 
 class _Finder(MetaPathFinder):

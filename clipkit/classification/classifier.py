@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipkit.backbone import FrozenCLIP
-from clipkit.embed.images import preprocessing
+from clipkit.embed.encoder import preprocessing
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.text import Vocabulary, get_templates

@@ -15,8 +15,11 @@ from clipkit.commands.precompute import BROKEN
 from clipkit.data import video_sets
 from clipkit.data.video import BACKENDS
 from clipkit.device import own_device, usable_device
+from clipkit.embed.captions import embed_captions
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource, make_sampling
 from clipkit.embed.frame_store import DTYPES
-from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen, make_sampling
+from clipkit.embed.videos import embed_frames
 from clipkit.errors import ClipkitError
 
 

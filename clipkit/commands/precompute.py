@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 from clipkit.adapters.teacher import ORDERS, RESIZE_MODES
 from clipkit.data.proposals import FORMATS, list_dataset
-from clipkit.detection.rpn import ContrastProposals, FileProposals, RegionSource, RPNProposals
+from clipkit.detection.rpn import RPNProposals
 from clipkit.device import own_device, usable_device
+from clipkit.embed.encoder import load_teacher
+from clipkit.embed.proposals import ContrastProposals, FileProposals, RegionSource
 from clipkit.embed.region_store import DTYPES
-from clipkit.embed.regions import embed_regions, load_teacher
+from clipkit.embed.regions import embed_regions
 from clipkit.errors import ClipkitError
 
 BROKEN = ("skip", "stop")

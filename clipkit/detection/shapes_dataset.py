@@ -15,12 +15,11 @@ from torch.utils.data import Dataset
 from clipkit.data.sliding_boxes import propose
 from clipkit.detection.datasets import class_info
 from clipkit.detection.metrics import to_rle
+from clipkit.embed.encoder import load_teacher
 from clipkit.embed.region_store import FORMAT, pack, pack_boxes, record_id, unpack_boxes
-from clipkit.embed.regions import load_teacher
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS
-from clipkit.segmentation.shapes_dataset import CHUNK, SEED_STEP
-from clipkit.shapes import render
+from clipkit.shapes.chunks import SEED_STEP, chunks, to_bytes
 from clipkit.store import Store
 
 OBJECTS = (2, 5)  # of a scene, if nobody says otherwise
@@ -56,8 +55,6 @@ class ShapesDetDataset(Dataset):
         teacher: Mapping[str, Any] | None = None,
         test_mode: bool = False,
     ):
-        if length < 1:
-            raise ValueError(f"length must be at least 1 scene, got {length}")
         if labelled not in ("base", "all"):
             raise ValueError(f"labelled='{labelled}' is unknown; known: base, all")
         names = read_classes("shapes:objects")
@@ -67,20 +64,14 @@ class ShapesDetDataset(Dataset):
         self.test_mode, self.name = test_mode, f"shapes_det/{style}/{size}/{seed}"
         if tuple(objects) != OBJECTS:  # in the name only then: stores that were made without it stay valid
             self.name += f"/{'-'.join(map(str, objects))}"
-        self.images = np.empty((length, size, size, 3), dtype=np.uint8)
-        self.instances = np.empty((length, size, size), dtype=np.uint8)
         options: dict[str, Any] = {"size": size, "split": split, "style": style, "objects": tuple(objects)}
-        parts = []
-        for start in range(0, length, CHUNK):
-            count = min(CHUNK, length - start)
-            # Always a full chunk, so that scene i does not depend on how many scenes were asked for.
-            scenes = render(CHUNK, seed=seed * SEED_STEP + start // CHUNK, **options)
-            rgb = (scenes.images[:count] * 255).round_().to(torch.uint8)
-            self.images[start : start + count] = rgb.flip(1).permute(0, 2, 3, 1).numpy()
-            self.instances[start : start + count] = scenes.instances[:count].to(torch.uint8).numpy()
-            labels = scenes.colour * 12 + scenes.shape
-            parts.append([part[:count].numpy() for part in (scenes.boxes, labels, scenes.present)])
-        self.boxes, self.labels, self.present = (np.concatenate(part) for part in zip(*parts))
+        images, parts = [], []
+        for scenes, count in chunks(length, seed * SEED_STEP, **options):
+            images.append(to_bytes(scenes.images[:count])[..., ::-1])
+            ids, labels = scenes.instances.to(torch.uint8), scenes.colour * 12 + scenes.shape
+            parts.append([part[:count].numpy() for part in (ids, scenes.boxes, labels, scenes.present)])
+        self.images = np.concatenate(images)
+        self.instances, self.boxes, self.labels, self.present = (np.concatenate(part) for part in zip(*parts))
         if teacher is not None:
             self._teach(**teacher)
         self.pipeline = Compose(list(pipeline))

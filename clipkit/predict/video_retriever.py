@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from clipkit.data.padding import pad_rows, spread
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
-from clipkit.embed.videos import FrameSource
+from clipkit.embed.frame_source import FrameSource
 from clipkit.errors import ClipkitError
 from clipkit.predict.predictor import load_model
-from clipkit.video.datasets import pad_rows, spread
 
 
 class Found(NamedTuple):

@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clipkit.data.video import Uniform, VideoError
+from clipkit.data.padding import spread
+from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
+from clipkit.embed.captions import embed_captions
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource
 from clipkit.embed.frame_store import FrameStore, caption_id
-from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen
+from clipkit.embed.videos import embed_frames
 from clipkit.engine.registry import DATASETS, FUNCTIONS
 from clipkit.errors import ClipkitError
 
@@ -176,11 +179,6 @@ class VideoTexts(Dataset):
         return text if self.store is None or self.strings else torch.from_numpy(self.store.caption(text))
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """Places of `most` of `count` frames, spread evenly and alike from both ends; all where there are no more."""
-    return Uniform(most).choose(np.arange(count), 0.0)
-
-
 def equal_text_id(text: str) -> int:
     """A number that texts have in common which CLIP reads alike: letters' case does not count."""
     return int(caption_id(text.lower())[:15], 16)
@@ -200,11 +198,3 @@ def _device(store: str | None) -> str:
     from clipkit.device import own_device
 
     return "cpu" if store is None else own_device()
-
-
-def pad_rows(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tensors `(L_i, D)` -> `(N, L, D)` float32 with zeros behind, and a mask `(N, L)`."""
-    lengths = torch.tensor([len(own) for own in rows], device=rows[0].device)
-    longest = max(int(lengths.max()), 1)
-    padded = torch.stack([F.pad(own.float(), (0, 0, 0, longest - len(own))) for own in rows])
-    return padded, torch.arange(longest, device=lengths.device) < lengths[:, None]

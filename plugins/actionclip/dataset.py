@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
 from clipkit.data.video import Segments, VideoReader
+from clipkit.embed.encoder import load_frozen
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import load_frozen
 from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
 

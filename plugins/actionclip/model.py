@@ -14,7 +14,7 @@ from clipkit.adapters import ContrastiveLoss, LogitScale, MeanPool, MultiPositiv
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.backbone.tune import changed_towers, refuse_stored
 from clipkit.backbone.tune import tune as apply_tune
-from clipkit.embed.videos import as_pixels, local_name
+from clipkit.embed.frame_source import as_pixels
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
@@ -67,7 +67,7 @@ class ActionCLIP(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         options, kind = dict(clip), dict(head)
-        name = local_name(options.pop("name"))
+        name = options.pop("name")
         self.clip: FrozenCLIP | TunableCLIP
         self.changed: set[str] = set()
         if tune is None:

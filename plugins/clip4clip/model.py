@@ -22,10 +22,11 @@ from clipkit.adapters import (
 from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.backbone.tune import changed_towers, refuse_stored
 from clipkit.backbone.tune import tune as tuned
-from clipkit.embed.videos import as_pixels, local_name, sentence_rows
+from clipkit.data.padding import pad_rows
+from clipkit.embed.captions import sentence_rows
+from clipkit.embed.frame_source import as_pixels
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-from clipkit.video.datasets import pad_rows
 
 
 @MODELS.register_module()
@@ -63,7 +64,7 @@ class CLIP4Clip(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         options = dict(clip)
-        name = local_name(options.pop("name"))
+        name = options.pop("name")
         self.clip: FrozenCLIP | TunableCLIP
         self.changed: set[str] = set()
         if tune is None:

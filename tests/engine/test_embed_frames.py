@@ -17,15 +17,11 @@ from clipkit.cli import main
 from clipkit.data import video as video_module
 from clipkit.data.video import BackendMissing, Fps, Uniform, read_video
 from clipkit.data.video_sets import CaptionedVideo
+from clipkit.embed.captions import embed_captions
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource, make_sampling, prepare_frames
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import (
-    FrameSource,
-    embed_captions,
-    embed_frames,
-    load_frozen,
-    make_sampling,
-    prepare_frames,
-)
+from clipkit.embed.videos import embed_frames
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
 from clipkit.store import StoreError

@@ -20,8 +20,11 @@ from clipkit_plugins.clip4clip.model import CLIP4Clip, _samples
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.video import Fps
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
+from clipkit.embed.captions import sentence_rows
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import FrameSource, embed_frames, load_frozen, sentence_rows
+from clipkit.embed.videos import embed_frames
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import retrieve
 from clipkit.shapes.film_files import write_film

@@ -12,6 +12,7 @@ import torch
 from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
+from clipkit.backbone.options import clip_options
 from clipkit.data.sliding_boxes import propose
 from clipkit.detection.datasets import class_info
 from clipkit.detection.metrics import to_rle
@@ -37,7 +38,8 @@ class ShapesDetDataset(Dataset):
             `gt_bboxes`, `gt_bboxes_labels`, `gt_masks`, `gt_ignore_flags`, and `instances` for the metric.
         split: which compositions are base, see `clipkit.shapes.render`.
         labelled: 'base' or 'all'.
-        teacher: `dict(folder=..., clip='tiny_clip', most=32, scales=(1.0, 1.5))`: before the pipeline is built, a
+        teacher: `dict(folder=..., clip=..., most=32, scales=(1.0, 1.5))`, `clip` a name or
+            `dict(name=..., pretrained=..., precision=...)`: before the pipeline is built, a
             store is made of what this CLIP says about at most so many regions of each scene, or completed after a
             kill, for `TeacherRegions`. Regions are those that stand out by colour, whatever they hold.
     """
@@ -111,15 +113,17 @@ class ShapesDetDataset(Dataset):
     def _teach(
         self,
         folder: str,
-        clip: str = "tiny_clip",
+        clip: str | Mapping[str, Any] = "tiny_clip",
         pretrained: str | None = None,
         most: int = 32,
         scales: Sequence[float] = (1.0, 1.5),
-        precision: str = "auto",
+        precision: str | None = None,
         order: str = "sum-normalize",
     ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        teacher, made_by = load_teacher(clip, pretrained, precision, device, scales, order)
+        wanted = clip_options(clip, pretrained=pretrained, precision=precision)
+        name, weights, computed = wanted["name"], wanted.get("pretrained"), wanted.get("precision", "auto")
+        teacher, made_by = load_teacher(name, weights, computed, device, scales, order)
         key = {"kind": "regions", "format": FORMAT, **made_by, "normalized": True, "dtype": "fp16"}
         key["boxes"] = {"from": "contrast", "most": most}
         store = Store(Path(folder), key, shard_size=32, batch_size=16)

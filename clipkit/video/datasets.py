@@ -14,6 +14,7 @@ from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clipkit.backbone.options import clip_options
 from clipkit.data.padding import spread
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
@@ -33,8 +34,8 @@ class VideoTexts(Dataset):
 
     Args:
         data, root, split, videos: see `clipkit.data.video_sets.read_video_set`.
-        clip: `dict(name=..., pretrained=...)`, the frozen CLIP of the store; without a store only its preprocessing is
-            used.
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`, the frozen CLIP of the store; without a store
+            only its preprocessing is used.
         store: folder of embeddings: made at the start by `clip`, or completed, or refused where something else made it.
             None: samples are raw frames and strings, read anew in each pass.
         sampling: `dict(fps=1.0)`, `dict(uniform=12)` or `dict(segments=12)`: frames that are read, and stored.
@@ -43,7 +44,8 @@ class VideoTexts(Dataset):
         sentences: drawn at random of each video in training; None takes all.
         tokens: sentences with all their tokens, for token-wise heads.
         strings: sentences as strings beside stored frames too, for a text tower that trains.
-        precision, dtype, workers: of the store, see `embed_frames`.
+        precision: belongs into `clip`; read here until 1.0.
+        dtype, workers: of the store, see `embed_frames`.
         on_bad: 'raise' where videos or sentences are missing or cannot be read, or 'skip' to leave them out and say so.
         test_mode: all sentences.
 
@@ -77,7 +79,7 @@ class VideoTexts(Dataset):
         self,
         videos: Sequence[CaptionedVideo],
         *,
-        clip: Mapping[str, Any],
+        clip: str | Mapping[str, Any],
         store: str | None = None,
         sampling: Mapping[str, Any] | None = None,
         short_side: int | None = None,
@@ -87,7 +89,7 @@ class VideoTexts(Dataset):
         sentences: int | None = 1,
         tokens: bool = False,
         strings: bool = False,
-        precision: str = "fp32",
+        precision: str | None = None,
         dtype: str = "fp16",
         workers: int = 2,
         on_bad: str = "raise",
@@ -102,9 +104,9 @@ class VideoTexts(Dataset):
         self.test_mode, self.on_bad = test_mode, on_bad
         self.about = list(about) if about is not None else [{}] * len(self.videos)
         self.source = FrameSource(dict(sampling or {"fps": 1.0}), short_side, backend, timeout)
-        encoder, made_by = load_frozen(
-            clip["name"], clip.get("pretrained"), precision if store else "fp32", _device(store)
-        )
+        wanted = clip_options(clip, precision=precision)
+        computed = wanted.get("precision", "fp32") if store else "fp32"
+        encoder, made_by = load_frozen(wanted["name"], wanted.get("pretrained"), computed, _device(store))
         self.store: FrameStore | None = None
         self.skipped: set[int] = set()
         if store is None:

@@ -28,14 +28,13 @@ videos = dict(
     data="{data}",
     root="{root}",
     videos="{videos}",
-    clip=dict(name="{clip}", pretrained="{weights}"),
+    clip=dict(name="{clip}", pretrained="{weights}", precision="auto"),
     store="{store}",
     tokens="{tokens}",
     sampling=dict(fps="{fps}"),
     short_side="{short_side}",
     max_frames="{max_frames}",
     on_bad="{on_bad}",
-    precision="auto",
 )
 train_dataloader = dict(
     batch_size=128,

@@ -3,7 +3,7 @@
 
 model = dict(
     type="DenseCLIP",
-    text=dict(clip="ViT-B-16-quickgelu", pretrained="openai", templates="openai", dense="sclip"),
+    text=dict(clip=dict(name="ViT-B-16-quickgelu", pretrained="openai"), templates="openai", dense="sclip"),
     logit_scale=40.0,
     test_cfg=dict(mode="slide", window=224, stride=112),
 )

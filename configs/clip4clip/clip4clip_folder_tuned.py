@@ -25,7 +25,7 @@ model = dict(
         join_frames=None,
     )
 )
-train_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
-val_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
+train_dataloader = dict(num_workers=8, dataset=dict(store=None))
+val_dataloader = dict(num_workers=8, dataset=dict(store=None))
 test_dataloader = val_dataloader
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"clip.": dict(lr_mult=0.1)}))

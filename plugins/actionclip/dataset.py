@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clipkit.backbone.options import clip_options
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
 from clipkit.data.video import Segments, VideoReader
 from clipkit.embed.encoder import load_frozen
@@ -33,7 +34,7 @@ class ActionVideos(Dataset):
         flip: mirror half of the training videos; not where left and right are the label.
         shots: that many videos of each class, drawn by `seed`: few-shot training. None: all.
         store: folder of `clipkit frames`: embeddings in place of pixels, without augmentation and crops.
-        clip: `dict(name=..., pretrained=...)`, which must have made the store.
+        clip: a name, or `dict(name=..., pretrained=...)`, which must have made the store.
         broken: 'skip' names a video that cannot be read and goes on; 'stop' raises at the first.
         backend, timeout: of `clipkit.data.read_video`.
 
@@ -58,7 +59,7 @@ class ActionVideos(Dataset):
         shots: int | None = None,
         seed: int = 0,
         store: str | None = None,
-        clip: Mapping[str, Any] | None = None,
+        clip: str | Mapping[str, Any] | None = None,
         broken: str = "skip",
         backend: str = "decord",
         timeout: float = 30.0,
@@ -79,9 +80,10 @@ class ActionVideos(Dataset):
         self.reader = VideoReader(Segments(segments * clips), broken=broken, **options)
         self.store = None if store is None else FrameStore(store)
         if self.store is not None and clip is not None:
-            _, made_by = load_frozen(clip["name"], clip.get("pretrained"))
+            wanted = clip_options(clip)
+            _, made_by = load_frozen(wanted["name"], wanted.get("pretrained"))
             if self.store.key["weights"] != made_by["weights"]:
-                raise ClipkitError(f"{store}: holds embeddings of another CLIP than {clip['name']}")
+                raise ClipkitError(f"{store}: holds embeddings of another CLIP than {wanted['name']}")
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")
         if self.store is not None and (empty := [v.id for v in self.videos if not self.store.count(v.id)]):

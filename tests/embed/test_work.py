@@ -10,7 +10,7 @@ from clipkit.errors import ClipkitError
 from clipkit.store import Store
 
 
-class Lengths(Work[str]):
+class Lengths(Work[bytes]):
     """A row for each letter of a name: 'bad…' cannot be read, 'gone…' is nobody's."""
 
     unit, per_row = "letters", 2
@@ -23,12 +23,13 @@ class Lengths(Work[str]):
         self.seen.append(key)
         if key.startswith("gone"):
             return None
-        return f"{key}.png: no picture" if key.startswith("bad") else key
+        return f"{key}.png: no picture" if key.startswith("bad") else key.encode()
 
     def embed(self, ids, items):
         assert not torch.is_grad_enabled()
-        rows = self.checked(torch.tensor([float("nan") if "nan" in (i or "") else 1.0 for i in items for _ in i or ""]))
-        parts = rows.split([len(item or "") for item in items])
+        known = [item or b"" for item in items]
+        rows = self.checked(torch.tensor([float("nan") if item == b"nan" else 1.0 for item in known for _ in item]))
+        parts = rows.split([len(item) for item in known])
         return [{"data": part.numpy()} for part in parts]
 
 

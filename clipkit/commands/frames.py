@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipkit.commands.precompute import BROKEN
 from clipkit.data import video_sets
+from clipkit.data.bad_files import ON_BAD
 from clipkit.data.video import BACKENDS
 from clipkit.device import own_device, usable_device
 from clipkit.embed.captions import embed_captions
@@ -52,9 +52,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="on disk (default: fp16)")
     parser.add_argument("--workers", type=int, default=4, help="videos that are read at a time (default: 4)")
     parser.add_argument(
-        "--broken", default="skip", choices=BROKEN,
-        help="a video that cannot be read: go on, name it at the end, exit with 1 (default), or stop at once",
+        "--on-bad", default="skip", choices=ON_BAD,
+        help="a video that cannot be read: skip, name it at the end, exit with 1 (default), or raise at once",
     )  # fmt: skip
+    parser.add_argument("--broken", choices=("skip", "stop"), help=argparse.SUPPRESS)  # its name until 1.0
     parser.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
     return parser
 
@@ -74,7 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     captions = [text for part in found for video in part.videos for text in video.captions]
     embed_captions(args.out, captions, clip, made_by, tokens=args.tokens, dtype=args.dtype)
     broken = embed_frames(
-        args.out, videos, source, clip, made_by, dtype=args.dtype, workers=args.workers, broken=args.broken
+        args.out,
+        videos,
+        source,
+        clip,
+        made_by,
+        dtype=args.dtype,
+        workers=args.workers,
+        on_bad=args.on_bad,
+        broken=args.broken,
     )
     size = sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file())
     print(f"{len(videos)} videos, {len(set(captions))} sentences, {size / 2**20:.1f} MiB in {args.out}")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from clipkit.adapters.teacher import ORDERS, RESIZE_MODES
+from clipkit.data.bad_files import ON_BAD
 from clipkit.data.proposals import FORMATS, list_dataset
 from clipkit.detection.rpn import RPNProposals
 from clipkit.device import own_device, usable_device
@@ -19,8 +20,6 @@ from clipkit.embed.proposals import ContrastProposals, FileProposals, RegionSour
 from clipkit.embed.region_store import DTYPES
 from clipkit.embed.regions import embed_regions
 from clipkit.errors import ClipkitError
-
-BROKEN = ("skip", "stop")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,9 +55,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--workers", type=int, default=4, help="threads that read images (default: 4)")
     parser.add_argument(
-        "--broken", default="skip", choices=BROKEN,
-        help="an image that cannot be read: go on, name it at the end, exit with 1 (default), or stop at once",
+        "--on-bad", default="skip", choices=ON_BAD,
+        help="an image that cannot be read: skip, name it at the end, exit with 1 (default), or raise at once",
     )  # fmt: skip
+    parser.add_argument("--broken", choices=("skip", "stop"), help=argparse.SUPPRESS)  # its name until 1.0
     parser.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
     return parser
 
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     problems = embed_regions(
         args.out, args.images, images, source, teacher, made_by, dtype=args.dtype, most=args.max_boxes,
-        workers=args.workers, broken=args.broken,
+        workers=args.workers, on_bad=args.on_bad, broken=args.broken,
     )  # fmt: skip
     for kind, names in problems.items():
         more = f", … ({len(names)} in all)" if len(names) > 20 else ""

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from clipkit.backbone import ClipModel
 from clipkit.data.images import read_image
-from clipkit.data.video import BackendMissing, Fps, probe_video, stream_video
+from clipkit.data.video import BackendMissing, Fps, stream_video
 from clipkit.embed.encoder import finite
 from clipkit.errors import ClipkitError, one_line
 from clipkit.search.media import Moment, is_image
@@ -226,8 +226,8 @@ def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]
             rows.append(_embed(batch.frames, clip))
             frames.append(batch.indices)
             times.append(batch.timestamps)
+            duration = batch.duration
     start = np.concatenate(times)
-    duration = probe_video(file, **options).duration
     return {
         "embeddings": np.concatenate(rows),
         "frame": np.concatenate(frames),

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from clipkit.backbone.options import clip_options
+from clipkit.data.bad_files import read_on_bad
 from clipkit.data.padding import spread
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
@@ -96,12 +97,10 @@ class VideoTexts(Dataset):
         test_mode: bool = False,
         about: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        if on_bad not in ("raise", "skip"):
-            raise ClipkitError(f"on_bad='{on_bad}' is unknown; known: raise, skip")
         if max_frames < 1 or (sentences is not None and sentences < 1):
             raise ClipkitError("max_frames and sentences are at least 1; sentences=None takes all")
         self.videos, self.max_frames, self.sentences = list(videos), max_frames, sentences
-        self.test_mode, self.on_bad = test_mode, on_bad
+        self.test_mode, self.on_bad = test_mode, read_on_bad(on_bad)
         self.about = list(about) if about is not None else [{}] * len(self.videos)
         self.source = FrameSource(dict(sampling or {"fps": 1.0}), short_side, backend, timeout)
         wanted = clip_options(clip, precision=precision)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from clipkit.backbone.options import clip_options
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
+from clipkit.data.bad_files import read_on_bad
 from clipkit.data.video import Segments, VideoReader
 from clipkit.embed.encoder import load_frozen
 from clipkit.embed.frame_store import FrameStore
@@ -35,7 +36,8 @@ class ActionVideos(Dataset):
         shots: that many videos of each class, drawn by `seed`: few-shot training. None: all.
         store: folder of `clipkit frames`: embeddings in place of pixels, without augmentation and crops.
         clip: a name, or `dict(name=..., pretrained=...)`, which must have made the store.
-        broken: 'skip' names a video that cannot be read and goes on; 'stop' raises at the first.
+        on_bad: 'skip' names a video that cannot be read and goes on; 'raise' raises at the first.
+        broken: the name of `on_bad` before; read until 1.0.
         backend, timeout: of `clipkit.data.read_video`.
 
     Raises:
@@ -60,11 +62,13 @@ class ActionVideos(Dataset):
         seed: int = 0,
         store: str | None = None,
         clip: str | Mapping[str, Any] | None = None,
-        broken: str = "skip",
+        on_bad: str = "skip",
         backend: str = "decord",
         timeout: float = 30.0,
         test_mode: bool = False,
+        broken: str | None = None,
     ) -> None:
+        on_bad = read_on_bad(on_bad, broken)
         if train and (clips, crops) != (1, 1):
             raise ClipkitError("training takes one view: clips and crops are for testing")
         if store is not None and crops != 1:
@@ -77,7 +81,7 @@ class ActionVideos(Dataset):
         self.transform = train_transform(size, randaugment, flip)
         # Frames come no larger than the crops need: decoding to 340 × 256 is what makes an epoch bearable.
         options: dict[str, Any] = {"short_side": size * 256 // 224, "backend": backend, "timeout": timeout}
-        self.reader = VideoReader(Segments(segments * clips), broken=broken, **options)
+        self.reader = VideoReader(Segments(segments * clips), on_bad=on_bad, **options)
         self.store = None if store is None else FrameStore(store)
         if self.store is not None and clip is not None:
             wanted = clip_options(clip)
@@ -88,7 +92,7 @@ class ActionVideos(Dataset):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")
         if self.store is not None and (empty := [v.id for v in self.videos if not self.store.count(v.id)]):
             line = f"{store}: {len(empty)} videos could not be read when they were embedded, such as {empty[0]}"
-            if broken == "stop":
+            if on_bad == "raise":
                 raise ClipkitError(line)
             print_log(line, "current")
 

@@ -20,3 +20,18 @@ def test_there_are_two_answers(capsys):
     for given in [("stop",), ("raise", "ignore")]:
         with pytest.raises(ClipkitError, match="is unknown; known: raise, skip"):
             read_on_bad(*given)
+
+
+def test_a_config_and_its_options_are_read_in_the_spelling_before(capsys, monkeypatch):
+    pytest.importorskip("mmengine")
+    from clipkit.engine.config import load_config, merge_options
+    from clipkit.engine.variables import resolve_variables
+
+    monkeypatch.setattr(errors, "_SAID", set())
+    config = load_config("actionclip/actionclip_folder.py")
+    merge_options(config, {"variables.broken": "stop"})
+    resolve_variables(config)
+    assert config.train_dataloader.dataset.on_bad == "raise"
+    assert capsys.readouterr().err.count("write on_bad='raise'") == 1
+    with pytest.raises(ClipkitError, match="variables"):
+        merge_options(config, {"variables.pretrained": "openai"})

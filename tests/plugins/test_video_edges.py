@@ -101,7 +101,7 @@ def test_a_store_without_a_video_s_frames_is_named_or_refused(root, tmp_path, ca
     assert sorted(data[i]["readable"] for i in range(4)) == [False, False, True, True]
     assert "2 videos could not be read" in "".join(capfd.readouterr())
     with pytest.raises(ClipkitError, match="2 videos could not be read when they were embedded"):
-        ActionVideos("folder", str(root), "train", segments=2, store=str(tmp_path / "t"), broken="stop")
+        ActionVideos("folder", str(root), "train", segments=2, store=str(tmp_path / "t"), on_bad="raise")
 
 
 def test_synonyms_of_an_action_are_averaged():

@@ -9,7 +9,7 @@ from clipkit.shapes.chunks import chunks, to_bytes
 
 
 def images(length, **options):
-    found = list(chunks(length, seed=5, chunk=3, size=16, **options))
+    found = list(chunks(length, seed=5, chunk=3, size=64, **options))
     assert all(len(scenes.images) == 3 for scenes, _ in found)
     return torch.cat([scenes.images[:count] for scenes, count in found])
 
@@ -17,7 +17,7 @@ def images(length, **options):
 def test_fewer_scenes_are_the_first_of_more():
     seven = images(7)
     assert len(seven) == 7 and torch.equal(images(4), seven[:4])
-    assert torch.equal(seven[3:6], render(3, seed=6, size=16).images)  # the next chunk has the next seed
+    assert torch.equal(seven[3:6], render(3, seed=6, size=64).images)  # the next chunk has the next seed
     assert not torch.equal(images(7, style="sketch"), seven)
 
 

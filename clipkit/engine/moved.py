@@ -15,14 +15,19 @@ _ENGINE = "clipkit.engine."
 MOVED: dict[str, tuple[str, ...]] = {
     "claim_c3": ("clipkit_plugins.clip.claim_prompts",),
     "claim_curve": ("clipkit.claims.curve",),
-    "embed_frames": ("clipkit.embed.videos",),
-    "embed_regions": ("clipkit.embed.regions",),
+    "embed_frames": (
+        "clipkit.embed.videos",
+        "clipkit.embed.captions",
+        "clipkit.embed.encoder",
+        "clipkit.embed.frame_source",
+    ),
+    "embed_regions": ("clipkit.embed.regions", "clipkit.embed.encoder"),
     "image_features": ("clipkit.embed.images",),
     "mmcv_ops": ("clipkit.mmcv_ops",),
     "provenance": ("clipkit.provenance",),
-    "search_index": ("clipkit.search.index",),
+    "search_index": ("clipkit.search.index", "clipkit.search.media"),
     "teacher_store": ("clipkit.embed.region_store",),
-    "video_texts": ("clipkit.video.datasets",),
+    "video_texts": ("clipkit.video.datasets", "clipkit.data.padding"),
 }
 
 

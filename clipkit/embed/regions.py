@@ -20,7 +20,7 @@ from clipkit.data.images import read_image
 from clipkit.data.proposals import ImageFile, clean_boxes
 from clipkit.embed import region_store
 from clipkit.embed._work import Work
-from clipkit.embed.proposals import RegionSource
+from clipkit.embed.proposals import Found, RegionSource
 from clipkit.errors import ClipkitError, one_line
 from clipkit.store import Store, StoreError, hash_file
 
@@ -139,7 +139,7 @@ class _Regions(Work[np.ndarray]):
     def embed(self, ids: list[str], items: list[np.ndarray | None]) -> list[dict[str, np.ndarray]]:
         pixels, boxes, scores = [], [], []
         for key, read in zip(ids, items):
-            found = (np.zeros((0, 4)), np.zeros(0)) if read is None else self.source(self.ids[key], read)
+            found: Found = (np.zeros((0, 4)), np.zeros(0)) if read is None else self.source(self.ids[key], read)
             pixels.append(np.zeros((1, 1, 3), np.uint8) if read is None else read)
             own, score, outside = clean_boxes(found[0], found[1], pixels[-1].shape[:2], self.most)
             self.outside += outside

@@ -1,8 +1,8 @@
 """LSeg (ViT-L/16) on Cityscapes.
 
 Command:   torchrun --nproc_per_node=8 tools/train.py lseg/lseg_cityscapes.py --cfg-options variables.data=PATH
-           on one GPU, and as the paper tests: see configs/_base_/lseg_photos.py, with the scales
-             "model.test_cfg.scales=(0.75,1,1.25,1.5,1.75,2,2.25)" model.test_cfg.flip=True
+           as the paper tests: "model.test_cfg.scales=(0.75,1,1.25,1.5,1.75,2,2.25)" model.test_cfg.flip=True
+           on one GPU: see configs/_base_/lseg_photos.py
 Data:      see configs/_base_/seg_cityscapes.py; weights of the tower and of CLIP are downloaded
 Hardware:  8 GPUs with 2 images each
 Time:      not measured here

@@ -11,7 +11,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from clipkit.safe import file_kind
+from clipkit.safe import OverBudget, file_kind, open_npz
 
 from ._formats import read_state_dict
 from ._load_source import Source, find_source
@@ -172,7 +172,10 @@ def _load_big_vision(path: Path, model: nn.Module, name: str) -> dict[str, Tenso
     from open_clip.convert import load_big_vision_weights
 
     try:
-        load_big_vision_weights(model, str(path))
+        with open_npz(path):  # looks through it; open_clip opens it once more
+            load_big_vision_weights(model, str(path))
+    except OverBudget:
+        raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise ValueError(f"{path}: does not fit {name}: is no big_vision file for it ({reason})") from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clipkit.safe import open_npz
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._label_file import read_label_file
 
@@ -103,7 +104,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, None]:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    with np.load(path, allow_pickle=False) as archive:
+    with open_npz(path) as archive:
         names = [str(name) for name in archive["names"]] if "names" in archive.files else None
         fields = [field for field in archive.files if field != "names"]
         array = archive[_choose(path, fields)]

@@ -1,0 +1,25 @@
+"""Reading files from strangers: nothing in them is ever run, none takes the machine, and every bad one ends in one line.
+
+docs/trust.md says what is promised and which test holds it.
+"""
+
+from clipkit.safe._budget import OverBudget, allowance, require
+from clipkit.safe._json import read_json
+from clipkit.safe._pickles import check_pickle, load_plain_pickle
+from clipkit.safe._tensors import FileKind, check_torch, file_kind, load_tensors
+from clipkit.safe._zips import check_zip, open_npz
+
+__all__ = [
+    "FileKind",
+    "OverBudget",
+    "allowance",
+    "check_pickle",
+    "check_torch",
+    "check_zip",
+    "file_kind",
+    "load_plain_pickle",
+    "load_tensors",
+    "open_npz",
+    "read_json",
+    "require",
+]

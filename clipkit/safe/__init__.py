@@ -1,4 +1,4 @@
-"""Reading files from strangers: nothing in them is ever run, none takes the machine, and every bad one ends in one line.
+"""Reading files from strangers: nothing in them runs, none takes the machine, each bad one ends in one line.
 
 docs/trust.md says what is promised and which test holds it.
 """

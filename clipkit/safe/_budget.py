@@ -25,7 +25,8 @@ def allowance(size: int) -> int:
     return int(_factor() * max(size, SMALL))
 
 
-def require(path: object, size: int, needed: int, what: str = "once read it") -> None:
+def require(path: object, size: int, needed: int, what: str = "once read it", whose: str = "the file has"
+) -> None:
     """Refuses a file that would take more than its allowance.
 
     Args:
@@ -33,14 +34,15 @@ def require(path: object, size: int, needed: int, what: str = "once read it") ->
         size: bytes on disk.
         needed: bytes of memory.
         what: the subject of the line.
+        whose: what has that size.
 
     Raises:
         OverBudget: one line, with the factor that would allow it.
     """
     if needed > allowance(size):
         raise OverBudget(
-            f"{path}: {what} would grow to {_amount(needed)}, and the file has {_amount(size)}: refused; if you trust it, "
-            f"set {VARIABLE}={math.ceil(needed / max(size, SMALL))} (now {_factor():g})"
+            f"{path}: {what} would grow to {_amount(needed)}, and {whose} {_amount(size)}: refused; if you trust "
+            f"it, set {VARIABLE}={math.ceil(needed / max(size, SMALL))} (now {_factor():g})"
         )
 
 

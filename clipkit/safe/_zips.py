@@ -28,7 +28,7 @@ def check_zip(path: str | Path) -> dict[str, zipfile.ZipInfo]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ValueError(
-            f"{path}: is truncated or damaged (its list of contents is unreadable): copy it again"
+            f"{path}: is truncated or damaged (its list of contents cannot be read): copy it again"
         ) from error
     members = {info.filename: info for info in infos}
     if len(members) != len(infos):

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\n")
+_DIRECTIONS = {
+    "\u061c", "\u200e", "\u200f", "\ufeff",
+    *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x2070)), *map(chr, range(0xFFF9, 0xFFFC)),
+}  # fmt: skip
+_LONGEST = 2000
 _RAISED = re.compile(r"[\w.]+: ")  # how a traceback's last line begins; code and places in it are indented
 
 
 class ClipkitError(Exception):
     """An error that the user can repair. Its message is one line; the command line prints it without a traceback."""
+
+
+def shown(text: object, limit: int = 200, keep: str = "") -> str:
+    """Text of strangers (names, file names, headers, keys) as it may be shown: on a terminal, in a log, on a page.
+
+    Letters of every script stay. Control characters, which can move a terminal's cursor or forge a line, and those that
+    turn the direction of what follows are escaped as in Python's literals, half characters too.
+
+    Args:
+        limit: longest text, characters; a longer one ends in `…`.
+        keep: control characters that stay, e.g. line breaks in a log.
+    """
+    cut = str(text)
+    cut = cut if len(cut) <= limit else cut[: limit - 1] + "…"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(c if c in keep or not _is_hidden(c) else c.encode("unicode_escape").decode() for c in cut)
+
+
+def _is_hidden(character: str) -> bool:
+    # Cc control, Cs surrogates, Zl and Zp breaks of lines and paragraphs; joiners (200C, 200D) belong to scripts.
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
 
 
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 12) -> str:
@@ -35,7 +64,7 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 12) -> str:
 
 
 def one_line(error: BaseException | str) -> str:
-    """The message of an error with its line breaks folded into spaces.
+    """The message of an error with its line breaks folded into spaces, as `shown`.
 
     Of an error in a data loader's worker: what was said there, without the traceback that torch puts before it.
     """
@@ -45,4 +74,12 @@ def one_line(error: BaseException | str) -> str:
         text = said[-1].partition(": ")[2] if said else text
     if isinstance(error, KeyError) and error.args:  # str(KeyError('x')) keeps the quotes
         text = str(error.args[0])
-    return " ".join(text.split())
+    return shown(" ".join(text.split()), _LONGEST)
+
+
+class ShownRecord(logging.LogRecord):
+    """A log record whose message is `shown`; `logging.setLogRecordFactory(ShownRecord)` makes every logger do so."""
+
+    def getMessage(self) -> str:
+        """The message, its lines kept."""
+        return shown(super().getMessage(), limit=1 << 20, keep="\n\t")

@@ -27,9 +27,9 @@ _DATA = (
 )  # fmt: skip
 _CLASSES = {
     "PreTrainedTokenizer", "TokenizersBackend", "AlbertTokenizer", "BertTokenizer", "CLIPTokenizer",
-    "CamembertTokenizer", "DebertaV2Tokenizer", "DistilBertTokenizer", "GPT2Tokenizer", "GemmaTokenizer", "LlamaTokenizer",
-    "M2M100Tokenizer", "MPNetTokenizer", "MT5Tokenizer", "NllbTokenizer", "RobertaTokenizer", "SiglipTokenizer", "T5Tokenizer",
-    "XLMRobertaTokenizer",
+    "CamembertTokenizer", "DebertaV2Tokenizer", "DistilBertTokenizer", "GPT2Tokenizer", "GemmaTokenizer",
+    "LlamaTokenizer", "M2M100Tokenizer", "MPNetTokenizer", "MT5Tokenizer", "NllbTokenizer", "RobertaTokenizer",
+    "SiglipTokenizer", "T5Tokenizer", "XLMRobertaTokenizer",
 }  # fmt: skip
 _TYPES = {
     "albert", "bert", "camembert", "clip", "clip_text_model", "deberta-v2", "distilbert", "gemma", "gpt2", "llama",

@@ -17,7 +17,7 @@ from clipkit.data.video import BACKENDS
 from clipkit.device import own_device, usable_device
 from clipkit.embed.frame_store import DTYPES
 from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen, make_sampling
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if part.problems:
             print(f"{split}: {part.problems.summary()}", file=sys.stderr)
     for line in list(broken.values())[:20]:
-        print(line, file=sys.stderr)
+        print(one_line(line), file=sys.stderr)
     if broken:
         print(f"{len(broken)} videos could not be read", file=sys.stderr)
     return 1 if broken or any(part.problems for part in found) else 0

@@ -16,7 +16,7 @@ from clipkit.detection.rpn import ContrastProposals, FileProposals, RegionSource
 from clipkit.device import own_device, usable_device
 from clipkit.embed.region_store import DTYPES
 from clipkit.embed.regions import embed_regions, load_teacher
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 
 BROKEN = ("skip", "stop")
 
@@ -84,5 +84,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     for kind, names in problems.items():
         more = f", … ({len(names)} in all)" if len(names) > 20 else ""
-        print(f"{len(names)} images {kind}: {', '.join(names[:20])}{more}", file=sys.stderr)
+        print(f"{len(names)} images {kind}: {', '.join(map(shown, names[:20]))}{more}", file=sys.stderr)
     return 1 if problems else 0

@@ -27,7 +27,7 @@ from typing import Any
 
 from clipkit.claims.verdict import paired, spread
 from clipkit.engine.config import find_config
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import ClipkitError, one_line, shown
 from clipkit.provenance import now
 
 Seeds = dict[int, float]  # seed -> value
@@ -174,7 +174,7 @@ def _side(side: str | Sequence[str]) -> str:
 
 def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> str:
     """The HTML page, charts and the runs' pictures inside."""
-    links = "".join(f'<li><a href="#{c.name}">{c.name}</a> {html.escape(c.title)}</li>' for c in claims)
+    links = "".join(f'<li><a href="#{c.name}">{c.name}</a> {_text(c.title)}</li>' for c in claims)
     return PAGE.format(
         date=now(), contents=f"<ul>{links}</ul>", claims="".join(_section(claim, work_dir) for claim in claims)
     )
@@ -182,9 +182,9 @@ def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> 
 
 def _section(claim: Claim, work_dir: Path) -> str:
     metrics = list(dict.fromkeys(metric for values in claim.arms.values() for metric in values))
-    head = "".join(f"<th>{html.escape(metric)}</th>" for metric in metrics)
+    head = "".join(f"<th>{_text(metric)}</th>" for metric in metrics)
     rows = "".join(
-        f"<tr><td>{html.escape(arm)}</td><td>{max(map(len, values.values()))}</td>"
+        f"<tr><td>{_text(arm)}</td><td>{max(map(len, values.values()))}</td>"
         + "".join(f"<td>{spread(list(values[m].values())) if m in values else '–'}</td>" for m in metrics)
         + "</tr>"
         for arm, values in claim.arms.items()
@@ -194,9 +194,9 @@ def _section(claim: Claim, work_dir: Path) -> str:
     figures = "".join(f"<figure>{_figure(claim, metric)}</figure>" for metric in shown)
     sources = "; ".join(sorted(claim.sources))
     return (
-        f'<h2 id="{claim.name}">{claim.name}: {html.escape(claim.title)}</h2><ul>{statements}</ul>'
+        f'<h2 id="{claim.name}">{claim.name}: {_text(claim.title)}</h2><ul>{statements}</ul>'
         f'<div class="wide"><table><tr><th>arm</th><th>seeds</th>{head}</tr>{rows}</table></div>'
-        f"{figures}{_pictures(claim, work_dir)}<small>{html.escape(sources)}</small>"
+        f"{figures}{_pictures(claim, work_dir)}<small>{_text(sources)}</small>"
     )
 
 
@@ -207,8 +207,8 @@ def _pictures(claim: Claim, work_dir: Path) -> str:
         for path in sorted(work_dir.glob(f"{claim.run}/{arm}-[0-9]*/*.png"))[:1]:
             data = base64.b64encode(path.read_bytes()).decode()
             found.append(
-                f"<details><summary>{html.escape(path.parent.name)}: picture</summary>"
-                f'<img alt="{html.escape(path.parent.name)}" src="data:image/png;base64,{data}"></details>'
+                f"<details><summary>{_text(path.parent.name)}: picture</summary>"
+                f'<img alt="{_text(path.parent.name)}" src="data:image/png;base64,{data}"></details>'
             )
     return "".join(found)
 
@@ -222,8 +222,8 @@ def _statement(claim: Claim, statement: Mapping[str, Any]) -> str:
         right += f" {'+' if by > 0 else '−'} {abs(by):g}"
     rule = f"{statement['metric']}: {_side(statement['better'])} > {right}, difference {difference}"
     return (
-        f'<li>{html.escape(statement["says"])}: <b class="{verdict.split()[0]}">{verdict}</b> '
-        f"<small>{html.escape(rule)}</small></li>"
+        f'<li>{_text(statement["says"])}: <b class="{verdict.split()[0]}">{verdict}</b> '
+        f"<small>{_text(rule)}</small></li>"
     )
 
 
@@ -276,3 +276,8 @@ def _flat(value: Any, name: str = "") -> Iterable[tuple[str, float]]:
 def _title(definition: Mapping[str, Any]) -> str:
     text = " ".join((definition.get("__doc__") or "").split("\n\n")[0].split())
     return re.sub(r"^(Claim )?C\d+: ", "", text).split(". ")[0].rstrip(".")
+
+
+def _text(text: str) -> str:
+    """What a record or a config says, as text on the page."""
+    return html.escape(shown(text, 4096))

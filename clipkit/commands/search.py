@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,10 +60,11 @@ def _index(args: argparse.Namespace) -> int:
         raise ClipkitError(f"--fps must be positive, got {fps}")
     clip, made_by, named = _load(args, named, args.precision or key.get("precision", "auto"))
     index = SearchIndex(args.out, index_key(made_by, fps))
-    # Complete or absent, and under a name that nobody can have planted a link at.
-    with tempfile.NamedTemporaryFile("w", dir=args.out, prefix="model.json.", delete=False) as aside:
-        json.dump(named, aside)
-    os.replace(aside.name, Path(args.out) / "model.json")
+    aside = Path(args.out) / f"model.json.{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    with aside.open("x") as file:  # never through a link that lay there
+        json.dump(named, file)
+    os.replace(aside, Path(args.out) / "model.json")  # complete or absent
     before, bad = len(index), 0
     adding = index.add(files, clip, backend=args.backend, timeout=args.timeout)
     for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
@@ -77,7 +77,7 @@ def _index(args: argparse.Namespace) -> int:
 
 
 def _query(args: argparse.Namespace) -> int:
-    from clipkit.errors import ClipkitError
+    from clipkit.errors import ClipkitError, shown
     from clipkit.search.index import SearchIndex
     from clipkit.search.sheet import contact_sheet, interval
 
@@ -85,12 +85,11 @@ def _query(args: argparse.Namespace) -> int:
         raise ClipkitError(f"--top must be at least 1, got {args.top}")
     index = SearchIndex(args.index)
     clip, made_by, named = _load(args, _about(args.index)[0], "fp32")
-    if made_by["weights"] != index.key["weights"]:
+    if made_by["weights"] != index.key.get("weights"):
         raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
     moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
     for rank, moment in enumerate(moments, 1):
-        path = os.fsencode(moment.path).decode("utf-8", "replace")  # a file's name may be any bytes
-        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {path}")
+        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {shown(moment.path, 4096)}")
     if not moments:
         print("the index is empty")
     elif args.contact_sheet:

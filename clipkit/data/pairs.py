@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, exif_turn, read_mask
 
@@ -27,7 +27,7 @@ class Problems(dict[str, list[str]]):
         parts = []
         for kind, where in self.items():
             more = ", …" if len(where) > 3 else ""
-            parts.append(f"{len(where)} {kind}: {', '.join(where[:3])}{more}")
+            parts.append(f"{len(where)} {kind}: {', '.join(map(shown, where[:3]))}{more}")
         return "; ".join(parts)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from clipkit.data._video_backends import BACKENDS, MODULES, lacking
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
-from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.errors import ClipkitError, did_you_mean, one_line
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -186,7 +186,7 @@ class VideoReader:
             if self.broken == "stop":
                 raise
             self.skipped[str(path)] = str(error)
-            print(f"skipped: {error}", file=sys.stderr)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
             return None
 
 

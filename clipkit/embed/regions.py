@@ -177,7 +177,7 @@ class _Work:
             if isinstance(read, str):
                 if self.broken == "stop":
                     raise ClipkitError(read)
-                print(f"\nskipped: {read}", file=sys.stderr)
+                print(f"\nskipped: {one_line(read)}", file=sys.stderr)
                 self.skipped.add(image.name)
                 read = np.zeros((1, 1, 3), np.uint8)
                 found = np.zeros((0, 4)), np.zeros(0)

@@ -271,7 +271,7 @@ class _Work:
                 if self.broken == "stop":
                     raise ClipkitError(found)
                 self.problems[name_of(key)] = found
-                print(f"\nskipped: {found}", file=sys.stderr)
+                print(f"\nskipped: {one_line(found)}", file=sys.stderr)
         size = (0, 3, *self.clip.image_size)
         pixels = [torch.zeros(size, dtype=torch.uint8) if isinstance(found, str) else found[0] for found in read]
         times = [np.zeros(0) if isinstance(found, str) else found[1] for found in read]

@@ -14,7 +14,7 @@ from torch import Tensor
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed.videos import FrameSource
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 from clipkit.predict.predictor import load_model
 from clipkit.video.datasets import pad_rows, spread
 
@@ -116,7 +116,7 @@ class VideoRetriever:
                 if broken == "stop":
                     raise
                 problems[path] = str(error)
-                print(f"skipped: {error}", file=sys.stderr)
+                print(f"skipped: {one_line(error)}", file=sys.stderr)
                 continue
             chosen = frames[spread(len(frames), self.max_frames)]
             embedded, mask = self.model.embed_frames([chosen.to(self.device)])

@@ -25,8 +25,7 @@ def allowance(size: int) -> int:
     return int(_factor() * max(size, SMALL))
 
 
-def require(path: object, size: int, needed: int, what: str = "once read it", whose: str = "the file has"
-) -> None:
+def require(path: object, size: int, needed: int, what: str = "once read it", whose: str = "the file has") -> None:
     """Refuses a file that would take more than its allowance.
 
     Args:

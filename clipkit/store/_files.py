@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,6 +66,27 @@ def commit(fd: int, path: Path, chunks: list[bytes | memoryview]) -> None:
         os.close(folder)
 
 
+def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a file that lies here itself. A folder that came from somebody else may hold links to files of
+    this machine, or pipes that never end.
+
+    Raises:
+        FileNotFoundError: no such file.
+        StoreError: a link, or no file at all.
+    """
+    try:
+        fd = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO) or path.is_symlink() or path.is_dir():
+            raise StoreError(f"{path}: is no plain file of a store (a link, a folder or a pipe): remove it") from None
+        raise
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode) or (about.st_nlink > 1 and flags != os.O_RDONLY):
+        os.close(fd)
+        raise StoreError(f"{path}: is no plain file of a store (another name of a file, or a device): remove it")
+    return fd
+
+
 def temporary_of(path: Path) -> Path:
     """Where `path` is written before it has its name."""
     return path.with_name(path.name + ".tmp")
@@ -90,7 +112,12 @@ def explain(error: OSError, path: Path, size: int, kept: str) -> StoreError:
 def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
     while not path.exists():
         try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+            fd = open_plain(temporary, os.O_RDWR | os.O_CREAT)
+        except StoreError:  # nothing that a store left here: take its place, without touching what it leads to
+            if temporary.is_dir() and not temporary.is_symlink():
+                raise
+            temporary.unlink(missing_ok=True)
+            continue
         except OSError as error:
             raise explain(error, path, 4096, "what was there before stays") from None
         try:
@@ -113,6 +140,6 @@ def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
 
 def _is_same(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
     except FileNotFoundError:
         return False

@@ -20,7 +20,7 @@ from clipkit.data.video_sets import CaptionedVideo, read_video_set
 from clipkit.embed.frame_store import FrameStore, caption_id
 from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen
 from clipkit.engine.registry import DATASETS, FUNCTIONS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 
 @DATASETS.register_module()
@@ -168,7 +168,7 @@ class VideoTexts(Dataset):
             if self.on_bad == "raise":
                 raise ClipkitError(f"{error}; repair it, or leave it out with on_bad=skip") from None
             self.skipped.add(index)
-            print(f"skipped: {error}", file=sys.stderr)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
             return None
         return frames[spread(len(frames), self.max_frames)]
 

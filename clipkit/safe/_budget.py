@@ -12,7 +12,7 @@ VARIABLE = "CLIPKIT_SIZE_FACTOR"
 SMALL = 32 << 20  # a smaller file counts as this, so that FACTOR says nothing about files of a few lines
 
 
-class OverBudget(ClipkitError, ValueError):
+class OverBudget(ClipkitError):
     """A file that would take more memory than its size explains. One line, which says how to allow it."""
 
 

@@ -61,14 +61,17 @@ def file_kind(path: str | Path) -> FileKind:
     header = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and header <= _MAX_SAFETENSORS_HEADER:
         return "safetensors"
-    if _is_text(head):
+    if is_text(path):
         web = head.lstrip()[:1] == b"<"
         what = "a web page (a failed download?)" if web else "a text file"
         raise ValueError(f"{path}: is {what}, not weights; give a .safetensors, .pt, .pth or .bin file")
     raise ValueError(f"{path}: is no known format of weights (.safetensors, .pt, .pth, .bin, .npz), or is damaged")
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(path: str | Path) -> bool:
+    """Whether a file begins as text does: no zeros, and UTF-8."""
+    with Path(path).open("rb") as file:
+        head = file.read(512)
     if b"\x00" in head:
         return False
     try:

@@ -56,13 +56,15 @@ def own_tokenizer(name: str, text_cfg: Mapping[str, Any], context_length: int) -
     """
     options = dict(text_cfg.get("tokenizer_kwargs") or {})
     wanted = text_cfg.get("hf_tokenizer_name")
+    folder = Path(name.removeprefix("local-dir:")).expanduser()
     if not wanted:
+        if name.startswith("local-dir:") and not (folder / "open_clip_config.json").is_file():
+            raise ValueError(f"{folder}: transformers' folder with another vocabulary than CLIP's: pass tokenizer=")
         return open_clip.SimpleTokenizer(context_length=context_length, **options)
     options |= {"tokenizer_mode": text_cfg.get("tokenizer_mode"), "trust_remote_code": False}
     if not name.startswith("local-dir:"):
         return open_clip.tokenizer.HFTokenizer(wanted, context_length=context_length, **options)
     with tempfile.TemporaryDirectory() as aside:
-        folder = Path(name.removeprefix("local-dir:")).expanduser()
         _copy_data(folder, Path(aside))
         options["local_files_only"] = True
         try:

@@ -154,7 +154,7 @@ def _disagreement(meta: Any, header: Mapping[str, Any], records: int) -> str:
     if len(header) < 3:
         return "describes no arrays"
     for name, entry in header.items():
-        if not isinstance(entry, dict) or entry.get("dtype") not in _TYPES:
+        if not isinstance(entry, dict) or str(entry.get("dtype")) not in _TYPES:
             return f"gives {name[:40]!r} no type of numbers"
         shape, span = entry.get("shape"), entry.get("data_offsets")
         if not all(isinstance(part, list) and all(type(n) is int and n >= 0 for n in part) for part in (shape, span)):

@@ -152,7 +152,7 @@ class Store:
 
     def refresh(self) -> None:
         """Takes notice of what other processes added."""
-        while (path := self._part_path(self._parts)).is_file():
+        while os.path.lexists(path := self._part_path(self._parts)):
             part = _read_json(path)
             ids = part.get("ids")
             is_list = isinstance(ids, list) and all(isinstance(identifier, str) for identifier in ids)

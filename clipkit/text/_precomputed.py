@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipkit.safe import OverBudget, open_npz
+from clipkit.errors import ClipkitError
+from clipkit.safe import open_npz
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._label_file import read_label_file
 
@@ -39,7 +40,7 @@ def load_embeddings(path: str | Path, names_path: str | Path | None = None) -> T
         raise ValueError(f"{path}: ends in {path.suffix!r}; embeddings are read from .npy, .npz or .safetensors")
     try:
         array, names = readers[path.suffix](path)
-    except OverBudget:
+    except ClipkitError:
         raise
     except ValueError as error:
         if str(error).startswith(str(path)):

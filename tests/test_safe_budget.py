@@ -5,6 +5,8 @@ import io
 import json
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 
@@ -256,6 +258,15 @@ def test_pictures_that_decode_to_gigabytes(tmp_path):
         refused(read_image, path, said)
     path.write_bytes(png(60, 60))
     assert read_image(path).shape == (60, 60, 3)
+
+
+def test_opencv_decodes_no_more_than_pillow(tmp_path):
+    """mmcv's pipelines read with it; its own limit is six times as high."""
+    pytest.importorskip("cv2")
+    (tmp_path / "a.png").write_bytes(png(16_000, 16_000))
+    code = "import clipkit, cv2, sys\ntry: cv2.imread(sys.argv[1])\nexcept cv2.error as error: print(error)"
+    command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    assert "PIXELS" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_text_in_pictures_that_inflates(tmp_path):

@@ -168,9 +168,8 @@ def _folder_source(name: str, weights: Path | None) -> Source:
         # open_clip brings CLIP's own vocabulary; for another one the caller brings the tokenizer.
         tokenizer = "ViT-B-32" if config["text_cfg"]["vocab_size"] == open_clip.CLIPTextCfg.vocab_size else ""
         check_sizes(folder / "config.json", config, _bytes_of(weights or folder))
-        return Source(
-            name, "transformers_folder", config, convert_preprocess(folder), weights or folder, None, tokenizer
-        )
+        preprocess = _checked_preprocess(folder / "preprocessor_config.json", convert_preprocess(folder))
+        return Source(name, "transformers_folder", config, preprocess, weights or folder, None, tokenizer)
     path = folder / "open_clip_config.json"
     if not path.is_file():
         raise FileNotFoundError(

@@ -208,6 +208,34 @@ def test_the_config_in_a_checkpoint_is_text(tmp_path, marker):
     assert not marker.exists()
 
 
+def test_mmengine_opens_no_pickle_and_makes_nothing_of_yaml(tmp_path, marker, monkeypatch):
+    mmengine = pytest.importorskip("mmengine")
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    from clipkit.engine.register import register_all
+
+    register_all()
+    bomb = {"metainfo": {}, "data_list": [Bomb(marker)]}
+    for name in ("a.pkl", "a.pickle"):
+        (tmp_path / name).write_bytes(pickle.dumps(bomb))
+        for read in (mmengine.load, mmengine.dataset.BaseDataset):
+            with pytest.raises(ClipkitError, match="is a pickle"):
+                read(str(tmp_path / name))
+    (tmp_path / "a.yaml").write_text(f"x: !!python/object/apply:builtins.open [{str(marker)!r}, w]\n")
+    with pytest.raises(ClipkitError, match="no plain YAML"):
+        mmengine.load(str(tmp_path / "a.yaml"))
+    (tmp_path / "a.yaml").write_text("x: [1, two]\n")
+    assert mmengine.load(str(tmp_path / "a.yaml")) == {"x": [1, "two"]}
+    torch.save({"state_dict": Bomb(marker)}, tmp_path / "far.pth")  # what an address of weights brings
+    monkeypatch.setattr(
+        torch.hub, "download_url_to_file", lambda url, to, *_, **__: shutil.copy(tmp_path / "far.pth", to)
+    )
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    with pytest.raises(ClipkitError, match=r"http://localhost:1/far\.pth: refused"):
+        _load_checkpoint("http://localhost:1/far.pth")
+    assert not marker.exists()
+
+
 def test_a_config_is_python_and_no_yaml(tmp_path, marker):
     pytest.importorskip("mmengine")
     from clipkit.engine.config import load_config

@@ -20,8 +20,10 @@ def register_all() -> dict[str, str]:
         module name -> package that it lacks, for the modules that were left out.
     """
     from clipkit.engine.checkpoint import guard_pretrained
+    from clipkit.engine.foreign_files import guard_files
 
     guard_pretrained()
+    guard_files()
     rooms = ("engine", "hosts", "segmentation", "detection", "video", "classification")
     parts = [
         module.name

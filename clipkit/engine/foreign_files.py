@@ -1,0 +1,53 @@
+"""mmengine's other readers, closed to code: annotations and proposals as pickles, YAML, downloaded weights."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import torch
+import yaml
+from mmengine.fileio.handlers import PickleHandler, YamlHandler, file_handlers
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from clipkit.errors import ClipkitError, one_line
+
+__all__ = ["guard_files"]
+
+
+class _NoPickles(PickleHandler):
+    """Writes them, as mmdet's metrics do, and reads none."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        raise ClipkitError(
+            f"{getattr(file, 'name', 'a file')}: is a pickle, which runs whatever its author wrote into it, so it is not "
+            "opened; if you made it yourself, save its content as JSON"
+        )
+
+    def load_from_path(self, filepath: Any, **kwargs: Any) -> Any:
+        with open(filepath, "rb") as file:
+            return self.load_from_fileobj(file)
+
+
+class _PlainYaml(YamlHandler):
+    """Lists, dicts, text and numbers: mmengine's loader makes any object of Python that the text names."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        try:
+            return yaml.load(file, Loader=yaml.SafeLoader)
+        except yaml.YAMLError as error:
+            raise ClipkitError(f"{getattr(file, 'name', 'a file')}: no plain YAML ({one_line(error)[:120]})") from None
+
+
+def guard_files() -> None:
+    """Makes what a data set's `ann_file` or `proposal_file` names, and what an address of weights brings, data alone."""
+    file_handlers.update(pickle=_NoPickles(), pkl=_NoPickles(), yaml=_PlainYaml(), yml=_PlainYaml())
+    mmengine_checkpoint.load_url = _load_url
+
+
+def _load_url(url: str, **options: Any) -> Any:
+    try:
+        with torch.serialization.safe_globals(mmengine_checkpoint.get_torch_safe_globals()):
+            return torch.hub.load_state_dict_from_url(url, **{**options, "weights_only": True})
+    except pickle.UnpicklingError as error:
+        raise ClipkitError(f"{url}: refused: holds more than tensors ({one_line(error)[:120]})") from error

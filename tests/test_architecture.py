@@ -12,6 +12,7 @@ OPENMMLAB = {"mmengine", "mmcv", "mmseg", "mmdet"}
 ALLOWED = {
     "backbone": {"errors", "safe"},
     "text": {"errors", "safe", "store", "backbone"},
+    "safe": {"errors"},
     "store": {"errors", "safe"},
     "adapters": {"errors", "backbone", "text"},
     "nn": {"errors", "safe", "adapters"},

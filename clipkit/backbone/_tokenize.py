@@ -29,9 +29,9 @@ def tokenize(tokenizer: Callable[..., Tensor], texts: Sequence[str], context_len
     for row in full:
         cut = cut_text(tokenizer, texts[row], ids.shape[1])
         if cut:
+            lost = shown(repr(cut))
             warnings.warn(
-                f"prompt {texts[row][:40]!r}… is longer than {ids.shape[1]} tokens; cut: {shown(repr(cut))}",
-                stacklevel=3,
+                f"prompt {texts[row][:40]!r}… is longer than {ids.shape[1]} tokens; cut: {lost}", stacklevel=3
             )
     return ids.long()
 

@@ -72,8 +72,8 @@ def convert_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: describes a {what}; only transformers' CLIPModel (both towers) can be converted")
     text = _SHARED | _TEXT | _part(path, config, "text_config")
     vision = _SHARED | _VISION | _part(path, config, "vision_config")
-    for part in (text, vision):
-        if not isinstance(part["hidden_act"], str) or not isinstance(part["layer_norm_eps"], (int, float)):
+    for tower in (text, vision):
+        if not isinstance(tower["hidden_act"], str) or not isinstance(tower["layer_norm_eps"], (int, float)):
             raise ValueError(f"{path}: hidden_act and layer_norm_eps must be a word and a number")
     acts = {text["hidden_act"], vision["hidden_act"]}
     if acts - {"gelu", "quick_gelu"} or len(acts) != 1:

@@ -126,7 +126,7 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
         known = mmengine_checkpoint.get_torch_safe_globals()
         with torch.serialization.safe_globals(known):
             if isinstance(file, (str, os.PathLike)):
-                check_torch(file, known)
+                check_torch(Path(file), known)
             return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"

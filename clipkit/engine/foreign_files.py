@@ -20,8 +20,8 @@ class _NoPickles(PickleHandler):
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
         raise ClipkitError(
-            f"{getattr(file, 'name', 'a file')}: is a pickle, which runs whatever its author wrote into it, so it is not "
-            "opened; if you made it yourself, save its content as JSON"
+            f"{getattr(file, 'name', 'a file')}: is a pickle, which runs whatever its author wrote into it, so it is "
+            "not opened; if you made it yourself, save its content as JSON"
         )
 
     def load_from_path(self, filepath: Any, **kwargs: Any) -> Any:
@@ -40,7 +40,7 @@ class _PlainYaml(YamlHandler):
 
 
 def guard_files() -> None:
-    """Makes what a data set's `ann_file` or `proposal_file` names, and what an address of weights brings, data alone."""
+    """Makes data of what a data set's `ann_file` or `proposal_file` names, and of what an address of weights brings."""
     file_handlers.update(pickle=_NoPickles(), pkl=_NoPickles(), yaml=_PlainYaml(), yml=_PlainYaml())
     mmengine_checkpoint.load_url = _load_url
 

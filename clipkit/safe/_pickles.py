@@ -45,6 +45,7 @@ def check_pickle(file: IO[bytes], path: object, size: int) -> None:
     """
     count = containers = 0
     try:
+        argument: Any
         for operation, argument, _ in pickletools.genops(file):
             count += 1
             containers += operation.name in _MAKE_CONTAINERS

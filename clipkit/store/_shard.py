@@ -19,7 +19,7 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -157,12 +157,16 @@ def _disagreement(meta: Any, header: Mapping[str, Any], records: int) -> str:
         if not isinstance(entry, dict) or str(entry.get("dtype")) not in _TYPES:
             return f"gives {name[:40]!r} no type of numbers"
         shape, span = entry.get("shape"), entry.get("data_offsets")
-        if not all(isinstance(part, list) and all(type(n) is int and n >= 0 for n in part) for part in (shape, span)):
+        if not _are_lengths(shape) or not _are_lengths(span):
             return f"gives {name[:40]!r} no shape or place"
         size = math.prod(shape) * np.dtype(_TYPES[entry["dtype"]]).itemsize
         if not shape or len(span) != 2 or span[1] - span[0] != size:
             return f"gives {name[:40]!r} a place of another size than its shape"
     return ""
+
+
+def _are_lengths(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
 def crc_of_ids(ids: Sequence[str]) -> str:

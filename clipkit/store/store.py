@@ -154,7 +154,7 @@ class Store:
         """Takes notice of what other processes added."""
         while os.path.lexists(path := self._part_path(self._parts)):
             part = _read_json(path)
-            ids = part.get("ids")
+            ids: Any = part.get("ids")
             is_list = isinstance(ids, list) and all(isinstance(identifier, str) for identifier in ids)
             if not is_list or part.get("first_shard") != len(self._starts):
                 raise StoreError(f"{path}: does not fit its store; restore it from a copy, or delete the store")

@@ -318,6 +318,7 @@ TEXT = {"context_length": 12, "vocab_size": 60, "width": 32, "heads": 2, "layers
         {"vision_cfg": {"mlp_ratio": 1e5}},
         {"vision_cfg": {"attentional_pool": True, "attn_pooler_queries": 1 << 30}},
         {"vision_cfg": {"timm_model_name": "vit_giant_patch14_224"}},
+        {"vision_cfg": {"timm_model_name": "vit_tiny_patch16_224", "image_size": 1 << 20}},
         {"text_cfg": {"layers": 300_000}},
         {"text_cfg": {"width": 1 << 20}},
         {"text_cfg": {"vocab_size": 1 << 31}},

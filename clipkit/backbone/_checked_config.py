@@ -87,9 +87,9 @@ def check_sizes(path: object, config: Mapping[str, Any], size: int) -> None:
     needed += (
         _timm_size(vision["timm_model_name"]) if vision.get("timm_model_name") else _vision_size(path, vision, dim)
     )
-    for name, part in (("text_cfg", text), ("multimodal_cfg", config.get("multimodal_cfg"))):
+    for where, part in (("text_cfg", text), ("multimodal_cfg", config.get("multimodal_cfg"))):
         if part is not None:
-            needed += _text_size(path, name, part, dim)
+            needed += _text_size(path, where, part, dim)
     require(path, size, needed, "the model that it describes", "its weights have")
 
 

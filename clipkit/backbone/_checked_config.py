@@ -83,10 +83,13 @@ def check_sizes(path: object, config: Mapping[str, Any], size: int) -> None:
     """
     vision, text = config["vision_cfg"], config["text_cfg"]
     dim = _size(path, "model_cfg", config, "embed_dim", 512)
-    needed = _timm_size(vision["timm_model_name"]) if vision.get("timm_model_name") else _vision_size(path, vision, dim)
-    for name, part in (("text_cfg", text), ("multimodal_cfg", config.get("multimodal_cfg"))):
+    needed = 12 * _size(path, "vision_cfg", vision, "image_size", 224) ** 2  # the pictures that it takes
+    needed += (
+        _timm_size(vision["timm_model_name"]) if vision.get("timm_model_name") else _vision_size(path, vision, dim)
+    )
+    for where, part in (("text_cfg", text), ("multimodal_cfg", config.get("multimodal_cfg"))):
         if part is not None:
-            needed += _text_size(path, name, part, dim)
+            needed += _text_size(path, where, part, dim)
     require(path, size, needed, "the model that it describes", "its weights have")
 
 
@@ -158,8 +161,7 @@ def _vision_size(path: object, part: Mapping[str, Any], dim: int) -> int:
         blocks = _blocks(_size(path, where, part, "layers", 12), width, _ratio(path, where, part))
         positions = (image // patch + 1) ** 2
     queries = _size(path, where, part, "attn_pooler_queries", 256) if part.get("attentional_pool") else 0
-    pixels = 3 * image * image  # of the pictures that it takes
-    return blocks + 4 * (positions * width + 3 * patch * patch * width + width * dim + queries * dim + pixels)
+    return blocks + 4 * (positions * width + 3 * patch * patch * width + width * dim + queries * dim)
 
 
 def _text_size(path: object, where: str, part: Mapping[str, Any], dim: int) -> int:

@@ -36,7 +36,8 @@ def open_picture(source: str | Path | BinaryIO) -> Iterator[Image.Image]:
                 f"{_name(source)}: has more pixels than Pillow reads (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
             ) from None
     with image:
-        itemsize = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
+        # At the smallest allowance that is 89 million pixels in colours, where Pillow begins to warn.
+        itemsize = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 3
         require(_name(source), _size(source), image.width * image.height * itemsize, "its pixels")
         yield image
 

@@ -116,6 +116,8 @@ class SearchIndex:
             self.embeddings: np.ndarray = np.zeros((0, 0), np.float32)
             return
         place = self.folder / f"flat-{digest}"
+        if place.is_symlink():
+            place.unlink()
         flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
         flat.build(["all"], lambda _: [self._join()], progress=False)
         record = _checked(flat["all"], place)

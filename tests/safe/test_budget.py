@@ -250,8 +250,8 @@ def png(width, height, *chunks):
 def test_pictures_that_decode_to_gigabytes(tmp_path):
     path = tmp_path / "a.png"
     for width, height, said in (
-        (9000, 9000, "its pixels"),
-        (1 << 20, 80, "its pixels"),
+        (9500, 9500, "its pixels"),
+        (1 << 20, 90, "its pixels"),
         (60_000, 60_000, "more pixels"),
     ):
         path.write_bytes(png(width, height))
@@ -318,6 +318,7 @@ TEXT = {"context_length": 12, "vocab_size": 60, "width": 32, "heads": 2, "layers
         {"vision_cfg": {"mlp_ratio": 1e5}},
         {"vision_cfg": {"attentional_pool": True, "attn_pooler_queries": 1 << 30}},
         {"vision_cfg": {"timm_model_name": "vit_giant_patch14_224"}},
+        {"vision_cfg": {"timm_model_name": "vit_tiny_patch16_224", "image_size": 1 << 20}},
         {"text_cfg": {"layers": 300_000}},
         {"text_cfg": {"width": 1 << 20}},
         {"text_cfg": {"vocab_size": 1 << 31}},

@@ -104,6 +104,11 @@ def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
     while not path.exists():
         try:
             fd = open_file(temporary, os.O_RDWR | os.O_CREAT)
+        except StoreError:  # nothing that a store left here: take its name, without touching what it leads to
+            if temporary.is_dir() and not temporary.is_symlink():
+                raise
+            temporary.unlink(missing_ok=True)
+            continue
         except OSError as error:
             raise explain(error, path, 4096, "what was there before stays") from None
         try:

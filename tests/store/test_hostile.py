@@ -52,12 +52,23 @@ def test_temporary_files_that_were_planted_are_not_written_through(tmp_path, vic
     made(tmp_path / "s")
     plant(tmp_path / "s" / name, victim)
     store = Store(tmp_path / "s", KEY)
-    with pytest.raises(StoreError, match=rf"{name}: (is a link|is a pipe|has another name).*; remove it"):
-        store.build(["a", "b", "c"], rows, progress=False)
-    assert victim.read_text() == "precious" and not victim.with_name("not-there").exists()
-    (tmp_path / "s" / name).unlink()
     store.build(["a", "b", "c"], rows, progress=False)
-    assert store.verify() == 3
+    assert store.verify() == 3 and victim.read_text() == "precious"
+    assert not victim.with_name("not-there").exists()
+    assert not [path for path in (tmp_path / "s").iterdir() if path.is_symlink() or path.name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("plant", [plant_link, plant_hard_link])
+def test_a_new_store_is_not_written_through_what_was_planted(tmp_path, victim, plant):
+    (tmp_path / "s").mkdir()
+    plant(tmp_path / "s" / "store.json.tmp", victim)
+    assert made(tmp_path / "s").verify() == 2 and victim.read_text() == "precious"
+
+
+def test_a_folder_in_a_temporary_files_place_is_one_line(tmp_path):
+    (tmp_path / "s" / "store.json.tmp").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"store\.json\.tmp: is a folder.*; remove it"):
+        made(tmp_path / "s")
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_pipe])

@@ -84,10 +84,8 @@ def _end(error: BaseException) -> int:
         return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
     if os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
         raise error
-    if isinstance(error, OSError) and error.filename is None and not _can_print():
-        line: str | None = f"standard output: {one_line(error.strerror or error)}; what it was to show is lost"
-    else:
-        line = _explain_missing(error) if isinstance(error, ModuleNotFoundError) else explain(error)
+    _drop_output()
+    line = _explain_missing(error) if isinstance(error, ModuleNotFoundError) else explain(error)
     if line is None:
         error.add_note("This is a defect of clipkit or of a plugin, not of your files: please report these lines.")
         raise error
@@ -150,15 +148,12 @@ def _log_is_lost(handler: logging.Handler, record: logging.LogRecord) -> None:
             print(f"warning: {name}: cannot be written ({why}); what it was to hold is lost", file=sys.stderr)
 
 
-def _can_print() -> bool:
-    """Whether standard output takes what waits for it; what it does not take is thrown away, as Python would otherwise
-    try again at its end."""
+def _drop_output() -> None:
+    """Throws away what standard output does not take: Python would try again at its end, and complain."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 def show(text: str) -> None:

@@ -44,6 +44,7 @@ _REPAIRS = {
     errno.ENFILE: _OPEN,
     errno.EIO: "the disk or the network folder fails; copy the file to another one",
     errno.ESTALE: "the network folder changed meanwhile; try again",
+    errno.EPIPE: "its reader is gone",
     errno.ENOMEM: "give fewer workers or smaller batches",
     errno.EBUSY: "another program uses it; end that, or give another name",
     errno.ETXTBSY: "another program uses it; end that, or give another name",
@@ -129,11 +130,10 @@ def _of_the_system(error: OSError) -> str:
         return one_line(error)
     repair = _REPAIRS.get(error.errno)
     names = [_short(str(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, os.PathLike))]
-    if not names and error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        file = file_in_hand(error)
-        names = [_short(file)] if file else []
+    if not names and (file := file_in_hand(error)):
+        names = [_short(file)]
     what = one_line(error.strerror) + (f"; {repair}" if repair else "")
-    return f"{' -> '.join(names)}: {what}" if names else what
+    return f"{' -> '.join(names) or 'standard output, or a file that the system does not name'}: {what}"
 
 
 def _of_torch(error: RuntimeError) -> str | None:

@@ -145,11 +145,12 @@ def build_runner(
 def _set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
     if seed is None and cfg.resume:
         candidates = [Path(cfg.load_from)] if cfg.load_from else find_checkpoints(cfg.work_dir)
-        for candidate in candidates[:1]:
+        for candidate in candidates:
             try:
                 seed = load_checkpoint(candidate, mmap=True).get("meta", {}).get("seed")
-            except ClipkitError:  # noqa: PERF203
-                seed = None  # the runner says what is wrong with the file, or takes the one before it
+                break
+            except ClipkitError:  # the runner says what is wrong with the file, and takes the one before it
+                continue
     if seed is None:
         seed = cfg.randomness.get("seed")
     cfg.randomness.seed = random.SystemRandom().randrange(2**31) if seed is None else int(seed)

@@ -75,9 +75,10 @@ _OF_TORCH = (
     (r"No space left on device", f"a disk or /dev/shm is full (No space left on device); {_DISK}"),
     (r"Too many open files|received 0 items of ancdata", f"too many files are open; {_OPEN}"),
     (
-        r"(?:gloo|NCCL|TCPStore|c10d).*(?:[Cc]onnection|[Tt]imed out|[Tt]imeout|Broken pipe|remote)|Connection closed by",
+        r"(?i:(?:gloo|NCCL|TCPStore|c10d).*(?:connection|timed out|timeout|broken pipe|remote)|Connection closed by)",
         "another process of this run stopped or cannot be reached; the first error line of all processes says why",
     ),
+    (r"value cannot be converted to type \w+ without overflow", "a number is too large, such as the learning rate"),
     (r"process in the process pool was terminated", "a worker process was killed, most often because memory ran out"),
 )
 

@@ -70,6 +70,7 @@ def prepare_config(
         wrapper.pop("dtype", None)
     _add_hook(cfg, "clipkit.ReseedHook")
     _add_hook(cfg, "clipkit.ClampHook")
+    _add_hook(cfg, "clipkit.FiniteLossHook")
     if not for_training:
         for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
             cfg[key] = None

@@ -63,11 +63,8 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
     except ClipkitError:
         raise
-    except pickle.UnpicklingError as error:
-        raise DamagedCheckpoint(f"{path}: {_refusal(str(error))}") from error
     except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
-        why = one_line(error, 120)
-        raise DamagedCheckpoint(f"{path}: not a readable checkpoint, or cut short ({why})") from error
+        raise DamagedCheckpoint(f"{path}: {_reason(error)}") from error
     if not isinstance(loaded, dict):
         raise DamagedCheckpoint(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     if "state_dict" not in loaded and not {"meta", "optimizer", "message_hub"} & loaded.keys():
@@ -144,10 +141,14 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
     try:
         # The classes that mmengine's training checkpoints hold beside tensors; they do nothing when they are read.
         with torch.serialization.safe_globals(get_torch_safe_globals()):
+            if isinstance(file, (str, os.PathLike)):
+                _compare_checksums(Path(file), but_tensors=False)
             return torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (ClipkitError, OSError):
+        raise
+    except Exception as error:
         name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"
-        raise ClipkitError(f"{name}: {_refusal(str(error))}") from error
+        raise ClipkitError(f"{name}: {_reason(error)}") from error
 
 
 def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
@@ -214,14 +215,14 @@ def unpack_message_hub(packed: dict[str, Any]) -> dict[str, Any]:
     return {"log_scalars": curves, "runtime_info": info, "resumed_keys": resumed}
 
 
-def _refusal(message: str) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message)
+def _reason(error: Exception) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
     if found:
         return (
             f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
             "author for a plain state dict or .safetensors"
         )
-    return f"not a readable checkpoint, or one that cannot be read safely ({one_line(message, 120)})"
+    return f"not a readable checkpoint, or cut short ({one_line(error, 120)})"
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:

@@ -108,7 +108,9 @@ def _set_meeting_point(launcher: str) -> None:
     for variable in ("MASTER_ADDR", "MASTER_PORT"):
         if not os.environ.get(variable):
             what = "name or address" if variable == "MASTER_ADDR" else "free port"
-            raise ClipkitError(f"--launcher {launcher}: {variable} is not set; set it to a {what} of process 0's machine")
+            raise ClipkitError(
+                f"--launcher {launcher}: {variable} is not set; set it to a {what} of process 0's machine"
+            )
     address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
     if not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ClipkitError(f"--launcher {launcher}: MASTER_PORT is {port!r}, and a number from 1 to 65535 is needed")

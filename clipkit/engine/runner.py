@@ -28,6 +28,7 @@ from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, stu
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.engine.weights import broken_weights, load_weights, unwrap_names
+from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
 
@@ -53,6 +54,8 @@ class ClipkitRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         init_process_group(self.launcher, (env_cfg.get("dist_cfg") or {}).get("timeout"))
         super().setup_env(env_cfg)
+        if traps.is_for_training(self) and self.rank == 0:  # before anything is written there
+            lock(self.work_dir)
         # mmengine's message hubs and visualisers are global, keyed by a name that ends in the second of the start:
         # two runs of one process in the same second would share their logs.
         while self.timestamp in _used_timestamps:
@@ -120,6 +123,12 @@ class ClipkitRunner(Runner):
             dataloader = {**dataloader, "collate_fn": {**collate, "type": FUNCTIONS.get(collate["type"])}}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            unlock(self.work_dir)
+
     # -- checkpoints ------------------------------------------------------------------------------------------------
     optim_wrapper: Any
     param_schedulers: Any
@@ -170,8 +179,8 @@ class ClipkitRunner(Runner):
                 checkpoint[part] = drop_frozen(checkpoint[part], paths)
                 if broken := broken_weights(checkpoint[part], self.bare_model):
                     raise ClipkitError(
-                        f"step {self.iter}: {some(broken)} hold numbers that are not finite: the training has diverged, "
-                        f"and {filename} is not written; {self.way_back()}"
+                        f"step {meta['iter']}: {some(broken)} hold numbers that are not finite: the training has "
+                        f"diverged, and {filename} is not written; {self.way_back()}"
                     )
         save_checkpoint(checkpoint, f"{out_dir}/{filename}")
 

@@ -1,5 +1,5 @@
-"""Weights on their way from a file into a model: names that wrappers changed, values that are not finite, what is missing
-or has no place."""
+"""Weights on their way from a file into a model: names that wrappers changed, values that are not finite, what is
+missing or has no place."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -45,25 +45,29 @@ _EXTRAS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] == "--version":
+        return _guarded(_show_version)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        show(_usage())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        from clipkit import __version__
-
-        print(f"clipkit {__version__}")
-        return 0
+        return _guarded(_show_usage) or (0 if argv else 2)
     return run(argv[0], argv[1:])
 
 
 def run(command: str, argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand by name, errors as one line. `tools/*.py` are this call."""
     argv = list(sys.argv[1:] if argv is None else argv)
+
+    def call() -> int | None:
+        if command not in COMMANDS:
+            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
+        return import_module(COMMANDS[command][0]).main(argv)
+
+    return _guarded(call)
+
+
+def _guarded(call: Callable[[], int | None]) -> int:
     try:
         with _listening():
-            if command not in COMMANDS:
-                raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
-            code = import_module(COMMANDS[command][0]).main(argv) or 0
+            code = call() or 0
             sys.stdout.flush()
             return code
     except (KeyboardInterrupt, Exception) as error:
@@ -124,6 +128,8 @@ _lost_logs: set[str] = set()
 
 
 def _terminate(number: int, frame: Any) -> None:
+    if hasattr(signal, "SIGCHLD"):  # torch's handler would raise for each worker that was told to end as well
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise _Terminated
 
 
@@ -171,10 +177,16 @@ def _explain_missing(error: ModuleNotFoundError) -> str | None:
     return f'this command needs {package}, which is not installed: pip install -e ".[{_EXTRAS[package]}]"'
 
 
-def _usage() -> str:
+def _show_version() -> None:
+    from clipkit import __version__
+
+    show(f"clipkit {__version__}")
+
+
+def _show_usage() -> None:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "usage: clipkit COMMAND …   (clipkit COMMAND --help says more)\n\ncommands:\n" + "\n".join(lines)
+    show("usage: clipkit COMMAND …   (clipkit COMMAND --help says more)\n\ncommands:\n" + "\n".join(lines))
 
 
 def _close_process_group() -> None:

@@ -160,7 +160,8 @@ def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
     with contextlib.suppress(OSError):  # unreadable, or a damaged one's name is too long
         if pointer.is_file():
             said = Path(pointer.read_text(encoding="utf-8", errors="replace").strip())
-            last = next((file for file in (folder / said.name, said) if file.is_file()), None)  # a moved folder's first
+            named = (folder / said.name, said) if said.name else ()
+            last = next((file for file in named if file.exists()), None)  # a moved folder's own comes first
     files = [*folder.glob("*.pth"), *(last.parent.glob("*.pth") if last and last.parent != folder else ())]
     numbered = sorted(
         ((int(match[1]), file) for file in files if (match := re.fullmatch(r"\w+?_(\d+)", file.stem))), reverse=True

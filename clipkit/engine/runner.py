@@ -27,7 +27,7 @@ from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
-from clipkit.engine.weights import broken_weights, load_weights, unwrap_names
+from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
 from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
@@ -201,7 +201,14 @@ class ClipkitRunner(Runner):
         weights = unwrap_names(checkpoint["state_dict"], self.bare_model)
         checkpoint["state_dict"], records = student_alone(self.bare_model, weights, records)
         check_frozen(self.bare_model, records, str(filename))
-        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        for part in ("state_dict", "ema_state_dict"):  # before EMAHook swaps them
+            refuse_broken(checkpoint.get(part, {}), self.bare_model, str(filename))
+        try:
+            self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise DamagedCheckpoint(
+                f"{filename}: not a readable checkpoint: parts of it do not belong together ({one_line(error, 120)})"
+            ) from error
         load_weights(self.bare_model, checkpoint["state_dict"], str(filename), strict=strict, logger=self.logger)
         traps.set_loaded(self)
         self.logger.info(f"weights loaded from {filename}")

@@ -53,6 +53,17 @@ def broken_weights(weights: dict[str, Any], model: nn.Module) -> list[str]:
     ]
 
 
+def refuse_broken(weights: dict[str, Any], model: nn.Module, filename: str) -> None:
+    """Raises:
+    DamagedCheckpoint: a weight is not finite; see `broken_weights`.
+    """
+    if broken := broken_weights(weights, model):
+        raise DamagedCheckpoint(
+            f"{filename}: {len(broken)} of its weights are not finite ({some(broken)}): the training had diverged; use "
+            "a checkpoint from before"
+        )
+
+
 def load_weights(
     model: nn.Module, state_dict: dict[str, Any], filename: str, *, strict: bool, logger: Any = None
 ) -> None:
@@ -64,11 +75,7 @@ def load_weights(
     """
     paths = [record["path"] for record in frozen_records(model)]
     state_dict = drop_frozen(state_dict, paths)
-    if broken := broken_weights(state_dict, model):
-        raise DamagedCheckpoint(
-            f"{filename}: {len(broken)} of its weights are not finite ({some(broken)}): the training had diverged; use "
-            "a checkpoint from before"
-        )
+    refuse_broken(state_dict, model, filename)
     own = model.state_dict()
     if odd := [name for name, value in state_dict.items() if name in own and not isinstance(value, torch.Tensor)]:
         raise DamagedCheckpoint(f"{filename}: not a readable checkpoint: {some(odd)} should be tensors")

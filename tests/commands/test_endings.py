@@ -186,3 +186,10 @@ def test_signals_end_a_command_and_its_workers_without_a_traceback(number, code)
     os.killpg(run.pid, number)  # as a terminal does: to the workers too
     said = run.communicate(timeout=60)[1]
     assert (run.returncode, said) == (code, "stopped\n")
+
+
+@pytest.mark.parametrize("module", ["clipkit.segmentation", "clipkit.detection"])
+def test_imports_say_nothing_of_packages_that_nobody_needs(module):
+    pytest.importorskip("mmseg" if module.endswith("segmentation") else "mmdet")
+    run = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -109,7 +109,7 @@ def _listening() -> Iterator[None]:
     Of several processes (torchrun) each is left to the system: one that waits for the others in a library's code would
     not come to hear of it."""
     global _is_running
-    logging.Handler.handleError = _log_is_lost  # type: ignore[method-assign]
+    setattr(logging.Handler, "handleError", _log_is_lost)  # noqa: B010 - mypy knows no other way
     alone = os.environ.get("WORLD_SIZE", "1") == "1" and threading.current_thread() is threading.main_thread()
     mine = alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if mine:

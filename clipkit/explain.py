@@ -138,6 +138,8 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _of_torch(error: RuntimeError) -> str | None:
+    if str(error).startswith("Caught Unicode"):  # a ValueError in a worker, of a kind that torch cannot build again
+        return one_line(error)
     for pattern, line in _OF_TORCH:
         if found := re.search(pattern, str(error)):
             return line.format(*(text.strip() for text in found.groups()))

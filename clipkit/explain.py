@@ -85,8 +85,10 @@ _OF_TORCH = (
 
 def explain(error: BaseException) -> str | None:
     """One line for what a user can repair; None for a defect, which keeps its traceback."""
-    if isinstance(error, (ClipkitError, ValueError)):
+    if isinstance(error, ClipkitError):
         return one_line(error)
+    if isinstance(error, ValueError):
+        return _of_a_value(error)
     if isinstance(error, OSError):
         return _of_the_system(error)
     if isinstance(error, MemoryError):
@@ -124,6 +126,16 @@ def was_interrupted(error: BaseException) -> bool:
     """Whether Ctrl-C is behind an error: what runs as it comes may turn it into one of its own (mmengine, formatting a
     config, into a SyntaxError)."""
     return any(isinstance(link, KeyboardInterrupt) for link in _chain(error))
+
+
+def _of_a_value(error: ValueError) -> str:
+    """clipkit's own say all; a library's, such as json's, do not know the file."""
+    line = one_line(error)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or str(frames[-1].f_globals.get("__name__", "")).startswith("clipkit"):
+        return line
+    file = file_in_hand(error)
+    return line if file is None or Path(file).name in line else f"{_short(file)}: cannot be used ({line})"
 
 
 def _of_the_system(error: OSError) -> str:

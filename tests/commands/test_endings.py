@@ -2,6 +2,7 @@
 defect keeps its traceback."""
 
 import errno
+import json
 import logging
 import os
 import signal
@@ -85,6 +86,18 @@ def test_a_file_that_a_parser_chokes_on_is_named(ends, tmp_path):
 
     code, said = ends(lambda: read(tmp_path / "a.zip"))
     assert code == 2 and said.startswith(f"error: {tmp_path}/a.zip: cannot be used (BadZipFile: ")
+
+
+def test_what_a_library_says_of_a_file_names_it(ends, tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe\xff")
+
+    def read(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    for name, why in (("a.json", "Expecting property name"), ("b.txt", "can't decode byte")):
+        code, said = ends(lambda name=name: read(tmp_path / name))
+        assert code == 2 and said.startswith(f"error: {tmp_path / name}: cannot be used (") and why in said
 
 
 def test_a_defect_keeps_its_traceback_and_says_that_it_is_one(ends):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from typing import Any
 
 from clipkit.errors import ClipkitError, ShownRecord, did_you_mean, one_line
 
@@ -27,16 +31,8 @@ COMMANDS = {
     "doctor": ("clipkit.commands.doctor", "what is installed and works here, and what to do about the rest"),
 }
 
-# What a message alone explains. Anything else is a defect of clipkit or of a plugin, and keeps its traceback.
-_USER_ERRORS = (
-    ClipkitError,
-    ValueError,
-    FileExistsError,
-    FileNotFoundError,
-    NotADirectoryError,
-    IsADirectoryError,
-    PermissionError,
-)
+# What a message alone explains; see `clipkit.explain` for the rest. What is left there is a defect, with its traceback.
+_USER_ERRORS = (ClipkitError, ValueError, OSError)
 
 # Package -> the extra that brings it.
 _EXTRAS = {
@@ -49,14 +45,10 @@ _EXTRAS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] == "--version":
+        return _guarded(_show_version)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        show(_usage())
-        return 0 if argv else 2
-    if argv[0] == "--version":
-        from clipkit import __version__
-
-        print(f"clipkit {__version__}")
-        return 0
+        return _guarded(_show_usage) or (0 if argv else 2)
     return run(argv[0], argv[1:])
 
 
@@ -64,21 +56,111 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand by name, errors as one line. `tools/*.py` are this call."""
     argv = list(sys.argv[1:] if argv is None else argv)
     logging.setLogRecordFactory(ShownRecord)
-    try:
+
+    def call() -> int | None:
         if command not in COMMANDS:
             raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
-        return import_module(COMMANDS[command][0]).main(argv) or 0
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except (*_USER_ERRORS, ModuleNotFoundError) as error:
-        line = _explain_missing(error) if isinstance(error, ModuleNotFoundError) else one_line(error)
-        if line is None or os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
-            raise
-        print(f"error: {line}", file=sys.stderr)
-        return 2
+        return import_module(COMMANDS[command][0]).main(argv)
+
+    return _guarded(call)
+
+
+def _guarded(call: Callable[[], int | None]) -> int:
+    try:
+        with _listening():
+            code = call() or 0
+            sys.stdout.flush()
+            return code
+    except (KeyboardInterrupt, Exception) as error:
+        return _end(error)
     finally:
-        _close_process_group()
+        with contextlib.suppress(RuntimeError):  # the other processes may be gone
+            _close_process_group()
+
+
+def _end(error: BaseException) -> int:
+    """Says what ended a command, and with which code; a defect is raised again."""
+    from clipkit.explain import explain, was_interrupted
+
+    if was_interrupted(error):
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C, during the clean-up, is no traceback either
+        print("stopped", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+    if os.environ.get("CLIPKIT_DEBUG", "") not in ("", "0"):
+        raise error
+    _drop_output()
+    line = _explain_missing(error) if isinstance(error, ModuleNotFoundError) else explain(error)
+    if line is None:
+        error.add_note("This is a defect of clipkit or of a plugin, not of your files: please report these lines.")
+        raise error
+    print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: batch systems and containers send it before they kill."""
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+    """Makes SIGTERM end a command as Ctrl-C does, leaves both to the parent in forked workers, and lets a log that
+    cannot be written say so in one line.
+
+    Of several processes (torchrun) each is left to the system: one that waits for the others in a library's code would
+    not come to hear of it."""
+    global _is_running
+    setattr(logging.Handler, "handleError", _log_is_lost)  # noqa: B010 - mypy knows no other way
+    alone = os.environ.get("WORLD_SIZE", "1") == "1" and threading.current_thread() is threading.main_thread()
+    mine = alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if mine:
+        signal.signal(signal.SIGTERM, _terminate)
+    _is_running = True
+    try:
+        yield
+    finally:
+        _is_running = False
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+_is_running = False
+_lost_logs: set[str] = set()
+
+
+def _terminate(number: int, frame: Any) -> None:
+    if hasattr(signal, "SIGCHLD"):  # torch's handler would raise for each worker that was told to end as well
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    raise _Terminated
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C goes to all processes of a terminal; workers end when their parent does, without a word."""
+    if _is_running:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
+
+
+def _log_is_lost(handler: logging.Handler, record: logging.LogRecord) -> None:
+    name = str(getattr(handler, "baseFilename", "the log on the terminal"))
+    if name not in _lost_logs:
+        _lost_logs.add(name)
+        why = one_line(sys.exc_info()[1] or "")
+        with contextlib.suppress(OSError):
+            print(f"warning: {name}: cannot be written ({why}); what it was to hold is lost", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """Throws away what standard output does not take: Python would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(text: str) -> None:
@@ -96,10 +178,16 @@ def _explain_missing(error: ModuleNotFoundError) -> str | None:
     return f'this command needs {package}, which is not installed: pip install -e ".[{_EXTRAS[package]}]"'
 
 
-def _usage() -> str:
+def _show_version() -> None:
+    from clipkit import __version__
+
+    show(f"clipkit {__version__}")
+
+
+def _show_usage() -> None:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "usage: clipkit COMMAND …   (clipkit COMMAND --help says more)\n\ncommands:\n" + "\n".join(lines)
+    show("usage: clipkit COMMAND …   (clipkit COMMAND --help says more)\n\ncommands:\n" + "\n".join(lines))
 
 
 def _close_process_group() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import open_clip
@@ -17,6 +15,7 @@ from clipkit.backbone._load_source import Source, find_source
 from clipkit.backbone._names import local_name
 from clipkit.backbone._text import MissingText
 from clipkit.errors import one_line
+from clipkit.hub import download_failed, downloading, hub_reachable
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 # Built in place of a Hugging Face text tower that is not here, then thrown away.
@@ -51,15 +50,14 @@ def _create(source: Source, config: dict[str, Any], precision: str, device: torc
             raise ValueError(f"{no_text}; to use its image tower alone, give the weights as a local file")
         options["text_cfg"] = _STUB_TEXT
     try:
-        with _quiet(), source.factory_name() as factory_name:
+        with _quiet(), downloading() if downloads else nullcontext(), source.factory_name() as factory_name:
             model = open_clip.create_model(factory_name, source.tag, precision=precision, device=device, **options)
     except Exception as error:
         what = f"{source.name!r} with weights {source.tag!r}" if source.tag else repr(source.name)
         reason = one_line(error, 240)
         if "download" in str(error).lower():
-            raise ValueError(
-                f"{what} could not be downloaded; without a network give a local file as the weights ({reason})"
-            ) from error
+            known = open_clip.get_pretrained_cfg(source.name, source.tag) if source.tag else {}
+            raise ValueError(download_failed(what, known.get("hf_hub", ""), error)) from error
         raise ValueError(f"{what} cannot be built: {reason}") from error
     if no_text:
         model.text = MissingText(f"{no_text}; its image side works")
@@ -97,29 +95,13 @@ def _refuse_code(name: str, config: Any) -> None:
         raise ValueError(f"{name}: its config.json asks for code of its own, which is never run here")
 
 
-def hub_reachable(seconds: float = 3.0) -> bool:
-    """Whether Hugging Face answers. Asked first, because its client repeats each failed request for half a minute."""
-    try:
-        from huggingface_hub import constants
-    except ImportError:
-        return False
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        with urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=seconds):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """open_clip warns on the root logger that weights are random when asked for none, or before ours are loaded."""
+    """open_clip warns on the root logger that weights are random when asked for none, or before ours are loaded, and
+    says there before it raises what it raises."""
     logger = logging.getLogger()
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import open_clip
 from open_clip.pretrained import download_pretrained_from_hf, get_pretrained_cfg
 
-from clipkit.errors import one_line, some
+from clipkit.errors import some
+from clipkit.hub import download_failed, downloading
 from clipkit.safe import read_json
 
 from ._checked_config import check_sizes, checked_config
@@ -182,11 +183,13 @@ def _folder_source(name: str, weights: Path | None) -> Source:
 
 def _hub_source(name: str) -> Source:
     """Downloads the configuration and the weights of a repository."""
+    repository = name.removeprefix("hf-hub:")
     try:
-        path = download_pretrained_from_hf(name.removeprefix("hf-hub:"), filename="open_clip_config.json")
-        weights = download_pretrained_from_hf(name.removeprefix("hf-hub:"))
+        with downloading():
+            path = download_pretrained_from_hf(repository, filename="open_clip_config.json")
+            weights = download_pretrained_from_hf(repository)
     except Exception as error:
-        raise ValueError(f"{name!r}: cannot be read from the hub: {one_line(error, 240)}") from error
+        raise ValueError(download_failed(f"{name!r}", repository, error)) from error
     return _described(name, "hub", Path(path), Path(weights))
 
 

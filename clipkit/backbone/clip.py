@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
-from clipkit.backbone._build import build, hub_reachable
+from clipkit.backbone._build import build
 from clipkit.backbone._choose_tower import choose_tower
 from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
 from clipkit.backbone._text import TextTower
 from clipkit.backbone._tokenize import tokenize
 from clipkit.backbone._tokenizer_folder import own_tokenizer
+from clipkit.hub import hub_reachable
 
 Tokenizer = Callable[..., Tensor]
 Model = TypeVar("Model", bound="ClipModel")

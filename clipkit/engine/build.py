@@ -70,6 +70,7 @@ def prepare_config(
         wrapper.pop("dtype", None)
     _add_hook(cfg, "clipkit.ReseedHook")
     _add_hook(cfg, "clipkit.ClampHook")
+    _add_hook(cfg, "clipkit.FiniteLossHook")
     if not for_training:
         for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
             cfg[key] = None
@@ -145,11 +146,12 @@ def build_runner(
 def _set_seed(cfg: Config, seed: int | None, deterministic: bool) -> None:
     if seed is None and cfg.resume:
         candidates = [Path(cfg.load_from)] if cfg.load_from else find_checkpoints(cfg.work_dir)
-        for candidate in candidates[:1]:
+        for candidate in candidates:
             try:
                 seed = load_checkpoint(candidate, mmap=True).get("meta", {}).get("seed")
-            except ClipkitError:  # noqa: PERF203
-                seed = None  # the runner says what is wrong with the file, or takes the one before it
+                break
+            except ClipkitError:  # the runner says what is wrong with the file, and takes the one before it
+                continue
     if seed is None:
         seed = cfg.randomness.get("seed")
     cfg.randomness.seed = random.SystemRandom().randrange(2**31) if seed is None else int(seed)

@@ -3,9 +3,11 @@ plain Python values, and read without unpickling anything else."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +23,17 @@ from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
 from clipkit.safe import check_torch
 
+_DICTS = ("state_dict", "ema_state_dict", "meta", "message_hub", "optimizer")  # parts of a checkpoint, by text
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
 
 
+class DamagedCheckpoint(ClipkitError):
+    """A file that is no checkpoint as clipkit writes them, or no longer: `--resume` goes back to the one before it."""
+
+
 def save_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None:
-    """Writes `plain(checkpoint)`. At any moment `path` is absent, the old file, or the new one."""
+    """Writes `plain(checkpoint)`, each part with its CRC-32. At any moment `path` is absent, the old file, or the new
+    one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as partial, open(partial, "wb") as stream:
@@ -33,35 +41,71 @@ def save_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike) -> None
 
 
 def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap: bool = False) -> dict[str, Any]:
-    """Reads a checkpoint: `.safetensors`, or torch's format with `weights_only=True`.
+    """Reads a checkpoint: `.safetensors`, or torch's format with `weights_only=True`, its checksums compared.
 
     Args:
-        mmap: leave tensors on disk until used; for reading `meta` alone.
+        mmap: leave tensors on disk until used, unchecked; for reading `meta` alone.
 
     Returns:
         a dict; a bare state dict comes back as `{'state_dict': …}`.
 
     Raises:
-        ClipkitError: no such file, not a checkpoint, or one that holds more than tensors and plain values.
+        DamagedCheckpoint: a `ClipkitError`: no such file, not a checkpoint, damaged, or one that holds more than
+            tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
         what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file"
-        raise ClipkitError(f"{path}: {what}{_beside(path)}")
+        raise DamagedCheckpoint(f"{path}: {what}{_beside(path)}")
     if path.suffix == ".safetensors":
         return {"state_dict": _load_safetensors(path, map_location)}
     try:
         check_torch(path)
+        _compare_checksums(path, but_tensors=mmap)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
     except ClipkitError:
         raise
-    except pickle.UnpicklingError as error:
-        raise ClipkitError(f"{path}: {_refusal(str(error))}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable checkpoint, or cut short ({one_line(error, 120)})") from error
+    except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
+        raise DamagedCheckpoint(f"{path}: {_reason(error)}") from error
     if not isinstance(loaded, dict):
-        raise ClipkitError(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
-    return loaded if "state_dict" in loaded else {"state_dict": loaded}
+        raise DamagedCheckpoint(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
+    if "state_dict" not in loaded and not {"meta", "optimizer", "message_hub"} & loaded.keys():
+        loaded = {"state_dict": loaded}
+    if wrong := _wrong_part(loaded):
+        raise DamagedCheckpoint(f'{path}: not a readable checkpoint: its "{wrong}" is not what training writes')
+    return loaded
+
+
+def _wrong_part(loaded: dict[str, Any]) -> str | None:
+    for part in _DICTS:
+        held = loaded.get(part, None if part == "state_dict" else {})
+        if not isinstance(held, dict) or not all(isinstance(key, str) for key in held):
+            return part
+    meta = loaded.get("meta", {})
+    frozen = meta.get("frozen", [])
+    wanted = ("path", "name", "weights_hash")
+    if not isinstance(frozen, list) or not all(
+        isinstance(record, dict) and all(isinstance(record.get(key), str) for key in wanted) for record in frozen
+    ):
+        return "meta.frozen"
+    return None if isinstance(meta.get("dataset_meta"), (dict, type(None))) else "meta.dataset_meta"
+
+
+def _compare_checksums(path: Path, *, but_tensors: bool) -> None:
+    """torch writes the CRC-32 of every part of its zip archives, and never looks at it. Files without pass: those
+    before torch 1.6, and those after `torch.serialization.set_crc32_options(False)`, which writes zeros."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if not any(member.CRC for member in members):
+            return
+        for member in members:
+            if not (but_tensors and "/data/" in member.filename):
+                with archive.open(member) as stream:
+                    while stream.read(1 << 20):  # raises where the CRC differs
+                        pass
 
 
 def resolve_checkpoint(path: str | os.PathLike) -> Path:
@@ -102,10 +146,13 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
         with torch.serialization.safe_globals(known):
             if isinstance(file, (str, os.PathLike)):
                 check_torch(Path(file), known)
+                _compare_checksums(Path(file), but_tensors=False)
             return torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
+    except (ClipkitError, OSError):
+        raise
+    except Exception as error:
         name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"
-        raise ClipkitError(f"{name}: {_refusal(str(error))}") from error
+        raise ClipkitError(f"{name}: {_reason(error)}") from error
 
 
 def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
@@ -114,9 +161,11 @@ def find_checkpoints(work_dir: str | os.PathLike) -> list[Path]:
     files never are half written."""
     folder = Path(work_dir)
     last, pointer = None, folder / "last_checkpoint"
-    if pointer.is_file():
-        said = Path(pointer.read_text(encoding="utf-8", errors="replace").strip())
-        last = next((file for file in (folder / said.name, said) if file.is_file()), None)  # a moved folder's first
+    with contextlib.suppress(OSError):  # unreadable, or a damaged one's name is too long
+        if pointer.is_file():
+            said = Path(pointer.read_text(encoding="utf-8", errors="replace").strip())
+            named = (folder / said.name, said) if said.name else ()
+            last = next((file for file in named if file.exists()), None)  # a moved folder's own comes first
     files = [*folder.glob("*.pth"), *(last.parent.glob("*.pth") if last and last.parent != folder else ())]
     numbered = sorted(
         ((int(match[1]), file) for file in files if (match := re.fullmatch(r"\w+?_(\d+)", file.stem))), reverse=True
@@ -171,14 +220,14 @@ def unpack_message_hub(packed: dict[str, Any]) -> dict[str, Any]:
     return {"log_scalars": curves, "runtime_info": info, "resumed_keys": resumed}
 
 
-def _refusal(message: str) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message)
+def _reason(error: Exception) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
     if found:
         return (
             f"refused: besides tensors it holds an object of {found[1]}, and reading that could run code; ask its "
             "author for a plain state dict or .safetensors"
         )
-    return f"not a checkpoint that can be read safely ({one_line(message, 120)})"
+    return f"not a readable checkpoint, or cut short ({one_line(error, 120)})"
 
 
 def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
@@ -187,8 +236,8 @@ def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
 
     try:
         return load_file(path, device=str(map_location))
-    except (SafetensorError, OSError) as error:
-        raise ClipkitError(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
+    except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
+        raise DamagedCheckpoint(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
 
 
 def _beside(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.hooks import Hook
 
 from clipkit.engine.registry import HOOKS
 from clipkit.engine.sampler import seed_everything
+from clipkit.errors import ClipkitError
 
 
 @HOOKS.register_module()
@@ -42,6 +44,41 @@ class ClampHook(Hook):
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for module in self._modules or ():
             module.clamp_()
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stops a training whose loss is not finite: no later step repairs weights that such a gradient reached.
+
+    It costs no wait for the GPU: mmengine has just read the step's losses for its log. A loss that overflowed in fp16
+    reaches no weight, the loss scaling leaves its step out; there the run stops after 50 of them in a row. Weights are
+    looked at by `ClipkitRunner.save_checkpoint`, before each checkpoint.
+
+    Raises:
+        ClipkitError: one line with step, loss, and the last good checkpoint.
+    """
+
+    priority = "HIGH"  # after mmengine has logged the losses, before anything is saved
+
+    def __init__(self) -> None:
+        self._skipped = 0
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        logged = runner.message_hub.log_scalars
+        broken = [
+            (name, value)
+            for name in outputs or ()
+            if "loss" in name and f"train/{name}" in logged
+            if not math.isfinite(value := logged[f"train/{name}"].current())
+        ]
+        self._skipped = self._skipped + 1 if broken else 0
+        scaler = getattr(runner.optim_wrapper, "loss_scaler", None)
+        skips = scaler is not None and scaler.is_enabled()
+        if broken and not (skips and self._skipped < 50):
+            name, value = broken[0]
+            raise ClipkitError(
+                f"step {runner.iter + 1}: {name} is {value}: the training has diverged; {runner.way_back()}"
+            )
 
 
 @HOOKS.register_module()

@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "CheckpointHook",
         "ClampHook",
         "ClipkitRunner",
+        "FiniteLossHook",
         "ResumableInfiniteSampler",
         "ReseedHook",
         "SeededDataset",

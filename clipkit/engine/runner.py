@@ -16,6 +16,7 @@ from torch import nn
 from clipkit import __version__
 from clipkit.engine import traps
 from clipkit.engine.checkpoint import (
+    DamagedCheckpoint,
     find_checkpoints,
     load_checkpoint,
     pack_message_hub,
@@ -26,6 +27,8 @@ from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
+from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
+from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
 
@@ -49,8 +52,10 @@ class ClipkitRunner(Runner):
 
     # -- environment ------------------------------------------------------------------------------------------------
     def setup_env(self, env_cfg: dict) -> None:
-        init_process_group(self.launcher)
+        init_process_group(self.launcher, (env_cfg.get("dist_cfg") or {}).get("timeout"))
         super().setup_env(env_cfg)
+        if traps.is_for_training(self) and self.rank == 0:  # before anything is written there
+            lock(self.work_dir)
         # mmengine's message hubs and visualisers are global, keyed by a name that ends in the second of the start:
         # two runs of one process in the same second would share their logs.
         while self.timestamp in _used_timestamps:
@@ -118,6 +123,12 @@ class ClipkitRunner(Runner):
             dataloader = {**dataloader, "collate_fn": {**collate, "type": FUNCTIONS.get(collate["type"])}}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            unlock(self.work_dir)
+
     # -- checkpoints ------------------------------------------------------------------------------------------------
     optim_wrapper: Any
     param_schedulers: Any
@@ -166,6 +177,11 @@ class ClipkitRunner(Runner):
         for part in ("state_dict", "ema_state_dict"):
             if part in checkpoint:
                 checkpoint[part] = drop_frozen(checkpoint[part], paths)
+                if broken := broken_weights(checkpoint[part], self.bare_model):
+                    raise ClipkitError(
+                        f"step {meta['iter']}: {some(broken)} hold numbers that are not finite: the training has "
+                        f"diverged, and {filename} is not written; {self.way_back()}"
+                    )
         save_checkpoint(checkpoint, f"{out_dir}/{filename}")
 
     def load_checkpoint(
@@ -182,10 +198,17 @@ class ClipkitRunner(Runner):
         """
         checkpoint = load_checkpoint(filename, map_location)
         records = checkpoint.get("meta", {}).get("frozen", [])
-        weights = {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
+        weights = unwrap_names(checkpoint["state_dict"], self.bare_model)
         checkpoint["state_dict"], records = student_alone(self.bare_model, weights, records)
         check_frozen(self.bare_model, records, str(filename))
-        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        for part in ("state_dict", "ema_state_dict"):  # before EMAHook swaps them
+            refuse_broken(checkpoint.get(part, {}), self.bare_model, str(filename))
+        try:
+            self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise DamagedCheckpoint(
+                f"{filename}: not a readable checkpoint: parts of it do not belong together ({one_line(error, 120)})"
+            ) from error
         load_weights(self.bare_model, checkpoint["state_dict"], str(filename), strict=strict, logger=self.logger)
         traps.set_loaded(self)
         self.logger.info(f"weights loaded from {filename}")
@@ -206,8 +229,8 @@ class ClipkitRunner(Runner):
         for number, candidate in enumerate(candidates):
             try:
                 return self.resume(str(candidate))
-            except ClipkitError as error:  # noqa: PERF203
-                if number == len(candidates) - 1 or "not a readable checkpoint" not in str(error):
+            except DamagedCheckpoint as error:  # noqa: PERF203
+                if number == len(candidates) - 1:
                     raise
                 self.logger.warning(f"{error}; going back to the one before it")
         self.logger.info(f"nothing to resume in {self.work_dir}: starting from the beginning")
@@ -222,50 +245,42 @@ class ClipkitRunner(Runner):
         checkpoint = self.load_checkpoint(filename, map_location=map_location, strict=True)
         meta = checkpoint.get("meta", {})
         if "iter" not in meta or "optimizer" not in checkpoint:
-            raise ClipkitError(f"{filename}: holds weights only, no training state; use load_from instead of --resume")
+            raise DamagedCheckpoint(
+                f"{filename}: holds weights only, no training state; use load_from instead of --resume"
+            )
+        if not all(isinstance(meta.get(key), int) for key in ("iter", "epoch")):
+            raise DamagedCheckpoint(f"{filename}: not a readable checkpoint: it does not say its iteration")
         if meta.get("seed") not in (None, self.seed):
             raise ClipkitError(f"{filename}: was trained with --seed {meta['seed']}, not {self.seed}; resume with that")
-        traps.go_to(self.train_loop, meta["epoch"], meta["iter"])
-        self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
-        if resume_optimizer:
-            wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
-            wrapper.load_state_dict(checkpoint["optimizer"])
-            self.optim_wrapper = wrapper
-        if resume_param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
-            schedulers: Any = self.build_param_scheduler(self.param_schedulers)
-            _load_schedulers(schedulers, checkpoint["param_schedulers"])
-            self.param_schedulers = schedulers
+        try:
+            self._take_state(checkpoint, resume_optimizer, resume_param_scheduler)
+        except ValueError as error:  # an optimiser of other groups: the config is another
+            raise ClipkitError(f"{filename}: its training state does not fit the config ({one_line(error)})") from error
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+            raise DamagedCheckpoint(
+                f"{filename}: not a readable checkpoint: its training state is not what training writes "
+                f"({type(error).__name__}: {one_line(error, 120)})"
+            ) from error
         traps.set_loaded(self)
         self.logger.info(f"resumed at iteration {self.iter} from {filename}")
 
+    def _take_state(self, checkpoint: dict[str, Any], optimizer: bool, param_scheduler: bool) -> None:
+        traps.go_to(self.train_loop, checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"])
+        self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
+        if optimizer:
+            wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            wrapper.load_state_dict(checkpoint["optimizer"])
+            self.optim_wrapper = wrapper
+        if param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
+            schedulers: Any = self.build_param_scheduler(self.param_schedulers)
+            _load_schedulers(schedulers, checkpoint["param_schedulers"])
+            self.param_schedulers = schedulers
 
-def load_weights(
-    model: nn.Module, state_dict: dict[str, Any], filename: str, *, strict: bool, logger: Any = None
-) -> None:
-    """Copies weights into a model; what lies below frozen CLIPs is neither expected nor overwritten.
-
-    Raises:
-        ClipkitError: another shape; with `strict`, also missing or unexpected weights.
-    """
-    paths = [record["path"] for record in frozen_records(model)]
-    state_dict = drop_frozen(state_dict, paths)
-    try:
-        result = model.load_state_dict(state_dict, strict=False)
-    except RuntimeError as error:
-        problem = one_line(error).partition(":")[2].strip() or one_line(error)
-        raise ClipkitError(f"{filename} does not fit the model: {problem[:300]}") from error
-    missing = list(drop_frozen(dict.fromkeys(result.missing_keys), paths))
-    problems = []
-    if missing:
-        problems.append(f"{len(missing)} weights of the model are not in it ({some(missing)})")
-    if result.unexpected_keys:
-        problems.append(f"{len(result.unexpected_keys)} of its weights have no place ({some(result.unexpected_keys)})")
-    if problems:
-        message = f"{filename} does not fit the model: {'; '.join(problems)}"
-        if strict:
-            raise ClipkitError(f"{message}; use the config that it was trained with")
-        if logger is not None:
-            logger.warning(message)
+    def way_back(self) -> str:
+        """What to do after a training that diverged, with the last checkpoint of it that is there."""
+        good = next(iter(find_checkpoints(self.work_dir)), None)
+        kept = f"the last good checkpoint is {good}" if good else "there is no checkpoint yet"
+        return f"{kept}; lower the learning rate, or clip gradients (optim_wrapper.clip_grad.max_norm=1)"
 
 
 class _ConsoleFilter(logging.Filter):

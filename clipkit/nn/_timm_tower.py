@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipkit.errors import did_you_mean, one_line, some
+from clipkit.hub import download_failed, downloading
 from clipkit.safe import load_tensors
 
 
@@ -123,7 +124,7 @@ class TimmPyramid(nn.Module):
         strides: list, pixels of the image a step in each map.
 
     Raises:
-        ValueError: for a name that timm lacks, or weights that do not fit.
+        ValueError: for a name that timm lacks, a download that failed, or weights that do not fit.
     """
 
     def __init__(
@@ -147,11 +148,18 @@ class TimmPyramid(nn.Module):
 
 
 def _create(name: str, pretrained: bool, **options: Any) -> Any:
-    from timm import create_model, is_model, list_models  # here: it takes a second to import
+    from timm import create_model, get_pretrained_cfg, is_model, list_models  # here: it takes a second to import
 
     if not is_model(name):
         raise ValueError(f"timm has no network {name}; {did_you_mean(name, list_models())}")
-    return create_model(name, pretrained=pretrained, **options)
+    if not pretrained:
+        return create_model(name, pretrained=False, **options)
+    try:
+        with downloading():
+            return create_model(name, pretrained=True, **options)
+    except OSError as error:  # huggingface_hub's are
+        known = get_pretrained_cfg(name)
+        raise ValueError(download_failed(f"timm's {name}", getattr(known, "hf_hub_id", None) or "", error)) from error
 
 
 def load_trunk(trunk: nn.Module, path: str, name: str) -> None:

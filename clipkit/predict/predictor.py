@@ -128,7 +128,7 @@ def load_model(
     from clipkit.engine.friendly import friendly_build
     from clipkit.engine.frozen import check_frozen, student_alone
     from clipkit.engine.registry import MODELS
-    from clipkit.engine.runner import load_weights
+    from clipkit.engine.weights import load_weights, unwrap_names
 
     device = usable_device(device or own_device())
     state: dict = {"state_dict": {}}
@@ -143,7 +143,7 @@ def load_model(
         if checkpoint is None:
             require_nothing_to_train(model)
         else:
-            weights = {key.removeprefix("module."): value for key, value in state["state_dict"].items()}
+            weights = unwrap_names(state["state_dict"], model)
             weights, records = student_alone(model, weights, state.get("meta", {}).get("frozen", []))
             check_frozen(model, records, str(checkpoint))
             load_weights(model, weights, str(checkpoint), strict=True)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from clipkit.adapters import ClipAdapter, PromptLearner, TipAdapter
 from clipkit.backbone import ClipModel
+from clipkit.errors import ClipkitError
 from clipkit.evaluation.linear_probe import sweep_logistic
 
 RATIOS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of CLIP-Adapter
@@ -185,3 +186,5 @@ def train(
             loss.backward()
             optimizer.step()
             schedule.step()
+        if not all(parameter.isfinite().all() for parameter in parameters):  # once an epoch: a GPU waits for it
+            raise ClipkitError(f"the training has diverged: weights are not finite; lower the learning rate ({lr:g})")

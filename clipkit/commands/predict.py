@@ -56,11 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             stem = _free_name(file, taken)
             found = writer.write(file, stem)
+            print(f"{file} -> {out / stem}_{writer.picture}  {found}")
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
             print(f"skipped: {one_line(error)}", file=sys.stderr)
-        else:
-            print(f"{file} -> {out / stem}_{writer.picture}  {found}")
     writer.finish()
     print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")
     return 1 if bad else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import master_only
+from mmengine.dist import broadcast_object_list, master_only
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -54,13 +54,24 @@ class ClipkitRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         init_process_group(self.launcher, (env_cfg.get("dist_cfg") or {}).get("timeout"))
         super().setup_env(env_cfg)
-        if traps.is_for_training(self) and self.rank == 0:  # before anything is written there
-            lock(self.work_dir)
+        if traps.is_for_training(self):
+            self._lock_work_dir()  # before anything is written there
         # mmengine's message hubs and visualisers are global, keyed by a name that ends in the second of the start:
         # two runs of one process in the same second would share their logs.
         while self.timestamp in _used_timestamps:
             traps.rename_timestamp(self, f"{self.timestamp}+")
         _used_timestamps.add(self.timestamp)
+
+    def _lock_work_dir(self) -> None:
+        refused: list[str | None] = [None]
+        if self.rank == 0:
+            try:
+                lock(self.work_dir)
+            except ClipkitError as error:
+                refused[0] = str(error)
+        broadcast_object_list(refused)  # or the other processes would wait for this one
+        if refused[0]:
+            raise ClipkitError(refused[0])
 
     def build_logger(self, *args: Any, **kwargs: Any) -> Any:
         logger = super().build_logger(*args, **kwargs)

@@ -20,14 +20,15 @@ def unwrap_names(weights: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     """The weights under the names that `model` has for them, where wrappers around it or around a part of it added
     theirs, in any order. A name that the model itself has stays, and so does what would then meet another."""
     own = set(model.state_dict())
-    outer = tuple(wrapper for wrapper in _WRAPPERS if not any(name.startswith(wrapper) for name in own))
+    compiled = {name.replace("_orig_mod.", ""): name for name in own}  # the model's own parts may be compiled too
+    parts = {name.partition(".")[0] for name in own} | {name for name, _ in model.named_children()}
+    outer = tuple(wrapper for wrapper in _WRAPPERS if wrapper.removesuffix(".") not in parts)
 
     def bare(name: str) -> str:
         while name not in own and name.startswith(outer):
             name = name.partition(".")[2]
-        name = name.replace("._orig_mod.", ".")
-        within = name.replace(".module.", ".")
-        return within if name not in own and within in own else name
+        plain = name.replace("_orig_mod.", "")
+        return compiled.get(plain) or compiled.get(plain.replace(".module.", ".")) or plain
 
     unwrapped: dict[str, Any] = {}
     for name, value in weights.items():

@@ -244,5 +244,7 @@ def test_names_within_a_model_and_those_it_has_itself():
     names = set(model.state_dict())
     assert set(unwrap_names(dict.fromkeys(names), model)) == names
     assert set(unwrap_names(dict.fromkeys(f"module.{name}" for name in names), model)) == names
+    host.backbone._modules["_orig_mod"] = host.backbone._modules.pop("0")  # the model's own part is compiled
+    assert set(unwrap_names({"backbone.weight": 1, "head.bias": 2}, host)) == {"backbone._orig_mod.weight", "head.bias"}
     both = unwrap_names({"head.bias": 1, "module.head.bias": 2}, host)
     assert both == {"head.bias": 1, "module.head.bias": 2}  # nothing is dropped: loading names the one without a place

@@ -63,8 +63,8 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
         check_torch(path)
         _compare_checksums(path, but_tensors=mmap)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
-    except ClipkitError:
-        raise
+    except ClipkitError as error:
+        raise DamagedCheckpoint(str(error)) from error
     except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
         raise DamagedCheckpoint(f"{path}: {_reason(error)}") from error
     if not isinstance(loaded, dict):

@@ -157,7 +157,10 @@ def check_torch(path: str | Path, allowed: Sequence[Any] = ()) -> None:
         if len(pickles) != 1:
             raise pickle.UnpicklingError(f"it has {len(pickles)} files data.pkl")
         with zipfile.ZipFile(path) as archive:
-            played = _rehearse(io.BytesIO(archive.read(pickles[0])), path, size, names)
+            info = archive.getinfo(pickles[0])
+            if not any(member.CRC for member in archive.infolist()):
+                info.CRC = None  # type: ignore[assignment]  # torch wrote zeros: there is nothing to compare
+            played = _rehearse(io.BytesIO(archive.read(info)), path, size, names)
         folder = pickles[0].removesuffix("data.pkl") + "data/"
         for key, claimed in played.storages.items():
             held = members[folder + key].file_size if folder + key in members else 0

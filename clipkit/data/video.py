@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from clipkit.data._video_backends import BACKENDS, MODULES, lacking
+from clipkit.data._video_film import FRAMES, LIMITS, SECONDS
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
 from clipkit.errors import ClipkitError, did_you_mean
@@ -206,6 +208,8 @@ def _job(
         raise VideoError(f"{path}: is empty; copy or download it again")
     if place.is_file() and find_spec(MODULES[backend].partition(".")[0]) is None:
         raise BackendMissing(f"{path}: {lacking(backend)}")
+    if place.is_file() and find_spec("av") is None:
+        raise BackendMissing(f"{path}: av is not installed, which tells what a film shows: pip install av")
     return {
         "path": str(place.absolute()),
         "backend": backend,
@@ -213,7 +217,20 @@ def _job(
         "sampling": sampling,
         "folder_fps": folder_fps,
         "timeout": timeout,
+        "most": _limit(FRAMES),
+        "longest": _limit(SECONDS),
     }
+
+
+def _limit(variable: str) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        limit = float(text or LIMITS[variable])
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise ClipkitError(f"{variable}={text!r}: must be a positive number (default {LIMITS[variable]:,.0f})")
+    return limit
 
 
 def _failed(path: str | Path, error: Exception) -> VideoError:

@@ -131,9 +131,10 @@ class PyAV:
     _container: Any = None
     _last: Any = None
 
-    def __init__(self, film: Film, short_side: int | None, most: int) -> None:
+    def __init__(self, film: Film, short_side: int | None, most: float) -> None:
         self._film, self.last = film, film.last
-        self._seeks = film.pts is not None
+        # The clocks of MPEG streams and Ogg lead seeks astray.
+        self._seeks = film.pts is not None and not film.may_jump
         self._pts = film.pts if film.pts is not None else np.arange(self._count(most))
         self._keys = np.flatnonzero(film.is_key) if self._seeks else np.array([0])
         if film.times is not None:
@@ -158,7 +159,7 @@ class PyAV:
                 self._decode_to(index)
         return self._convert(self._last)
 
-    def _count(self, most: int) -> int:
+    def _count(self, most: float) -> int:
         """Decodes everything, and sets `times`."""
         seconds = []
         for frame in self._restart():
@@ -341,7 +342,7 @@ def load(backend: str) -> None:
         raise Refused(lacking(backend, error.name)) from None
 
 
-def open_video(path: str, backend: str, short_side: int | None, folder_fps: float, most: int) -> Backend:
+def open_video(path: str, backend: str, short_side: int | None, folder_fps: float, most: float) -> Backend:
     """Opens a file with the named backend, or with PyAV where that one would show it wrongly; a folder as frames.
 
     Raises:
@@ -355,7 +356,7 @@ def open_video(path: str, backend: str, short_side: int | None, folder_fps: floa
             video: Backend = BACKENDS[backend](film, short_side)
             _compare(video, film)
             return video
-        except Unfit:
+        except Exception:  # decoders raise what they like, and may lack what PyAV's FFmpeg has
             pass
     return PyAV(film, short_side, most)
 

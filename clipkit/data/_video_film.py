@@ -51,7 +51,7 @@ class Film:
         is_key: `(N,)` bool.
         in_order: each key frame is as late in the order of display as in the file.
         hides: an edit list leaves out frames.
-        joined: clocks go back, or jump.
+        may_jump: the container may change clocks; `joined`: this one does.
         matrix: (a, b, c, d) of the display matrix: column x and row y are shown at column ax + cy and row bx + dy.
         last: seconds that the last frame is shown; 0.0 where nothing says so.
     """
@@ -65,6 +65,7 @@ class Film:
     is_key: np.ndarray
     in_order: bool
     hides: bool
+    may_jump: bool
     joined: bool
     matrix: tuple[int, int, int, int]
     last: float
@@ -109,7 +110,7 @@ def _preference(stream: Any) -> int:
     return size + 5_000_000 * bool(stream.disposition & Disposition.default)
 
 
-def look(path: str, most: int) -> Film:
+def look(path: str, most: float) -> Film:
     """Reads all packets of the file, and decodes one frame.
 
     Args:
@@ -148,14 +149,14 @@ def look(path: str, most: int) -> Film:
     in_order = bool((ticks[order] == ticks)[is_key].all())
     return Film(
         path, frozenset(container_name.split(",")), index, streams, base, ticks[order] if told else None,
-        is_key[order], in_order, bool(hidden), joined, matrix, last * base if told else 0.0,
+        is_key[order], in_order, bool(hidden), bool(may_jump), joined, matrix, last * base if told else 0.0,
     )  # fmt: skip
 
 
-def check_length(frames: int, most: int, seconds: float = 0.0, longest: float = np.inf) -> None:
+def check_length(frames: int, most: float, seconds: float = 0.0, longest: float = np.inf) -> None:
     """Refuses a film beyond the limits, which a few bytes of a header can pass."""
     if frames > most:
-        raise Refused(f"has more than {most:,} frames, which {FRAMES} limits; set it higher to read it")
+        raise Refused(f"has more than {most:,.0f} frames, which {FRAMES} limits; set it higher to read it")
     if seconds > longest:
         raise Refused(
             f"lasts {seconds:,.0f} seconds, and {SECONDS} limits a film to {longest:,.0f}; set it higher to read it"

@@ -98,18 +98,24 @@ def read_video(
 
     All decoding happens in a process of its own, so that no video can take this one down; it may be called in
     data-loader workers. Backends agree in indices and timestamps; pixels differ by rounding of colours and resizing.
+    Frames and times are those that a player shows: the default one of several streams, without what an edit list hides,
+    on one clock where streams were joined, turned and mirrored as the metadata says.
+
+    A film has at most 3,000,000 frames and lasts at most a day, for a few bytes of a header can claim any number; the
+    variables CLIPKIT_FILM_FRAMES and CLIPKIT_FILM_SECONDS of the environment set other limits.
 
     Args:
         path: a video file, or a folder of pictures (frames in the order of their names).
         sampling: `Uniform`, `Fps`, `Segments` or `Indices`.
         short_side: pixels; the frames keep their proportions.
-        backend: decord, pyav, torchcodec or opencv.
+        backend: decord, pyav, torchcodec or opencv. Of a file that it would show wrongly, or not at all, PyAV reads
+            the frames in its place.
         timeout: seconds without any decoded frame after which the reader is killed.
         folder_fps: of a folder without `timestamps.txt` (one second a line).
 
     Raises:
         VideoError: one line that names the file.
-        BackendMissing: `backend` is not installed.
+        BackendMissing: `backend` or PyAV is not installed.
     """
     (whole,) = stream_video(
         path, sampling, short_side=short_side, backend=backend, timeout=timeout, batch=None, folder_fps=folder_fps

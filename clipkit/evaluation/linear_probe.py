@@ -42,8 +42,8 @@ class LinearProbe(NamedTuple):
         """
         if len(features) == 0:
             raise ValueError(
-                "no examples to judge a probe by: the validation set is empty, as where each class has one example; give "
-                "more of them, or validation data"
+                "no examples to judge a probe by: the validation set is empty, as where each class has one example; "
+                "give more of them, or validation data"
             )
         return 100.0 * (self.scores(features).argmax(1) == labels.to(self.weight.device)).double().mean().item()
 

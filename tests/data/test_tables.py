@@ -148,7 +148,7 @@ def test_lists_of_actions_are_told_by_line(tmp_path):
 def test_names_stay_below_their_root(tmp_path):
     assert below(tmp_path, "a/../b.png", "t", "x") == tmp_path / "a/../b.png"
     for name in ("..", "../x", "/x", "a/../../x"):
-        with pytest.raises(ClipkitError, match=r"t\.json: names .* which lies outside .*; images= gives another folder"):
+        with pytest.raises(ClipkitError, match=r"t\.json: names .* which lies outside .*; images= gives"):
             below(tmp_path / "root", name, "t.json", "images=")
     (tmp_path / "a.json").write_text('{"images": [{"id": 1, "file_name": "../../secret.png"}]}')
     with pytest.raises(ClipkitError, match=r"a\.json: names '../../secret\.png'"):

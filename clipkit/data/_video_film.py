@@ -22,6 +22,7 @@ _NONE = -(1 << 63)
 FRAMES, SECONDS = "CLIPKIT_FILM_FRAMES", "CLIPKIT_FILM_SECONDS"
 """Variables of the environment that say how much of a film is read, and what they are by default."""
 LIMITS = {FRAMES: 3_000_000, SECONDS: 86_400.0}
+_PIXELS = 16384 * 8704  # of a frame: more than any camera's, and half a gigabyte in colours
 
 
 class Refused(Exception):
@@ -117,10 +118,13 @@ def look(path: str, most: float) -> Film:
         most: frames that a film may have.
 
     Raises:
-        Refused: no video stream, no frame that can be decoded, too many frames.
+        Refused: no video stream, no frame that can be decoded, too many frames or too large ones.
     """
     container, stream = open_stream(path)
     with container:
+        width, height = stream.codec_context.width or 0, stream.codec_context.height or 0
+        if width * height > _PIXELS:
+            raise Refused(f"has frames of {width}x{height} pixels, and {_PIXELS:,} are read; make them smaller first")
         dts, pts, keys = array("q"), array("q"), array("b")
         hidden, last, latest = 0, 0, _NONE
         for packet in container.demux(stream):

@@ -143,7 +143,7 @@ def stream_video(
             reader.ask(job)
             about = reader.message() or {}
             indices, times = np.array(about["indices"], dtype=np.int64), np.array(about["times"])
-            step = batch or len(indices)
+            step = _at_once(path, about["size"], len(indices), batch)
             for start in range(0, len(indices), step):
                 part = slice(start, start + step)
                 frames = np.empty((len(indices[part]), *about["size"], 3), dtype=np.uint8)
@@ -153,6 +153,19 @@ def stream_video(
                 yield VideoFrames(frames, times[part], indices[part])
     except (ReaderFailed, Refused, MemoryError) as error:
         raise _failed(path, error) from None
+
+
+def _at_once(path: str | Path, size: tuple[int, int], count: int, batch: int | None) -> int:
+    """How many frames are handed over at a time: fewer than `batch` where they are so large that a quarter of this
+    machine's memory would not hold them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 33
+    fit = max(1, memory // 4 // (size[0] * size[1] * 3))
+    if batch is None and count > 2 * fit:
+        raise VideoError(
+            f"{path}: {count} frames of {size[1]}x{size[0]} pixels take half of this machine's memory; ask for fewer "
+            "or smaller ones (short_side), or stream"
+        )
+    return count if batch is None else min(batch, fit)
 
 
 def probe_video(

@@ -11,7 +11,7 @@ import pytest
 from ffmpeg_films import RECIPES, RECORDED, make, quadrants, shown
 from video_files import INSTALLED, steady, write_folder
 
-from clipkit.data import BackendMissing, Fps, Indices, Uniform, VideoError, probe_video, read_video
+from clipkit.data import BackendMissing, Fps, Indices, Uniform, VideoError, probe_video, read_video, stream_video
 from clipkit.errors import ClipkitError
 
 pytest.importorskip("av", reason="PyAV tells what a player shows")
@@ -122,3 +122,22 @@ def videos_without_av(tmp_path, monkeypatch):
     found = video.find_spec
     monkeypatch.setattr(video, "find_spec", lambda name: None if name == "av" else found(name))
     return path, next(name for name in INSTALLED if name != "pyav")
+
+
+def test_frames_that_do_not_fit_into_memory_are_refused_or_come_one_by_one(tmp_path, monkeypatch):
+    from clipkit.data import video
+
+    path = sparse(tmp_path / "slides.mkv", [0, 1000, 2000])
+    monkeypatch.setattr(video.os, "sysconf", lambda name: 4 * 64 * 64 * 3 if name == "SC_PAGE_SIZE" else 1)
+    with pytest.raises(VideoError, match="3 frames of 64x64 pixels take half of this machine's memory"):
+        read_video(path, Indices((0, 1, 2)))
+    assert [len(part) for part in stream_video(path, Indices((0, 1, 2)))] == [1, 1, 1]
+
+
+def test_frames_beyond_any_cameras_size_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "huge.gif"
+    path.write_bytes(b"GIF89a" + (16000).to_bytes(2, "little") * 2 + b"\x80\0\0" + bytes(6) + b"," + bytes(4)
+        + (16000).to_bytes(2, "little") * 2 + b"\0\x02\x02D\x01\0;")  # fmt: skip
+    for backend in INSTALLED:
+        with pytest.raises(VideoError, match=r"huge\.gif: has frames of 16000x16000 pixels"):
+            read_video(path, Uniform(1), backend=backend)

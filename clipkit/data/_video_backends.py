@@ -167,7 +167,7 @@ class PyAV:
             seconds.append(frame.time)
             check_length(len(seconds), most)
         if "avi" in self._film.container or None in seconds:
-            self.times = steady(len(seconds), float(self._stream.average_rate or 0))
+            self.times = _places(self._film, steady(len(seconds), float(self._stream.average_rate or 0)))
         else:
             self.times = without_jumps(np.array(seconds))
         return len(seconds)
@@ -361,10 +361,17 @@ def open_video(path: str, backend: str, short_side: int | None, folder_fps: floa
     return PyAV(film, short_side, most)
 
 
+def _places(film: Film, times: np.ndarray) -> np.ndarray:
+    """`times` of a steady rate, or those of the packets, where AVI has empty places for pictures that stay on show."""
+    chunks = film.chunks
+    return chunks if chunks is not None and len(chunks) == len(times) and (np.diff(chunks) > 0).all() else times
+
+
 def _compare(video: Backend, film: Film) -> None:
     """Holds a backend to the frames that are shown, and takes their times."""
     video.last = film.last
     if film.times is None:
+        video.times = _places(film, video.times)
         return
     if len(video.times) != len(film.times) or np.abs(video.times - film.times).max() > _CLOCK:
         raise Unfit("other frames than a player shows")

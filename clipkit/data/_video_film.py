@@ -55,6 +55,7 @@ class Film:
         may_jump: the container may change clocks; `joined`: this one does.
         matrix: (a, b, c, d) of the display matrix: column x and row y are shown at column ax + cy and row bx + dy.
         last: seconds that the last frame is shown; 0.0 where nothing says so.
+        chunks: of AVI, `(M,)` seconds of its packets; None elsewhere.
     """
 
     path: str
@@ -70,6 +71,7 @@ class Film:
     joined: bool
     matrix: tuple[int, int, int, int]
     last: float
+    chunks: np.ndarray | None = None
 
     @property
     def times(self) -> np.ndarray | None:
@@ -154,6 +156,7 @@ def look(path: str, most: float) -> Film:
     return Film(
         path, frozenset(container_name.split(",")), index, streams, base, ticks[order] if told else None,
         is_key[order], in_order, bool(hidden), bool(may_jump), joined, matrix, last * base if told else 0.0,
+        from_first(decoded * base) if container_name == "avi" and len(decoded) and (decoded != _NONE).all() else None,
     )  # fmt: skip
 
 

@@ -70,6 +70,11 @@ def _uneven(folder: Path, path: Path) -> None:
     ffmpeg("-i", whole, "-vf", "select='not(mod(n,3))+not(mod(n,7))'", "-vsync", "vfr", *H264, path)
 
 
+def _still_places(folder: Path, path: Path) -> None:
+    whole = film(folder / "whole.mp4", codec=("-c:v", "libx264", "-bf", "0", "-pix_fmt", "yuv420p"))
+    ffmpeg("-i", whole, "-c", "copy", path)
+
+
 RECIPES = {
     "cut.mp4": _cut,
     "cut_with_sound.mov": lambda f, p: _cut(f, p, "-f", "lavfi", "-i", "sine=duration=0.5", "-b:a", "8k"),
@@ -89,6 +94,7 @@ RECIPES = {
     "moving.gif": lambda f, p: film(p, codec=()),
     "camera.mts": lambda f, p: film(p),
     "theora.ogv": lambda f, p: film(p, codec=("-c:v", "libtheora")),
+    "pictures_that_stay.avi": _still_places,
     "odd.avi": lambda f, p: film(p, codec=("-c:v", "mpeg4", "-bf", "2")),
 }
 

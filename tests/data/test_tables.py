@@ -9,6 +9,7 @@ import pytest
 from clipkit.data._tables import below, read_json, read_lines, read_table, walk
 from clipkit.data.action_sets import read_action_set, read_labels
 from clipkit.data.captioned import KarpathyImages
+from clipkit.data.fewshot import fold_examples
 from clipkit.data.image_folder import class_words
 from clipkit.data.proposals import list_dataset, read_proposals
 from clipkit.data.video_sets import read_video_set
@@ -157,6 +158,17 @@ def test_names_stay_below_their_root(tmp_path):
     with pytest.raises(ClipkitError) as caught:
         below(tmp_path, hostile, "t", "x")
     assert "\x1b" not in str(caught.value) and "\u202e" not in str(caught.value)
+
+
+def test_lists_of_few_shots_stay_below_their_root_too(tmp_path):
+    (tmp_path / "trn").mkdir()
+    for fold in range(4):
+        (tmp_path / f"trn/fold{fold}.txt").write_bytes(codecs.BOM_UTF8 + f"\n../../../x__{5 * fold + 1:02}\n".encode())
+    with pytest.raises(ClipkitError, match=r"names 'JPEGImages/\.\./\.\./\.\./x', which lies outside"):
+        fold_examples("pascal5i", tmp_path, 1, "train", tmp_path)
+    (tmp_path / "trn/fold0.txt").write_text("\nx__99\n")
+    with pytest.raises(ClipkitError, match=r"fold0\.txt:2: class 99"):
+        fold_examples("pascal5i", tmp_path, 1, "train", tmp_path)
 
 
 def test_links_to_folders_are_followed_once(tmp_path):

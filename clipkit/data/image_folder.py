@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.text import Vocabulary, imagenet_names
 
+from ._tables import read_json
 from .annotations import LabelledSet
 from .images import IMAGE_SUFFIXES, read_image
 
@@ -263,10 +263,7 @@ def _read_names(source: str | Path) -> Sequence[str] | Mapping[str, str]:
         return Vocabulary.from_file(source).names
     if not Path(source).is_file():
         raise FileNotFoundError(f"{source}: no such file of class names")
-    try:
-        found = json.loads(Path(source).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ClipkitError(f"{source}: is no JSON ({error})") from error
+    found = read_json(source)
     values = list(found.values()) if isinstance(found, dict) else found
     if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
         raise ClipkitError(f"{source}: must hold a JSON list of words, or an object of class name -> word")

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 from clipkit.errors import ClipkitError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_AVIF = (".avif",) if features.check("avif") else ()
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jpe", ".jfif", *_AVIF)
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

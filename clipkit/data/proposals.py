@@ -9,7 +9,6 @@ A file name is relative to the image folder, or has that folder's own name befor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from clipkit.errors import ClipkitError
 
+from ._tables import below, read_json
 from .images import list_images
 
 _CONVERT = (
@@ -64,7 +64,7 @@ def list_dataset(folder: str | Path, annotations: str | Path | None = None) -> l
         raise FileNotFoundError(f"{folder}: no such folder of images")
     if annotations is None:
         return [ImageFile(path.relative_to(folder).as_posix(), path) for path in list_images([folder])]
-    content = _read_json(Path(annotations))
+    content = read_json(Path(annotations))
     entries = content.get("images") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise ClipkitError(f'{annotations}: not in COCO\'s format (no list "images")')
@@ -75,7 +75,8 @@ def list_dataset(folder: str | Path, annotations: str | Path | None = None) -> l
             name = "/".join(entry["coco_url"].split("/")[-2:])  # LVIS: …/train2017/000000000139.jpg
         if not isinstance(name, str) or not name:
             raise ClipkitError(f"{annotations}: images[{number}] has neither file_name nor coco_url")
-        found.setdefault(name, ImageFile(name, folder / name, entry.get("id")))
+        path = below(folder, name, annotations, "another folder of images")
+        found.setdefault(name, ImageFile(name, path, entry.get("id")))
     return list(found.values())
 
 
@@ -97,7 +98,7 @@ def read_proposals(path: str | Path) -> Proposals:
     if path.suffix == ".npz":
         return Proposals(path, _from_npz(path))
     if path.suffix == ".json":
-        content = _read_json(path)
+        content = read_json(path)
         if isinstance(content, dict):
             return Proposals(path, {name: _entry(path, name, value) for name, value in content.items()})
         if isinstance(content, list):
@@ -149,7 +150,7 @@ def _from_results(path: Path, rows: Sequence[Any]) -> dict[Any, tuple[np.ndarray
         for row in rows:
             x, y, width, height = (float(v) for v in row["bbox"])
             grouped.setdefault(row["image_id"], []).append([x, y, x + width, y + height, float(row["score"])])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         number = sum(map(len, grouped.values()))
         raise ClipkitError(
             f'{path}: entry {number} is not {{"image_id": …, "bbox": [x, y, width, height], "score": …}}'
@@ -164,7 +165,7 @@ def _entry(path: Path, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
         scores = np.array(value["scores"], dtype=np.float64) if "scores" in value else _by_order([len(boxes)])
         if scores.shape != (len(boxes),):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ClipkitError(
             f'{path}: "{name}" is not {{"boxes": [[x1, y1, x2, y2], …], "scores": [one a box]}}'
         ) from None
@@ -174,12 +175,3 @@ def _entry(path: Path, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
 def _by_order(counts: Any) -> np.ndarray:
     """Scores that keep the order of boxes without any: from 1 down, within (0, 1]."""
     return np.concatenate([np.zeros(0), *(1 - np.arange(count) / max(count, 1) for count in counts)])
-
-
-def _read_json(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ClipkitError(f"{path}: not readable as JSON ({str(error)[:80]})") from None

@@ -65,11 +65,13 @@ def _of_shapes(words: Sequence[str]) -> list[str]:
 def _of_json(path: str, frequency: str) -> list[str]:
     try:
         names = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ClipkitError(f"{path}: is no JSON ({one_line(error)})") from error
     if isinstance(names, dict) and isinstance(names.get("categories"), list):
-        rows = [c for c in names["categories"] if not frequency or c.get("frequency", "?") in frequency]
-        names = [str(c.get("name")) for c in rows]
+        rows = [c if isinstance(c, dict) else {} for c in names["categories"]]
+        if frequency and (wrong := [c for c in rows if c.get("frequency") not in ("r", "c", "f")]):
+            raise ClipkitError(f"{path}: category {str(wrong[0].get('name'))[:60]!r} has no frequency r, c or f")
+        names = [c.get("name") for c in rows if not frequency or c["frequency"] in frequency]
     elif isinstance(names, dict):
         names = names.get("names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

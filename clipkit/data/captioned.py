@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from clipkit.errors import ClipkitError
+from clipkit.text.files import read_json
 
+from ._objects import below, is_file
 from .images import read_image
 
 _DIGITS = 16  # of a content hash in an image's id
@@ -71,7 +72,7 @@ class KarpathyImages(CaptionedImages):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
         entries = _read(path)
-        known = sorted({str(entry["split"]) for entry in entries})
+        known = sorted({entry["split"] for entry in entries})
         wanted = {"train", "restval"} if split == "train" else {split}
         chosen = [entry for entry in entries if entry["split"] in wanted]
         if not chosen:
@@ -79,29 +80,39 @@ class KarpathyImages(CaptionedImages):
         places: list[Path] = []
         missing, texts, owner = [], [], []
         for entry in chosen:
-            file = folder / str(entry.get("filepath", "")) / str(entry["filename"])
-            file = file if file.is_file() else folder / str(entry["filename"])
-            if not file.is_file():
-                missing.append(str(entry["filename"]))
+            name = entry["filename"]
+            file = below(folder, f"{entry['filepath']}/{name}") if entry.get("filepath") else None
+            file = file if file is not None and is_file(file) else below(folder, name)
+            if file is None or not is_file(file):
+                missing.append(name[:80])
                 continue
-            own = [str(sentence["raw"]).strip() for sentence in entry["sentences"]][:captions]
+            own = [sentence["raw"].strip() for sentence in entry["sentences"]][:captions]
             texts += own
             owner += [len(places)] * len(own)
             places.append(file)
         if missing:
             raise ClipkitError(f"{folder}: {len(missing)} of {len(chosen)} images are missing: {missing[0]}, …")
+        if not texts:
+            raise ClipkitError(f'{path}: the images of split "{split}" have no sentences')
         super().__init__(places, texts, owner)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file")
+    what = "not in the format of Karpathy's splits, which lists images with filename, split and sentences"
     try:
-        entries = json.loads(path.read_bytes())["images"]
-        for entry in entries:
-            if not ({"split", "filename", "sentences"} <= set(entry) and all("raw" in s for s in entry["sentences"])):
-                raise KeyError(str(entry)[:60])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        what = "images with filename, split and sentences"
-        raise ClipkitError(f"{path}: not in the format of Karpathy's splits, which lists {what} ({error})") from None
+        content = read_json(path, "annotation file")
+    except ValueError as error:
+        raise ClipkitError(str(error)) from None
+    entries = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise ClipkitError(f"{path}: {what}")
+    for number, entry in enumerate(entries):
+        sentences = entry.get("sentences") if isinstance(entry, dict) else None
+        whole = isinstance(sentences, list) and all(_is_text(s, "raw") for s in sentences)
+        if not whole or not _is_text(entry, "filename", "split") or not isinstance(entry.get("filepath", ""), str):
+            raise ClipkitError(f"{path}: {what} (images[{number}] is {str(entry)[:60]})")
     return entries
+
+
+def _is_text(entry: Any, *keys: str) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in keys)

@@ -16,7 +16,7 @@ from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.text import Vocabulary, imagenet_names
 
 from .annotations import LabelledSet
-from .images import IMAGE_SUFFIXES, read_image
+from .images import IMAGE_SUFFIXES, files_below, read_image, to_rgb
 
 Names = Sequence[str] | Mapping[str, str] | str | Path
 _SYNSET = re.compile(r"n\d{8}")
@@ -115,7 +115,7 @@ class ImageFolder(LabelledImages):
         self.paths: list[Path] = []
         labels: list[int] = []
         for label, folder in enumerate(folders):
-            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            found = [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
             if not found:
                 raise ClipkitError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)}); fill or remove it")
             self.paths += found
@@ -163,7 +163,7 @@ class TorchvisionImages(LabelledImages):
         self.labels = np.asarray(held, dtype=np.int64)
 
     def read(self, index: int) -> np.ndarray:
-        return np.asarray(self.data[index][0].convert("RGB"))
+        return to_rgb(self.data[index][0], f"{type(self.data).__name__}[{index}]")
 
 
 class BoxImages(LabelledImages):

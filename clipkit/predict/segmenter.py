@@ -54,7 +54,7 @@ class Segmenter(Predictor):
         """Segments one image at its own size.
 
         Args:
-            image: a path; a PIL image; an array (H, W, 3) uint8 RGB, or (H, W) grey; a tensor (3, H, W) RGB, uint8 or
+            image: a path; the bytes of a file; a PIL image; an array, see `array_to_rgb`; a tensor (3, H, W) RGB, uint8 or
                 float in [0, 1].
             labels: see `set_labels`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def usable_images(rows: Iterable[Rows], problems: Problems) -> dict[Any, tuple[s
     names: dict[str, Any] = {}
     several: dict[Any, list[str]] = {}
     for row in rows:
-        name, size = file_name(row), (row.get("width"), row.get("height"))
-        if name is None or not is_id(row.get("id")) or not all(is_number(s) and s > 0 and s == int(s) for s in size):
+        name = file_name(row)
+        if name is None or not is_id(row.get("id")) or not _has_size(row):
             problems.add("images without file_name, id or size", str(name or row.get("id"))[:80])
         elif (key := row["id"]) in found and found[key][0] != name:
             several.setdefault(key, [found[key][0]]).append(name)
@@ -59,7 +60,7 @@ def usable_images(rows: Iterable[Rows], problems: Problems) -> dict[Any, tuple[s
         elif name in names:
             problems.add("files that stand under several image ids", f"{name} ({names[name]}, {key})")
         else:
-            found[key] = (name, int(size[0]), int(size[1]))
+            found[key] = (name, int(row["width"]), int(row["height"]))
             names[name] = key
     for key, files in several.items():
         problems.add(_SEVERAL, f"{key} ({', '.join(files[:3])})")
@@ -105,12 +106,12 @@ def usable_boxes(
 def judged_annotations(content: Rows) -> tuple[list[dict[str, Any]], int, int]:
     """The annotations of a file in COCO's format that `read_coco` would take, with an `area` each (without one: that of
     the box); how many were left out, and how many had no area."""
-    aside = Problems()
-    images = usable_images(content["images"], aside)
-    sizes = {row["id"]: (float("inf"), float("inf")) for row in content["images"] if is_id(row.get("id"))}
-    sizes |= {key: (width, height) for key, (_, width, height) in images.items()}
+    sizes = {}
+    for row in content["images"]:
+        if is_id(row.get("id")):
+            sizes[row["id"]] = (row["width"], row["height"]) if _has_size(row) else (math.inf, math.inf)
     kept, without = [], 0
-    for row, _, _, crowd in usable_boxes(content, sizes, aside):
+    for row, _, _, crowd in usable_boxes(content, sizes, Problems()):
         x1, y1, x2, y2 = row["bbox"]
         area = row.get("area")
         if not is_number(area) or area < 0:
@@ -131,6 +132,10 @@ def file_name(row: Rows) -> str | None:
 def is_id(value: Any) -> bool:
     """A number or a text; JSON has lists and objects too, and Python takes True for 1."""
     return isinstance(value, str) or (is_number(value) and value == int(value))
+
+
+def _has_size(row: Rows) -> bool:
+    return all(is_number(side) and side > 0 and side == int(side) for side in (row.get("width"), row.get("height")))
 
 
 def _is_name(value: Any) -> bool:

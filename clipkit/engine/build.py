@@ -58,7 +58,7 @@ def prepare_config(
     """
     loaded = load_config(config)
     cfg = Config(copy.deepcopy(loaded._cfg_dict), filename=loaded.filename) if isinstance(config, Config) else loaded
-    options = dict(cfg_options or {})
+    options = cfg_options or {}
     _add_defaults(cfg._cfg_dict, _DEFAULTS)
     _add_defaults(cfg._cfg_dict["default_hooks"], _DEFAULT_HOOKS)
     register_all()

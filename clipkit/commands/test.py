@@ -81,12 +81,16 @@ def read_labels(args: argparse.Namespace) -> Any:
     """A `Vocabulary` of the options of `add_labels`; None if there are no labels among them."""
     from clipkit.errors import ClipkitError
     from clipkit.text import Vocabulary
+    from clipkit.text._label_file import refuse_path
 
     if args.labels_file is not None:
         return Vocabulary.from_file(args.labels_file, args.separator)
     if args.separator is not None:
         raise ClipkitError("--separator says how --labels-file is written: give that too")
-    return None if args.labels is None else Vocabulary.parse(args.labels)
+    if args.labels is None:
+        return None
+    refuse_path(args.labels)
+    return Vocabulary.parse(args.labels)
 
 
 def run_test(runner: Any, vocabulary: Any = None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from clipkit.errors import ClipkitError, did_you_mean
-from clipkit.text import Vocabulary, imagenet_names
+from clipkit.text import imagenet_names
+from clipkit.text._label_file import read_label_file
+from clipkit.text.files import read_json
 
 from .annotations import LabelledSet
 from .images import IMAGE_SUFFIXES, files_below, read_image, to_rgb
@@ -259,15 +260,14 @@ def class_words(names: Names | None, own: Sequence[str], where: str) -> tuple[st
 def _read_names(source: str | Path) -> Sequence[str] | Mapping[str, str]:
     if source == "imagenet":
         return imagenet_names()
-    if Path(source).suffix != ".json":
-        return Vocabulary.from_file(source).names
-    if not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file of class names")
     try:
-        found = json.loads(Path(source).read_text(encoding="utf-8"))
+        if Path(source).suffix.lower() == ".json" and _is_mapping(found := read_json(source, "file of class names")):
+            return found
+        return [words[0] for words in read_label_file(source, unique=False)]
     except ValueError as error:
-        raise ClipkitError(f"{source}: is no JSON ({error})") from error
-    values = list(found.values()) if isinstance(found, dict) else found
-    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
-        raise ClipkitError(f"{source}: must hold a JSON list of words, or an object of class name -> word")
-    return found
+        raise ClipkitError(str(error)) from None
+
+
+def _is_mapping(content: Any) -> bool:
+    """Class -> word, for classes that have names and are not just counted."""
+    return isinstance(content, dict) and bool(content) and all(isinstance(word, str) for word in content.values())

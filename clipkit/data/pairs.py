@@ -11,7 +11,6 @@ from clipkit.errors import ClipkitError
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, SIDEWAYS, files_below, image_size, read_mask
 
 
-
 class Problems(dict[str, list[str]]):
     """What is wrong -> where."""
 

@@ -82,7 +82,7 @@ def list_dataset(folder: str | Path, annotations: str | Path | None = None) -> l
         if name is None:
             raise ClipkitError(f"{annotations}: images[{number}] has neither file_name nor coco_url")
         if key is not None and (not is_id(key) or ids.setdefault(key, name) != name):
-            raise ClipkitError(f"{annotations}: images[{number}] has the id {str(key)[:40]}, none or that of another file")
+            raise ClipkitError(f"{annotations}: images[{number}] has an id that is none or another's: {str(key)[:40]}")
         path = below(folder, name)
         if path is None:
             raise ClipkitError(

@@ -161,7 +161,9 @@ def _check_read(config: Config, key: str, options: Mapping[str, Any]) -> None:
     if name == "variables" and rest.partition(".")[0] in (tree.get(name) or {}):
         variable = rest.partition(".")[0]
         if not any("{" + variable + "}" in text for text in _texts([tree, *options.values()])):
-            raise ClipkitError(f'--cfg-options {key}: nothing in the config reads "{{{variable}}}", it would do nothing')
+            raise ClipkitError(
+                f'--cfg-options {key}: nothing in the config reads "{{{variable}}}", it would do nothing'
+            )
     if name not in tree or name in _FIXED[""] | {"variables"}:
         return
     made = [f"{place}{rest and '.' + rest}" for place in _places(tree, tree[name])]

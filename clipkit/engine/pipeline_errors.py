@@ -23,6 +23,6 @@ def named_pictures(prepare: Callable[[int], Any], info: Callable[[int], dict], i
         size = f" ({item['width']} x {item['height']})" if "width" in item else ""
         why = one_line(error)[:200]
         raise ClipkitError(
-            f"{item['img_path']}{size}: the pipeline cannot use this picture ({type(error).__name__}: {why}); repair it "
-            "or leave it out"
+            f"{item['img_path']}{size}: the pipeline cannot use this picture ({type(error).__name__}: {why}); "
+            "repair or remove it"
         ) from error

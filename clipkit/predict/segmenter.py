@@ -54,8 +54,8 @@ class Segmenter(Predictor):
         """Segments one image at its own size.
 
         Args:
-            image: a path; the bytes of a file; a PIL image; an array, see `array_to_rgb`; a tensor (3, H, W) RGB, uint8 or
-                float in [0, 1].
+            image: a path; the bytes of a file; a PIL image; an array, see `array_to_rgb`; a tensor (3, H, W) RGB,
+                uint8 or float in [0, 1].
             labels: see `set_labels`.
 
         Raises:

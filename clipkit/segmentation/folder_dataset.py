@@ -11,9 +11,9 @@ from clipkit.data import pair_folders, palette
 from clipkit.data.class_counts import class_counts
 from clipkit.data.pairs import MaskIds
 from clipkit.engine.class_names import read_classes
+from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
-from clipkit.engine.pipeline_errors import named_pictures
 
 
 @DATASETS.register_module()

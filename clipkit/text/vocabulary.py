@@ -68,7 +68,8 @@ class Vocabulary:
 
     @classmethod
     def from_file(cls, path: str | Path, separator: str | None = None, **options) -> Vocabulary:
-        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments. Errors name file and line.
+        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments; the same with numbers in front
+        (`1: name`); or JSON, see `read_label_file`. Errors name file and line.
 
         Args:
             path: the file.

@@ -47,7 +47,12 @@ def test_a_folder_may_be_called_anything(name):
 
 
 def test_numbers_and_nothing_stay_what_they_are_elsewhere():
-    options = ["train_cfg.max_iters=20", "variables.weights=None", "variables.labels=[grass, red circle]", "resume=true"]
+    options = [
+        "train_cfg.max_iters=20",
+        "variables.weights=None",
+        "variables.labels=[grass, red circle]",
+        "resume=true",
+    ]
     cfg = prepare_config(CONFIG, cfg_options=parse_options([*options, "variables.val_masks=null"]))
     assert cfg.train_cfg.max_iters == 20 and cfg.model.text.pretrained is None and cfg.resume is True
     assert cfg.model.classes == ["grass", "red circle"] and cfg.val_dataloader.dataset.mask_dir is None

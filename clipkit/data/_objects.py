@@ -10,7 +10,7 @@ from typing import Any
 
 from clipkit.errors import ClipkitError
 
-from .images import image_size
+from .images import SIDEWAYS, image_size
 from .pairs import Problems
 
 Corners = tuple[float, float, float, float]
@@ -66,7 +66,7 @@ def same_size(stated: tuple[float, float], path: Path, shown: tuple[int, int], p
     if stated == shown:
         return True
     where = f"{path.name} ({stated[0]:g} x {stated[1]:g}, the file {shown[0]} x {shown[1]})"
-    turned = stated == shown[::-1] and image_size(path, decode=False).turn is not None
+    turned = stated == shown[::-1] and image_size(path, decode=False).turn in SIDEWAYS
     problems.add(
         "images whose EXIF turns them while their boxes are of the picture as stored (turn the file or the boxes)"
         if turned

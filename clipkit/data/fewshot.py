@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from clipkit.errors import ClipkitError
+from clipkit.text.files import read_text
 
 from .images import read_image, read_mask
 
@@ -103,6 +104,8 @@ def read_fold_list(path: str | Path, allowed: Sequence[int]) -> list[tuple[str, 
                 f"{path}:{number}: class {label} is not of this fold, whose classes are "
                 f"{', '.join(str(c + 1) for c in allowed)}: a list of other folds would show test classes in training"
             )
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ClipkitError(f"{path}:{number}: '{name[:60]}' leads out of the folder in data_root=")
         pairs.append((name, int(label) - 1))
     return pairs
 
@@ -217,10 +220,10 @@ def _lines(path: str | Path) -> list[str]:
     if not Path(path).is_file():
         raise ClipkitError(f"{path}: no such list; {_HOW}, or say where it lies")
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ClipkitError(f"{path}: is not a text file; {_HOW}") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        text = read_text(path, "list")
+    except ValueError as error:
+        raise ClipkitError(f"{error}; {_HOW}") from None
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     if not lines:
         raise ClipkitError(f"{path}: the list is empty; {_HOW}")
     return lines

@@ -15,6 +15,7 @@ from clipkit.engine.checkpoint import find_checkpoints, load_checkpoint, resolve
 from clipkit.engine.config import load_config, merge_options
 from clipkit.engine.distributed import LAUNCHERS, resolve_launcher
 from clipkit.engine.friendly import friendly_build
+from clipkit.engine.ignored import check_ignored
 from clipkit.engine.plugins import load_plugins
 from clipkit.engine.register import register_all
 from clipkit.engine.runner import ClipkitRunner
@@ -65,6 +66,7 @@ def prepare_config(
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
     resolve_variables(cfg)
+    check_ignored(cfg._cfg_dict)
     wrapper = cfg._cfg_dict.get("optim_wrapper") or {}
     if wrapper.get("type") == "OptimWrapper":  # an option's, over a config's AmpOptimWrapper
         wrapper.pop("dtype", None)

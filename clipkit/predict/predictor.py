@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
@@ -65,6 +65,22 @@ class Predictor:
             self.model.set_labels(labels)
             self._current = key
         return tuple(self.model.label_names)
+
+    def resized(self, bgr: np.ndarray) -> dict[str, Any]:
+        """The picture `(H, W, 3)` at the size that the model was tested at, as mmcv's `Resize` gives it.
+
+        Raises:
+            ClipkitError: that leaves nothing of it.
+        """
+        height, width = bgr.shape[:2]
+        results: dict[str, Any] = {"img": bgr, "img_shape": (height, width)}
+        try:
+            return results if self.resize is None else self.resize(results)
+        except Exception as error:  # OpenCV's own type
+            raise ClipkitError(
+                f"a picture of {width} x {height} pixels is too flat for the Resize of the config's test pipeline "
+                f"({one_line(error)[:80]}); cut it into pieces"
+            ) from error
 
 
 def load_model(

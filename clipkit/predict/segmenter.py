@@ -64,9 +64,7 @@ class Segmenter(Predictor):
         names = self.set_labels(labels)
         rgb = as_rgb(image)
         height, width = rgb.shape[:2]
-        bgr = np.ascontiguousarray(rgb[..., ::-1])
-        if self.resize is not None:
-            bgr = self.resize({"img": bgr, "img_shape": (height, width)})["img"]
+        bgr = self.resized(np.ascontiguousarray(rgb[..., ::-1]))["img"]
         from mmseg.structures import SegDataSample
 
         sample = SegDataSample(metainfo={"ori_shape": (height, width), "img_shape": bgr.shape[:2]})

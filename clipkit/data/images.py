@@ -193,7 +193,9 @@ def _reason(error: Exception) -> str:
 def files_below(folder: str | Path) -> list[Path]:
     """All files in a folder and its subfolders, sorted. Links to folders are followed, each folder once, and none that
     leads back to where it lies."""
-    found, seen, folders, links = [], set(), [Path(folder)], []
+    found: list[Path] = []
+    seen: set[str] = set()
+    folders, links = [Path(folder)], list[Path]()
     while folders or links:
         place = folders.pop() if folders else links.pop(0)  # what is there itself comes before what links show
         real = os.path.realpath(place)

@@ -175,9 +175,10 @@ def _from_results(path: Path, rows: Sequence[Any]) -> dict[Any, tuple[np.ndarray
     grouped: dict[Any, list[list[float]]] = {}
     try:
         for row in rows:
-            x, y, width, height = numbers(row["bbox"]) or ()
-            if not is_number(row["score"]):
+            box = numbers(row["bbox"])
+            if box is None or not is_number(row["score"]):
                 raise ValueError
+            x, y, width, height = box
             grouped.setdefault(row["image_id"], []).append([x, y, x + width, y + height, float(row["score"])])
     except (KeyError, TypeError, ValueError):
         number = sum(map(len, grouped.values()))

@@ -70,8 +70,9 @@ class _ObjectsDataset(BaseDataset):
         self._metainfo.update(class_info(found.classes, self.base))
         kept = {i for i, c in enumerate(found.classes) if self.labelled == "all" or c in self._metainfo["base_classes"]}
         counts = [count if i in kept else 0 for i, count in enumerate(found.counts())]
-        shown = [(c, n) for i, (c, n) in enumerate(zip(found.classes, counts)) if i in kept]
-        line = f"{name}: {len(found.images):,} images, {class_counts(*zip(*shown), 'boxes')}"
+        order = sorted(kept)
+        shown = class_counts([found.classes[i] for i in order], [counts[i] for i in order], "boxes")
+        line = f"{name}: {len(found.images):,} images, {shown}"
         if not any(counts):
             raise ClipkitError(f"{line}: nothing to learn from or to find; look at the classes and at the annotations")
         print_log(line, "current")

@@ -67,7 +67,7 @@ class FolderSegDataset(BaseSegDataset):
             metainfo["seen"] = [name in set(seen) for name in names]
         super().__init__(metainfo=metainfo, **kwargs)
 
-    def get_label_map(self, new_classes: Sequence | None = None) -> dict[int, int] | None:  # type: ignore[override]
+    def get_label_map(self, new_classes: Sequence | None = None) -> dict[int, int] | None:
         """What mmseg's loader shall put for the masks' values."""
         return None if self.mask_values is None else {value: i for i, value in enumerate(self.mask_values)}
 

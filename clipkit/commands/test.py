@@ -33,7 +33,7 @@ def add_labels(parser: argparse.ArgumentParser, purpose: str) -> None:
     """Options that say labels; `read_labels` reads them."""
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
-    labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
+    labels.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, or JSON")
     parser.add_argument(
         "--separator",
         help="the labels file is another project's, with this between a line's words: ', ' SCLIP, ',' ClearCLIP, '; ' "

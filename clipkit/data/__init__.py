@@ -1,6 +1,6 @@
 """Reading and drawing images, masks and videos: plain functions."""
 
-from ._tables import walk
+from ._paths import walk
 from .draw import colour_map, enlarge, grid, legend, overlay, save_indexed_png, used_entries, with_legend
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read_mask
 from .pairs import Pairs, pair_folders

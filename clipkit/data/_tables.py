@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import json
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError
-
-_OTHER_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-_NAME_BYTES = 255  # of one part of a path
+from clipkit.text import files
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a file in UTF-8, with or without a byte-order mark; lines end with a line feed.
+def read_text(path: str | Path, what: str = "table") -> str:
+    """As `clipkit.text.files.read_text`, of tables and lists.
 
     Raises:
         FileNotFoundError: no such file.
-        ClipkitError: another encoding, or a NUL byte; the line is named.
+        ClipkitError: a folder, no text, or a NUL byte; the line is named.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ClipkitError(f"{path}: cannot be read ({error.strerror or error})") from None
-    for mark, name in _OTHER_ENCODINGS.items():
-        if data.startswith(mark):
-            raise ClipkitError(f"{path}: is text in {name}; save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ClipkitError(f"{path}: line {line}: is not text in UTF-8; save the file as UTF-8") from None
+        text = files.read_text(path, what)
+    except ValueError as error:
+        raise ClipkitError(str(error)) from None
     if (place := text.find("\0")) >= 0:
         line = text.count("\n", 0, place) + 1
         raise ClipkitError(f"{path}: line {line}: holds a NUL byte; is this a text file?")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def read_lines(path: str | Path, strip: bool = True) -> list[tuple[int, str]]:
@@ -95,33 +75,20 @@ def _values(path: str | Path, number: int, line: str, separator: str) -> list[st
         raise ClipkitError(f"{path}: line {number}: has {what}; within quotes write a quote as two") from None
 
 
-def read_json(path: str | Path) -> Any:
-    """What a file of JSON holds.
+def read_json(path: str | Path, what: str = "JSON file", nan: bool = False) -> Any:
+    """As `clipkit.text.files.read_json`, of annotations.
+
+    Args:
+        nan: let NaN and Infinity pass, which Python writes and JSON does not know, where each number is looked at.
 
     Raises:
         FileNotFoundError: no such file.
         ClipkitError: no JSON, nested too deeply, a name that comes twice in an object, numbers that are none.
     """
-    text = read_text(path)
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
-    except RecursionError:
-        raise ClipkitError(f"{path}: is nested too deeply for a file of JSON") from None
+        return files.read_json(path, what, nan)
     except ValueError as error:
-        raise ClipkitError(f"{path}: not readable as JSON ({str(error)[:80]})") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:60]!r} stands twice in one object")
-    return found
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+        raise ClipkitError(str(error)) from None
 
 
 def as_text(value: Any, path: str | Path, where: str) -> str:
@@ -158,39 +125,3 @@ def as_object(value: Any, path: str | Path, where: str, *names: str) -> dict[str
 def _type(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def below(root: str | Path, name: str, where: str | Path, option: str) -> Path:
-    """`root/name`, which a list, a table or annotations call by `name`.
-
-    Args:
-        where: the file that names it.
-        option: what gives another root.
-
-    Raises:
-        ClipkitError: it lies outside `root`, or no file can have that name.
-    """
-    try:
-        size = max(map(len, os.fsencode(name).split(b"/")))
-    except UnicodeEncodeError:
-        size = _NAME_BYTES + 1
-    if size > _NAME_BYTES or "\0" in name:
-        raise ClipkitError(f"{where}: names {name[:60]!a}, which no file can be called")
-    whole, top = os.path.abspath(os.path.join(root, name)), os.path.abspath(root)
-    if os.path.commonpath([whole, top]) != top:
-        raise ClipkitError(f"{where}: names {name[:200]!r}, which lies outside {root}; {option} gives another folder")
-    return Path(root) / name
-
-
-def walk(folder: str | Path) -> Iterator[Path]:
-    """All files below a folder, folder by folder in the order of names. Links to folders are followed; a folder that
-    was there already, as in a circle of links, is not entered again."""
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        state = os.stat(place)
-        if (state.st_dev, state.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((state.st_dev, state.st_ino))
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names))

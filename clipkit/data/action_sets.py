@@ -20,7 +20,8 @@ from pathlib import Path
 
 from clipkit.errors import ClipkitError, did_you_mean
 
-from ._tables import below, read_lines, read_table, walk
+from ._paths import below, walk
+from ._tables import read_lines, read_table
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from clipkit.errors import ClipkitError
 
-from ._tables import as_list, as_object, as_text, below, read_json
+from ._paths import find_below, is_file, outside
+from ._tables import as_list, as_object, as_text, read_json
 from .images import read_image
 
 _DIGITS = 16  # of a content hash in an image's id
@@ -79,11 +80,14 @@ class KarpathyImages(CaptionedImages):
         places: list[Path] = []
         missing, texts, owner = [], [], []
         for entry in chosen:
-            names = (f"{entry.get('filepath', '')}/{entry['filename']}".lstrip("/"), entry["filename"])
-            files = [below(folder, name, path, "images=") for name in names]
-            file = next((file for file in files if file.is_file()), None)
+            name = entry["filename"]
+            names = [f"{entry['filepath']}/{name}", name] if entry.get("filepath") else [name]
+            files = [find_below(folder, name) for name in names]
+            file = next((file for file in files if file is not None and is_file(file)), None)
+            if file is None and None in files:
+                raise outside(folder, names[files.index(None)], path, "images=")
             if file is None:
-                missing.append(entry["filename"])
+                missing.append(name[:80])
                 continue
             own = [sentence["raw"].strip() for sentence in entry["sentences"]][:captions]
             texts += own
@@ -91,13 +95,15 @@ class KarpathyImages(CaptionedImages):
             places.append(file)
         if missing:
             raise ClipkitError(f"{folder}: {len(missing)} of {len(chosen)} images are missing: {missing[0]}, …")
+        if not texts:
+            raise ClipkitError(f'{path}: the images of split "{split}" have no sentences')
         super().__init__(places, texts, owner)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file")
-    content = as_object(read_json(path), path, "what it holds (Karpathy's splits hold images)", "images")
+    content = as_object(
+        read_json(path, "annotation file"), path, "what it holds (Karpathy's splits hold images)", "images"
+    )
     entries = as_list(content["images"], path, '"images"')
     for number, entry in enumerate(entries):
         where = f"images[{number}]"

@@ -28,7 +28,8 @@ from PIL import Image
 
 from clipkit.errors import ClipkitError, some
 
-from ._tables import below, read_lines
+from ._paths import below
+from ._tables import read_lines
 from .images import read_image, read_mask
 
 FOLDS = 4
@@ -219,7 +220,10 @@ def read_example(example: Example, num_classes: int | None, size: int = 480) -> 
 def _lines(path: str | Path) -> list[tuple[int, str]]:
     if not Path(path).is_file():
         raise ClipkitError(f"{path}: no such list; {_HOW}, or say where it lies")
-    lines = read_lines(path)
+    try:
+        lines = read_lines(path)
+    except ClipkitError as error:
+        raise ClipkitError(f"{error}; {_HOW}") from None
     if not lines:
         raise ClipkitError(f"{path}: the list is empty; {_HOW}")
     return lines

@@ -30,7 +30,8 @@ from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean
 
-from ._tables import as_list, as_object, as_text, below, read_json, read_lines, read_table, walk
+from ._paths import below, walk
+from ._tables import as_list, as_object, as_text, read_json, read_lines, read_table
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 

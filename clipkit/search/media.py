@@ -57,7 +57,7 @@ def find_media(inputs: Sequence[str | Path]) -> tuple[list[Path], Counter[str]]:
         if item.is_file():
             found.append(item)
             continue
-        files = sorted(path for path in walk(item) if path.is_file())
+        files = walk(item)
         inside = [path for path in files if path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)]
         if not inside:
             raise FileNotFoundError(f"{item}: no videos or images in this folder")

@@ -12,7 +12,7 @@ import torch
 from clipkit.errors import one_line
 from clipkit.files import write_bytes
 from clipkit.text._embeddings import TextEmbeddings
-from clipkit.text._label_file import read_label_file
+from clipkit.text.label_file import read_label_file
 
 
 def load_embeddings(path: str | Path, names_path: str | Path | None = None) -> TextEmbeddings:

@@ -8,11 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from ffmpeg_films import RECIPES, RECORDED, make, quadrants, shown
-from video_files import INSTALLED, steady, write_folder
 
 from clipkit.data import BackendMissing, Fps, Indices, Uniform, VideoError, probe_video, read_video, stream_video
 from clipkit.errors import ClipkitError
+from support.ffmpeg_films import RECIPES, RECORDED, make, quadrants, shown
+from support.video_files import INSTALLED, steady, write_folder
 
 pytest.importorskip("av", reason="PyAV tells what a player shows")
 

@@ -1,6 +1,6 @@
 """Films of the kinds that decoders disagree about, made by the command ffmpeg, and what ffmpeg itself shows of them.
 
-`python tests/data/ffmpeg_films.py` records both in `ffmpeg_films.json`, which the tests use where ffmpeg is missing.
+`python tests/support/ffmpeg_films.py` records both in `ffmpeg_films.json`, which the tests use where ffmpeg is missing.
 """
 
 import base64

@@ -22,6 +22,7 @@ from PIL import Image
 
 from clipkit.data import Fps, read_video
 from clipkit.data._video_backends import Decord, scaled
+from clipkit.data._video_film import look
 
 MODULES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec", "opencv": "cv2"}
 SEEKS = "OpenCV, a seek a frame"
@@ -64,7 +65,7 @@ def ours(path: Path, sampling: Fps, side: int, backend: str) -> np.ndarray:
 
 def decord_here(path: Path, indices: list[int], side: int) -> np.ndarray:
     """decord without a process of its own."""
-    video = Decord(str(path), side)
+    video = Decord(look(str(path), 10**6), side)
     return np.stack([video.frame(index) for index in indices])
 
 

@@ -88,7 +88,12 @@ class TipAdapter(nn.Module):
 
         Args:
             embeddings: `(B, D)`; labels: `(B,)` int64.
+
+        Raises:
+            ValueError: no examples.
         """
+        if len(embeddings) == 0:
+            raise ValueError("no validation examples to choose alpha and beta by: give some, or choose them yourself")
         images = F.normalize(embeddings, dim=-1)
         zero_shot, affinity = self.scale * images @ self.classifier.T, images @ self.keys.T
         alphas = list(alphas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 import open_clip
@@ -17,6 +18,7 @@ from clipkit.backbone._build import build
 from clipkit.backbone._choose_tower import choose_tower
 from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
+from clipkit.backbone._flat import without_excess
 from clipkit.backbone._text import TextTower
 from clipkit.backbone._tokenize import tokenize
 from clipkit.backbone._tokenizer_folder import own_tokenizer
@@ -177,7 +179,10 @@ class ClipModel(nn.Module):
     def preprocess(self) -> Callable[[Any], Tensor]:
         """PIL image to `(3, h, w)` float RGB in [0, 1]: the model's own resize and crop, **not** normalised."""
         config = {**self.preprocess_cfg, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-        return image_transform_v2(PreprocessCfg(**config), is_train=False)
+        transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
+        size = config["size"]
+        least = min(size) if isinstance(size, (list, tuple)) else size
+        return partial(without_excess, transform, config.get("resize_mode", "shortest"), least)
 
     @property
     def weights_hash(self) -> str:

@@ -48,11 +48,13 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
                 record = json.loads(line)
             except ValueError:  # cut by a kill, after which another run may have written on
                 continue
+            except RecursionError:
+                raise ClipkitError(f"{path}: line {number} is nested too deeply for a result") from None
             try:
                 record["metric"] = dict(_flat(record["metric"]))
                 own = {key: str(record[key]) for key in ("claim", "arm", "date")}
                 records.append({**record, **own, "seed": int(record["seed"])})
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise ClipkitError(
                     f"{path}: line {number} is no result of `clipkit claim` ({one_line(error)})"
                 ) from error

@@ -7,12 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
 
+from clipkit.data.class_counts import class_counts
 from clipkit.data.image_folder import LabelledImages
 from clipkit.embed.images import ImageFeatures, image_features
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, some
 from clipkit.files import append_lines
 from clipkit.provenance import commit, hardware, now
 
@@ -50,6 +52,7 @@ class FeatureLoop(BaseLoop):
         self.runner.call_hook("before_test")
         if self.model.vocabulary is not None and not self.takes_labels:
             raise ClipkitError(f"{type(self).__name__} goes by the data set's own classes: leave the labels out")
+        self.say_counts("test set", self.images)
         self.runner.call_hook("before_test_epoch")
         metrics = {key: round(value, 2) for key, value in self.measure().items()}
         self.runner.call_hook("after_test_epoch", metrics=metrics)
@@ -60,6 +63,32 @@ class FeatureLoop(BaseLoop):
         """Features of an image set, from the store where it has them."""
         workers = max(self.dataloader.num_workers, 1)
         return image_features(self.model.clip, images, self.store, precision=self.model.precision, workers=workers)
+
+    def say_counts(self, what: str, images: Any) -> None:
+        """How many images each class of a set has; sets without classes are passed over.
+
+        Raises:
+            ClipkitError: there is no image at all.
+        """
+        if not len(images):
+            raise ClipkitError(f"the {what} holds no image")
+        if isinstance(images, LabelledImages):
+            counts = np.bincount(images.labels, minlength=len(images.names)).tolist()
+            self.say(f"{what}: {class_counts(images.names, counts, 'images')}")
+
+    def require_same_classes(self, **sets: Any) -> None:
+        """Says how many images each class has in sets that are compared with the test set.
+
+        Raises:
+            ClipkitError: their classes are not its own, in its order; the line names what one set alone has.
+        """
+        for what, images in sets.items():
+            if tuple(images.names) != tuple(self.images.names):
+                ours, theirs = set(self.images.names), set(images.names)
+                alone = sorted(ours ^ theirs)
+                why = f"only one of them has {some(alone, 5)}" if alone else "their order differs"
+                raise ClipkitError(f"{what} and test set have different classes: {why}")
+            self.say_counts(f"{what} set", images)
 
     def say(self, text: str) -> None:
         """A line, or a table, for the person and the log file."""

@@ -49,7 +49,7 @@ def labels(purpose: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     which = options.add_mutually_exclusive_group()
     which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
-    which.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, # comments")
+    which.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, or JSON")
     options.add_argument(
         "--separator",
         help="the labels file is another project's, with this between a line's words: ', ' SCLIP, ',' ClearCLIP, '; ' "
@@ -62,12 +62,16 @@ def read_labels(args: argparse.Namespace) -> Any:
     """A `Vocabulary` of the options of `labels`; None if there are no labels among them."""
     from clipkit.errors import ClipkitError
     from clipkit.text import Vocabulary
+    from clipkit.text.label_file import refuse_path
 
     if args.labels_file is not None:
         return Vocabulary.from_file(args.labels_file, args.separator)
     if args.separator is not None:
         raise ClipkitError("--separator says how --labels-file is written: give that too")
-    return None if args.labels is None else Vocabulary.parse(args.labels)
+    if args.labels is None:
+        return None
+    refuse_path(args.labels)
+    return Vocabulary.parse(args.labels)
 
 
 def in_own_prompts(model: Any, vocabulary: Any) -> Any:

@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(shown(f"{file} -> {out / stem}_{writer.picture}  {found}", 4096))
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
-            print(f"skipped: {one_line(error)}", file=sys.stderr)
+            line = one_line(error)
+            print(f"skipped: {line if str(file) in line else f'{file}: {line}'}", file=sys.stderr)
     writer.finish()
     print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")
     return 1 if bad else 0

@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--clip", metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip; needed once")
     index.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
     index.add_argument("--fps", type=float, help="frames a second that are indexed (default: the index's, else 2)")
+    index.add_argument(
+        "--resize", choices=("own", "squash"),
+        help="how a picture becomes CLIP's square: by CLIP's own preprocessing, which mostly takes the middle, or all "
+        "of it squashed (default: the index's, else own)",
+    )  # fmt: skip
     index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
     query = commands.add_parser("query", help="search an index", parents=reading)
     query.add_argument("index", metavar="INDEX")
@@ -52,15 +57,20 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.errors import ClipkitError
     from clipkit.files import write_text
     from clipkit.search.index import SearchIndex, index_key
-    from clipkit.search.media import list_media
+    from clipkit.search.media import describe, find_media
 
-    files = list_media(args.inputs)
+    files, others = find_media(args.inputs)
+    if others:
+        print(f"not read: {describe(others)}: no format of videos or images that is known here", file=sys.stderr)
     named, key = _about(args.out)
     fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:
         raise ClipkitError(f"--fps must be positive, got {fps}")
     clip, made_by, named = _load(args, named, args.precision or key.get("precision", "auto"))
-    index = SearchIndex(args.out, index_key(made_by, fps))
+    resize = args.resize or key.get("preprocessing", {}).get("resize_mode")
+    index = SearchIndex(args.out, index_key(made_by, fps, None if resize == "own" else resize))
+    how = index.key["preprocessing"]["resize_mode"]
+    print(f"pictures become CLIP's square by {_RESIZED.get(how, how)} (--resize)", file=sys.stderr)
     write_text(Path(args.out) / "model.json", json.dumps(named))
     before, bad = len(index), 0
     adding = index.add(files, clip, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
@@ -88,8 +98,15 @@ def _query(args: argparse.Namespace) -> int:
     moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
     for rank, moment in enumerate(moments, 1):
         print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {shown(moment.path, 4096)}")
+    if index.left_out:
+        first = next(iter(index.left_out))
+        print(
+            f"left out: {len(index.left_out)} files that are gone or have changed since they were indexed, such as "
+            f"{shown(first, 4096)}; run `clipkit search index` for them again",
+            file=sys.stderr,
+        )
     if not moments:
-        print("the index is empty")
+        print("no file that was indexed is still there" if len(index) else "the index is empty")
     elif args.contact_sheet:
         from PIL import Image
 
@@ -99,6 +116,13 @@ def _query(args: argparse.Namespace) -> int:
         save_picture(Image.fromarray(sheet), args.contact_sheet)
         print(f"thumbnails in {args.contact_sheet}")
     return 0
+
+
+_RESIZED = {
+    "shortest": "its own preprocessing: the middle, up to the shorter side",
+    "longest": "its own preprocessing: the whole of it, with a border",
+    "squash": "squashing the whole of it",
+}
 
 
 def _about(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Reading and drawing images, masks and videos: plain functions."""
 
+from ._paths import walk
 from .draw import colour_map, enlarge, grid, legend, overlay, save_indexed_png, used_entries, with_legend
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read_mask
 from .pairs import Pairs, pair_folders
@@ -51,5 +52,6 @@ __all__ = [
     "save_indexed_png",
     "stream_video",
     "used_entries",
+    "walk",
     "with_legend",
 ]

@@ -1,7 +1,8 @@
 """Five ways to decode, behind one face: `times` (N,) seconds from the first frame, `size` (height, width) of what comes
 out, and `frame(index)`. They run in the reader process, see `_video_child`.
 
-An index is a frame's place in the order of display. Frames are cheapest in ascending order.
+An index is a frame's place in the order of display. Frames are cheapest in ascending order. What `_video_film` says of
+a file is the truth; a backend that cannot show that raises `Unfit`, and PyAV reads the file in its place.
 """
 
 from __future__ import annotations
@@ -14,21 +15,26 @@ from typing import Any, Protocol
 
 import numpy as np
 
-
-class Refused(Exception):
-    """What is wrong with a file, in the words that the user will read after its name."""
-
-
-def progress() -> None:
-    """Called for each frame that is decoded on the way to one that is wanted; the reader process puts its own here, so
-    that a long way is not taken for a hang."""
+from clipkit.data._video_film import (
+    PROGRESS,
+    Film,
+    Refused,
+    check_length,
+    from_first,
+    is_mirrored,
+    look,
+    open_stream,
+    upright,
+    without_jumps,
+)
 
 
 class Backend(Protocol):
-    """One open video."""
+    """One open video. `last`: seconds that its last frame is shown, 0.0 where nothing says so."""
 
     times: np.ndarray
     size: tuple[int, int]
+    last: float
 
     def frame(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
@@ -40,14 +46,6 @@ def scaled(size: tuple[int, int], short_side: int | None) -> tuple[int, int]:
         return size
     height, width = (max(1, round(side * short_side / min(size))) for side in size)
     return height, width
-
-
-def from_first(seconds: Any) -> np.ndarray:
-    """Timestamps in display order, the first at 0. Containers may start anywhere."""
-    times = np.sort(np.asarray(seconds, dtype=np.float64))
-    if not len(times):
-        raise Refused("holds no video frames")
-    return times - times[0]
 
 
 def are_usable(times: np.ndarray) -> bool:
@@ -62,21 +60,26 @@ def steady(count: int, fps: float) -> np.ndarray:
     return np.arange(count) / fps
 
 
+class Unfit(Exception):
+    """What of a file a backend would show wrongly."""
+
+
 class Decord:
     """decord: indexes the packets when it opens, resizes while it converts colours, turns as the metadata says.
 
     Its seeks take the order of the packets for that of display, and miss by frames where a group of pictures is open
-    (x265's habit), in AVI and in ASF. It reads on from the start there, and everywhere if PyAV is not there to tell.
+    (x265's habit), in AVI and in ASF. It reads on from the start there.
     """
 
-    def __init__(self, path: str, short_side: int | None) -> None:
-        if _is_mpeg_stream(path):
-            raise Refused("is an MPEG stream, of which decord loses the first frames; read it with pyav or opencv")
-        self._path, self._last = path, np.zeros(0, np.uint8)
+    def __init__(self, film: Film, short_side: int | None) -> None:
+        if film.container & {"mpegts", "mpeg"}:
+            raise Unfit("an MPEG stream, of which it loses the first frames")
+        _refuse(film, film.hides and "frames that an edit list hides")
+        self._path, self._last = film.path, np.zeros(0, np.uint8)
         self._options: dict[str, int] = {}
         reader = self._open()
         self.times = from_first(reader.get_frame_timestamp(np.arange(len(reader)))[:, 0])
-        self._seeks = _can_be_sought(path)
+        self._seeks = film.in_order and bool(film.container & {"mp4", "matroska"})
         if not are_usable(self.times):
             self.times = steady(len(reader), reader.get_avg_fps())
         height, width = reader[0].shape[:2]
@@ -95,7 +98,7 @@ class Decord:
                 self._reader, self._next = self._open(), 0
             for self._next in range(self._next + 1, index + 2):  # noqa: B020
                 picture = self._reader.next()
-                progress()
+                PROGRESS.report()
             picture = picture.asnumpy()
         height, width = self.size
         # decord takes the padding of narrow rows (16, 24, 48, 72 pixels, …) for more channels.
@@ -109,64 +112,38 @@ class Decord:
         return decord.VideoReader(self._path, num_threads=1, **self._options)
 
 
-def _is_mpeg_stream(path: str) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(189)
-    return head[:4] == b"\0\0\1\xba" or (head[:1] == b"G" and head[188:] == b"G")
-
-
-def _packets(path: str) -> tuple[str, list[tuple[float, bool]]]:
-    """Names of the container, and (seconds, is a key frame) of its packets in the file's order, by PyAV; nothing if
-    PyAV is not there, cannot read the file, or some packet has no timestamp."""
-    try:
-        import av
-
-        with av.open(path) as container:
-            stream: Any = container.streams.best("video")
-            found = [(p.pts * stream.time_base, p.is_keyframe) for p in container.demux(stream) if p.size]
-            return container.format.name, [(float(seconds), bool(is_key)) for seconds, is_key in found]
-    except Exception:
-        return "", []
-
-
-def _can_be_sought(path: str) -> bool:
-    """True if the container has an index, and each key frame is as late in the order of display as in the file."""
-    container, packets = _packets(path)
-    shown = sorted(seconds for seconds, _ in packets)
-    in_order = all(shown[place] == seconds for place, (seconds, is_key) in enumerate(packets) if is_key)
-    return bool({*container.split(",")} & {"mp4", "matroska"}) and in_order and bool(packets)
+def _refuse(film: Film, also: str | bool = False) -> None:
+    """What no backend but PyAV shows as players do."""
+    undecided = film.pts is None and "avi" not in film.container
+    for what in (
+        film.streams > 1 and "one of several video streams",
+        film.joined and "streams that were joined",
+        is_mirrored(film.matrix) and "mirrored pictures",
+        undecided and "packets that do not tell its frames",
+        also,
+    ):
+        if what:
+            raise Unfit(str(what))
 
 
 class PyAV:
     """PyAV: FFmpeg's own demuxer and decoder; seeks to the key frame before the one that is asked for."""
 
     _container: Any = None
-    _stream: Any = None
     _last: Any = None
 
-    def __init__(self, path: str, short_side: int | None) -> None:
-        import av
-
-        self._av, self._path = av, path
-        self._restart()
-        packets: list[Any] = [(p.pts, p.is_keyframe) for p in self._container.demux(self._stream) if p.size]
-        # AVI has no timestamps, and FFmpeg's guesses are not to be trusted: there frames are counted.
-        self._counts = self._container.format.name == "avi" or any(pts is None for pts, _ in packets)
-        if self._counts:
-            self._pts = np.arange(self._count())
-            self.times = steady(len(self._pts), float(self._stream.average_rate or 0))
-        else:
-            packets.sort()
-            self._pts = np.array([pts for pts, _ in packets], dtype=np.int64)
-            self.times = from_first(self._pts * float(self._stream.time_base))
-        self._keys = np.array([0] if self._counts else [i for i, (_, is_key) in enumerate(packets) if is_key] or [0])
-        self._seeks = not self._counts
-        first = next(self._restart(), None)
-        if first is None:
-            raise Refused("holds no frame that can be decoded")
-        self._turns = round(first.rotation / 90) % 4
+    def __init__(self, film: Film, short_side: int | None, most: float) -> None:
+        self._film, self.last = film, film.last
+        # The clocks of MPEG streams and Ogg lead seeks astray.
+        self._seeks = film.pts is not None and not film.may_jump
+        self._pts = film.pts if film.pts is not None else np.arange(self._count(most))
+        self._keys = np.flatnonzero(film.is_key) if self._seeks else np.array([0])
+        if film.times is not None:
+            self.times = film.times
+        first = next(self._restart())
         shape = (first.height, first.width)
-        self.size = scaled(shape[::-1] if self._turns % 2 else shape, short_side)
+        self._is_turned = bool(film.matrix[1] or film.matrix[2])
+        self.size = scaled(shape[::-1] if self._is_turned else shape, short_side)
         self._rewind(0)
 
     def frame(self, index: int) -> np.ndarray:
@@ -183,12 +160,18 @@ class PyAV:
                 self._decode_to(index)
         return self._convert(self._last)
 
-    def _count(self) -> int:
-        count = 0
-        for _ in self._restart():
-            progress()
-            count += 1
-        return count
+    def _count(self, most: float) -> int:
+        """Decodes everything, and sets `times`."""
+        seconds = []
+        for frame in self._restart():
+            PROGRESS.report()
+            seconds.append(frame.time)
+            check_length(len(seconds), most)
+        if "avi" in self._film.container or None in seconds:
+            self.times = _places(self._film, steady(len(seconds), float(self._stream.average_rate or 0)))
+        else:
+            self.times = without_jumps(np.array(seconds))
+        return len(seconds)
 
     def _rewind(self, key: int) -> None:
         self._frames = self._restart()
@@ -199,11 +182,11 @@ class PyAV:
 
     def _decode_to(self, index: int) -> None:
         for frame in self._frames:
-            progress()
-            if not self._counts and frame.pts is None:
+            PROGRESS.report()
+            if self._film.pts is not None and frame.pts is None:
                 continue
             self._last, self._before = frame, self._at
-            self._at = self._at + 1 if self._counts else int(np.searchsorted(self._pts, frame.pts))
+            self._at = self._at + 1 if self._film.pts is None else int(np.searchsorted(self._pts, frame.pts))
             if self._at >= index:
                 return
         if self._last is None:
@@ -214,37 +197,27 @@ class PyAV:
         """Opens anew, for not every container can be put back to its start; frames from there."""
         if self._container is not None:
             self._container.close()
-        self._container = self._av.open(self._path)
-        self._stream = self._container.streams.best("video")
-        if self._stream is None:
-            raise Refused("holds no video stream")
-        self._stream.codec_context.thread_count = 1
+        self._container, self._stream = open_stream(self._film.path, self._film.stream)
         return self._container.decode(self._stream)
 
     def _convert(self, frame: Any) -> np.ndarray:
-        height, width = self.size[::-1] if self._turns % 2 else self.size
+        height, width = self.size[::-1] if self._is_turned else self.size
         picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(picture, self._turns))
+        return upright(picture, self._film.matrix)
 
 
 class TorchCodec:
     """torchcodec: exact seeks after a scan of the file; turns as the metadata says."""
 
-    def __init__(self, path: str, short_side: int | None) -> None:
+    def __init__(self, film: Film, short_side: int | None) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        self._decoder = VideoDecoder(path, dimension_order="NHWC", seek_mode="exact")
-        count = len(self._decoder)
-        if not count:
-            raise Refused("holds no video frames")
-        container, packets = _packets(path)
-        seconds = [second for second, _ in packets]
-        if len(seconds) != count or container == "avi":  # it tells times only with frames: decode all
-            seconds = []
-            for start in range(0, count, 16):
-                seconds += self._decoder.get_frames_in_range(start, min(start + 16, count)).pts_seconds.tolist()
-                progress()
-        self.times = from_first(seconds)
+        _refuse(film, film.times is None and "packets that do not tell its frames")
+        assert film.times is not None
+        if film.container & {"mpegts", "mpeg"}:
+            raise Unfit("an MPEG stream, of which it loses the last frames")
+        self._decoder = VideoDecoder(film.path, dimension_order="NHWC", seek_mode="exact", stream_index=film.stream)
+        self.times = film.times if len(self._decoder) == len(film.times) else np.zeros(len(self._decoder))
         height, width = self._decoder.get_frame_at(0).data.shape[:2]
         self._whole, self.size = (height, width), scaled((height, width), short_side)
 
@@ -257,15 +230,16 @@ class OpenCV:
     """OpenCV: its seeks and frame counts are estimates, so it reads from the start and counts, without converting what
     is not asked for. Decodes everything twice; correct, and slow."""
 
-    def __init__(self, path: str, short_side: int | None) -> None:
+    def __init__(self, film: Film, short_side: int | None) -> None:
         import cv2
 
-        self._cv2, self._path = cv2, path
+        _refuse(film)
+        self._cv2, self._path = cv2, film.path
         capture = self._open()
         times = []
         while capture.grab():
             times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-            progress()
+            PROGRESS.report()
         self.times = from_first(times)
         if not are_usable(self.times):
             self.times = steady(len(times), capture.get(cv2.CAP_PROP_FPS))
@@ -282,7 +256,7 @@ class OpenCV:
                 if not self._capture.grab():
                     raise Refused(f"ends before frame {index}, though it did not the first time")
                 self._next += 1
-                progress()
+                PROGRESS.report()
             self._keep(self._capture.retrieve()[1], self._next)
         return self._picture
 
@@ -301,6 +275,8 @@ class OpenCV:
 class FrameFolder:
     """A folder of pictures in the order of their names, 2 before 10. Their times: `timestamps.txt` in the folder (one
     second a line), else a steady rate."""
+
+    last = 0.0
 
     def __init__(self, path: str, short_side: int | None, fps: float) -> None:
         from clipkit.data.images import IMAGE_SUFFIXES
@@ -333,6 +309,7 @@ class FrameFolder:
         return times
 
 
+_CLOCK = 2e-3  # seconds: containers and backends round to milliseconds
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -368,12 +345,37 @@ def load(backend: str) -> None:
         raise Refused(lacking(backend, error.name)) from None
 
 
-def open_video(path: str, backend: str, short_side: int | None, folder_fps: float) -> Backend:
-    """Opens a file with the named backend, a folder as frames.
+def open_video(path: str, backend: str, short_side: int | None, folder_fps: float, most: float) -> Backend:
+    """Opens a file with the named backend, or with PyAV where that one would show it wrongly; a folder as frames.
 
     Raises:
         Refused: one line for the user; any other exception is the backend's own.
     """
     if Path(path).is_dir():
         return FrameFolder(path, short_side, folder_fps)
-    return BACKENDS[backend](path, short_side)
+    film = look(path, most)
+    if backend != "pyav":
+        try:
+            video: Backend = BACKENDS[backend](film, short_side)
+            _compare(video, film)
+            return video
+        except Exception:  # decoders raise what they like, and may lack what PyAV's FFmpeg has
+            pass
+    return PyAV(film, short_side, most)
+
+
+def _places(film: Film, times: np.ndarray) -> np.ndarray:
+    """`times` of a steady rate, or those of the packets, where AVI has empty places for pictures that stay on show."""
+    chunks = film.chunks
+    return chunks if chunks is not None and len(chunks) == len(times) and (np.diff(chunks) > 0).all() else times
+
+
+def _compare(video: Backend, film: Film) -> None:
+    """Holds a backend to the frames that are shown, and takes their times."""
+    video.last = film.last
+    if film.times is None:
+        video.times = _places(film, video.times)
+        return
+    if len(video.times) != len(film.times) or np.abs(video.times - film.times).max() > _CLOCK:
+        raise Unfit("other frames than a player shows")
+    video.times = film.times

@@ -1,6 +1,7 @@
 """The reader process: a job a line comes in, frames go out. What a decoder does to it (hang, crash, leak) ends here.
 
-In:  JSON lines `{"path", "backend", "short_side", "sampling", "folder_fps", "timeout"}`.
+In:  JSON lines `{"path", "backend", "short_side", "sampling", "folder_fps", "timeout", "most",
+"longest"}`.
 Out: messages of 4 bytes length and JSON of that length: first `{"indices", "times", "size", "count", "fps",
 "duration"}`, then for each index length 0 and the frame's bytes; `{"error": line}` at any time instead ends the job,
 `{"alive": true}` says that it goes on.
@@ -19,8 +20,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from clipkit.data import _video_backends
-from clipkit.data._video_backends import Refused, load, open_video
+from clipkit.data._video_backends import load, open_video
+from clipkit.data._video_film import PROGRESS, Refused, check_length, end_of
 from clipkit.data._video_sampling import from_json
 
 
@@ -51,14 +52,15 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
     # The parent kills us at the timeout; should it be gone by then, the alarm does, even in a hang in native code.
     limit = job["timeout"] + 2
     _alarm(limit)
-    _video_backends.progress = _reporter(out, limit)
-    video = open_video(job["path"], job["backend"], job["short_side"], job["folder_fps"])
+    PROGRESS.report = _reporter(out, limit)
+    video = open_video(job["path"], job["backend"], job["short_side"], job["folder_fps"], job["most"])
     times = video.times
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    duration = end_of(times, video.last)
+    check_length(len(times), job["most"], duration, job["longest"])
     about: dict[str, Any] = {
         "count": len(times),
         "fps": (len(times) - 1) / float(times[-1]) if times[-1] > 0 else 0.0,
-        "duration": float(times[-1]) + step,
+        "duration": duration,
         "size": list(video.size),
     }
     if job["sampling"] is None:

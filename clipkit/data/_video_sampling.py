@@ -45,7 +45,7 @@ class Uniform:
 @dataclass(frozen=True)
 class Fps:
     """The frame on show at 0, 1/rate, 2/rate, … seconds (one that starts within a millisecond counts), up to the end;
-    repeated where the video has fewer frames.
+    each frame once, so that a still of an hour is one picture.
 
     Of a `span` (start, end) in seconds those that begin in it; where it lies between two, the frame on show at its
     middle. At `most` so many, spread evenly.
@@ -67,8 +67,11 @@ class Fps:
         return chosen if self.most is None else chosen[Uniform(self.most).choose(chosen, 0.0)]
 
     def _all(self, times: np.ndarray, duration: float) -> np.ndarray:
-        ticks = np.arange(max(1, math.ceil((duration - _ROUNDING) * self.rate))) / self.rate
-        chosen = _on_show(times, ticks)
+        # The first tick of each frame and of the end: a frame without one before the next frame's is on show at none.
+        # (The ticks themselves would be millions where the video is long and has few frames.)
+        ticks = np.ceil((np.append(times, duration) - _ROUNDING) * self.rate)
+        ticks[-1] = max(ticks[-1], 1)
+        chosen = np.flatnonzero(ticks[:-1] < ticks[1:])
         if self.span is None:
             return chosen
         start, end = self.span

@@ -13,16 +13,19 @@ ucf101     ROOT/ucfTrainTestlist/{classInd,trainlist01,testlist01}.txt and ROOT/
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipkit.errors import ClipkitError, did_you_mean
 
+from ._paths import below, walk
+from ._tables import read_lines, read_table
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 
+_ID = re.compile(r"[0-9]{1,9}")
 # Published numbers of videos.
 COUNTS = {
     ("hmdb51", "train1"): 3570,
@@ -80,7 +83,7 @@ def read_action_set(
     for identifier, label in listed:
         if not 0 <= label < len(classes):
             raise ClipkitError(f"{root}: {identifier} has label {label}, and there are {len(classes)} classes")
-        path = places.get(identifier, folder / identifier)
+        path = places.get(identifier) or below(folder, identifier, root, "videos=")
         if path.exists():
             found.append(ActionVideo(identifier, path, label))
         else:
@@ -116,11 +119,11 @@ def _list(path: Path, split: str, labels: str | Path | None) -> Listed:
     if labels is None:
         raise ClipkitError(f"{path}: a list needs labels=, a file with the names of its classes")
     names, rows = read_labels(labels), []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in _lines(path):
         fields = line.rsplit(" ", 2)
-        if len(fields) == 3 and not fields[1].isdigit():  # a path with a space
+        if len(fields) == 3 and not _ID.fullmatch(fields[1]):  # a path with a space
             fields = [" ".join(fields[:2]), fields[2]]
-        if len(fields) < 2 or not fields[-1].isdigit():
+        if len(fields) < 2 or not _ID.fullmatch(fields[-1]):
             raise ClipkitError(f"{path}: line {number} is not `path label` or `path frames label`: {line[:60]!r}")
         rows.append((fields[0], int(fields[-1])))
     return rows, names
@@ -130,16 +133,24 @@ def read_labels(path: str | Path) -> list[str]:
     """Names of classes: a table with the columns `id,name` whose ids count from 0, or a name a line.
 
     Raises:
-        ClipkitError, FileNotFoundError: no such file, or ids that do not count.
+        ClipkitError, FileNotFoundError: no such file, ids that do not count, a name twice or none.
     """
     lines = _lines(Path(path))
-    header = [word.strip().lower() for word in lines[0].split(",")] if lines else []
-    if header != ["id", "name"]:
-        return lines
-    rows = list(csv.reader(lines[1:]))
-    if [row[0].strip() for row in rows] != [str(i) for i in range(len(rows))] or any(len(row) != 2 for row in rows):
-        raise ClipkitError(f"{path}: its rows must be `0,name`, `1,name`, … without a gap")
-    return [row[1].strip() for row in rows]
+    if not lines:
+        raise ClipkitError(f"{path}: is empty, and holds the names of classes, one a line")
+    if [word.strip().lower() for word in lines[0][1].split(",")] == ["id", "name"]:
+        lines = []
+        for number, row in read_table(path, ()):
+            identifier, name = row.values()
+            if identifier != str(len(lines)):
+                raise ClipkitError(f"{path}: line {number}: its rows must be `0,name`, `1,name`, … without a gap")
+            lines.append((number, name))
+    seen: dict[str, int] = {}
+    for number, name in lines:
+        if not name or seen.setdefault(name, number) != number:
+            what = f"{name[:60]!r} is the name of line {seen[name]} already" if name else "holds no name"
+            raise ClipkitError(f"{path}: line {number}: {what}; a class needs one of its own")
+    return list(seen)
 
 
 def _folder(root: Path, split: str, labels: str | Path | None) -> Listed:
@@ -161,20 +172,19 @@ def _folder(root: Path, split: str, labels: str | Path | None) -> Listed:
 
 def _kinetics(root: Path, split: str, labels: str | Path | None) -> Listed:
     path = root / f"{split}.csv"
-    table = csv.DictReader(_lines(path))
-    needed = ("label", "youtube_id", "time_start", "time_end")
-    if missing := [column for column in needed if column not in (table.fieldnames or ())]:
-        raise ClipkitError(f"{path}: its first line has no column {missing[0]}")
-    rows = list(table)
-    classes = read_labels(labels) if labels else sorted({row["label"] for row in rows})
+    rows = list(read_table(_existing(path), ("label", "youtube_id", "time_start", "time_end")))
+    classes = read_labels(labels) if labels else sorted({row["label"] for _, row in rows})
     place = {name: i for i, name in enumerate(classes)}
-    if strange := [row["label"] for row in rows if row["label"] not in place]:
-        raise ClipkitError(f"{path}: {strange[0]!r} is not among the classes of {labels}")
-    try:
-        ids = [f"{r['youtube_id']}_{int(float(r['time_start'])):06d}_{int(float(r['time_end'])):06d}" for r in rows]
-    except (TypeError, ValueError) as error:  # a short row has None there
-        raise ClipkitError(f"{path}: a start or end is no number ({error})") from error
-    return [(identifier, place[row["label"]]) for identifier, row in zip(ids, rows)], classes
+    found = []
+    for number, row in rows:
+        if row["label"] not in place:
+            raise ClipkitError(f"{path}: line {number}: {row['label'][:60]!r} is not among the classes of {labels}")
+        try:
+            start, end = (int(float(row[column])) for column in ("time_start", "time_end"))
+        except (ValueError, OverflowError) as error:
+            raise ClipkitError(f"{path}: line {number}: a start or end is no number ({error})") from error
+        found.append((f"{row['youtube_id']}_{start:06d}_{end:06d}", place[row["label"]]))
+    return found, classes
 
 
 def _hmdb51(root: Path, split: str, labels: str | Path | None) -> Listed:
@@ -188,10 +198,10 @@ def _hmdb51(root: Path, split: str, labels: str | Path | None) -> Listed:
     names = [file.name.removesuffix(suffix) for file in files]
     rows = []
     for label, (file, name) in enumerate(zip(files, names)):
-        for line in _lines(file):
+        for count, line in _lines(file):
             video, _, mark = line.rpartition(" ")
             if mark not in ("0", "1", "2"):
-                raise ClipkitError(f"{file}: not lines of `video.avi 0|1|2`: {line[:60]!r}")
+                raise ClipkitError(f"{file}: line {count}: is not `video.avi 0|1|2`: {line[:60]!r}")
             rows += [(f"{name}/{video.strip()}", label)] if mark == wanted else []
     return rows, [_spoken(name) for name in names]
 
@@ -199,13 +209,20 @@ def _hmdb51(root: Path, split: str, labels: str | Path | None) -> Listed:
 def _ucf101(root: Path, split: str, labels: str | Path | None) -> Listed:
     part, number = _numbered(split)
     folder = root / "ucfTrainTestlist"
-    names = [line.partition(" ")[2].strip() for line in _lines(folder / "classInd.txt")]
+    names: list[str] = []
+    for count, line in _lines(folder / "classInd.txt"):
+        place_of, name = [*line.split(maxsplit=1), ""][:2]
+        if place_of != str(wanted := len(names) + 1) or not name or name in names:
+            raise ClipkitError(f"{folder / 'classInd.txt'}: line {count}: is not `{wanted} Name`: {line[:60]!r}")
+        names.append(name)
     place = {name: i for i, name in enumerate(names)}
     path = folder / f"{part}list{number:02d}.txt"
-    videos = [line.split(" ")[0] for line in _lines(path)]
-    strange = [video for video in videos if video.partition("/")[0] not in place]
-    if strange:
-        raise ClipkitError(f"{path}: {strange[0]!r} is of no class in classInd.txt")
+    videos = []
+    for count, line in _lines(path):
+        video, *rest = line.split()
+        if len(rest) > 1 or video.partition("/")[0] not in place:
+            raise ClipkitError(f"{path}: line {count}: {line[:60]!r} is of no class in classInd.txt")
+        videos.append(video)
     return [(video, place[video.partition("/")[0]]) for video in videos], [_camel(name) for name in names]
 
 
@@ -235,19 +252,14 @@ def _camel(name: str) -> str:
 
 
 def _places(folder: Path) -> dict[str, Path]:
-    files: Iterable[Path] = folder.rglob("*") if folder.is_dir() else ()
-    return {path.stem: path for path in sorted(files) if path.suffix.lower() in VIDEO_SUFFIXES}
+    return {path.stem: path for path in walk(folder) if path.suffix.lower() in VIDEO_SUFFIXES}
 
 
-def _lines(path: Path) -> list[str]:
-    return list(_read(path))
+def _lines(path: Path) -> list[tuple[int, str]]:
+    return read_lines(_existing(path))
 
 
-def _read(path: Path) -> Iterator[str]:
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; clipkit/data/action_sets.py says what must lie where")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ClipkitError(f"{path}: is no text in UTF-8 ({error.reason})") from error
-    return (line.strip() for line in text.splitlines() if line.strip())
+    return path

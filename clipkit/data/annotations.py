@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import math
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean, some
-from clipkit.safe import open_picture, parse_xml
+from clipkit.safe import parse_xml
 from clipkit.text import Vocabulary
 
+from ._coco_file import judged_annotations, read_coco_file, usable_boxes, usable_images
+from ._objects import (
+    NO_BOX,
+    OUTSIDE,
+    Corners,
+    inside,
+    mask_problem,
+    numbers,
+    reaches_out,
+    same_size,
+    usable_size,
+)
+from ._paths import find_below, is_file
+from ._tables import read_text
 from .images import IMAGE_SUFFIXES
 from .pairs import Problems
 
-Corners = tuple[float, float, float, float]
+__all__ = [
+    "LabelledBox",
+    "LabelledImage",
+    "LabelledSet",
+    "judged_annotations",
+    "mask_problem",
+    "read_coco",
+    "read_coco_file",
+    "read_voc",
+]
+
+_CUT = "boxes that reach beyond their image (cut at its edge)"
+_ABROAD = "files outside the folder of images (give a folder that holds them all as images=)"
 
 
 @dataclass
@@ -44,11 +69,24 @@ class LabelledImage:
 
 @dataclass
 class LabelledSet:
-    """The usable images of a data set in the file's order, its classes, and what is wrong with the rest."""
+    """The usable images of a data set in the file's order, its classes, and what is wrong with the rest.
+
+    Attributes:
+        notes: what was used, but not as it is: boxes that were cut at their image's edge, masks left aside, names that
+            were read in another way.
+        lacking: classes that were asked for and that the file does not know.
+    """
 
     classes: tuple[str, ...]
     images: list[LabelledImage]
     problems: Problems
+    notes: Problems = field(default_factory=Problems)
+    lacking: tuple[str, ...] = ()
+
+    def counts(self) -> list[int]:
+        """Objects of each class; crowds do not count."""
+        found = Counter(item.label for image in self.images for item in image.objects if not item.crowd)
+        return [found[label] for label in range(len(self.classes))]
 
 
 def read_coco(
@@ -63,14 +101,15 @@ def read_coco(
     Args:
         annotations: the JSON.
         images: the folder that its `file_name`s lie in; one that is not there is looked for by its last two parts, as
-            LVIS's `coco_url` is.
+            LVIS's `coco_url` is. A name that leads out of the folder is a problem.
         classes: those wanted, in the order of the labels; others' objects are left out. None: all, in the file's order.
-        check: decode every image once at an eighth of its size (milliseconds each); else only look whether it exists.
-        masks: objects without a mask are left out and named.
+        check: decode every image once at an eighth of its size (milliseconds each), and compare its size as it is shown
+            with the stated one; else only look whether it exists.
+        masks: objects without a usable mask are left out and named; else their boxes count alone.
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ClipkitError: the file is not in this format, or lacks a class.
+        ClipkitError: the file is not in this format, or has none of the classes.
     """
     path, folder = Path(annotations), Path(images)
     content = read_coco_file(path)
@@ -78,84 +117,35 @@ def read_coco(
         raise FileNotFoundError(f"{folder}: no such folder of images")
     names = {c["id"]: str(c["name"]) for c in content["categories"]}
     wanted = tuple(names.values()) if classes is None else tuple(classes)
-    label_of = _labels(path, names, wanted)
-    found, problems = {}, Problems()
-    for entry in content["images"]:
-        name = entry.get("file_name") or _tail(str(entry.get("coco_url", "")))
-        size = [entry.get(side) for side in ("width", "height")]
-        if not name or "id" not in entry or not all(isinstance(s, (int, float)) and s > 0 for s in size):
-            problems.add("images without file_name, id or size", str(name or entry.get("id")))
+    label_of, lacking = _labels(path, names, wanted)
+    problems, notes = Problems(), Problems()
+    found: dict[Any, LabelledImage] = {}
+    for key, (name, width, height) in usable_images(content["images"], problems).items():
+        file = find_below(folder, name)
+        if file is None:
+            problems.add(_ABROAD, name)
+        elif not check and not is_file(file):
+            problems.add("missing images", file.name)
+        elif not check or (
+            (size := usable_size(file, check, problems)) and same_size((width, height), file, size, problems)
+        ):
+            found[key] = LabelledImage(key, file, width, height)
+    sizes = {key: (image.width, image.height) for key, image in found.items()}
+    for row, where, box, crowd in usable_boxes(content, sizes, problems):
+        if row["category_id"] not in label_of:
             continue
-        file = folder / name
-        if not file.is_file() and (folder / _tail(name)).is_file():
-            file = folder / _tail(name)  # Objects365 names files by a path that its archives do not have
-        if _usable(file, check, problems):
-            found[entry["id"]] = LabelledImage(entry["id"], file, int(size[0]), int(size[1]))
-    listed = {entry.get("id") for entry in content["images"]}
-    for number, entry in enumerate(content["annotations"]):
-        where = f"annotation {entry.get('id', number)}"
-        if entry.get("image_id") not in listed:
-            problems.add("annotations of images that the file does not list", where)
-        elif entry.get("category_id") not in names:
-            problems.add("annotations of categories that the file does not list", where)
-        elif entry["image_id"] in found and entry["category_id"] in label_of:
-            image, crowd = found[entry["image_id"]], bool(entry.get("iscrowd", 0) or entry.get("ignore", 0))
-            corners = _from_xywh(entry.get("bbox"))
-            box = None if corners is None else _inside(corners, image.width, image.height)
-            mask = entry.get("segmentation") or None
-            if corners is None:
-                problems.add("boxes that are no four numbers", where)
-            elif box is None:
-                problems.add("boxes outside their image or of zero size", where)
-            elif masks and not _is_mask(mask):
-                problems.add("objects without a mask", where)
-            else:
-                image.objects.append(LabelledBox(box, label_of[entry["category_id"]], crowd, mask))
-    return LabelledSet(wanted, list(found.values()), problems)
-
-
-def read_coco_file(path: str | Path) -> dict[str, Any]:
-    """The JSON, looked through: `images`, `annotations` and `categories` are lists of objects.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ClipkitError: it is damaged, or in another format.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ClipkitError(f"{path}: not readable as JSON ({str(error)[:80]})") from None
-    for key in ("images", "annotations", "categories"):
-        rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ClipkitError(f'{path}: not in COCO\'s format: it has no list "{key}" of objects')
-    bad = next((c for c in content["categories"] if "id" not in c or not c.get("name")), None)
-    if bad is not None:
-        raise ClipkitError(f"{path}: a category has no id or no name: {str(bad)[:80]}")
-    return content
-
-
-def judged_annotations(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int, int]:
-    """The annotations of a file in COCO's format that `read_coco` would take, with an `area` each (without one: that of
-    the box); how many were left out, and how many had no area."""
-    sizes = {entry.get("id"): [entry.get(side) for side in ("width", "height")] for entry in content["images"]}
-    names = {category["id"] for category in content["categories"]}
-    kept, without = [], 0
-    for entry in content["annotations"]:
-        corners = _from_xywh(entry.get("bbox"))
-        if corners is None or entry.get("image_id") not in sizes or entry.get("category_id") not in names:
+        image, mask = found[row["image_id"]], row.get("segmentation") or None
+        wrong = mask_problem(mask, image.width, image.height)
+        if wrong and masks:
+            problems.add(wrong, where)
             continue
-        width, height = (s if isinstance(s, (int, float)) and s > 0 else math.inf for s in sizes[entry["image_id"]])
-        if _inside(corners, width, height) is None:
-            continue
-        if not isinstance(entry.get("area"), (int, float)):
-            without += 1
-            entry = {**entry, "area": (corners[2] - corners[0]) * (corners[3] - corners[1])}
-        kept.append(entry)
-    return kept, len(content["annotations"]) - len(kept), without
+        if wrong and mask is not None:
+            notes.add(f"{wrong} (their boxes count alone)", where)
+            mask = None
+        if reaches_out(row["bbox"], image.width, image.height):
+            notes.add(_CUT, where)
+        image.objects.append(LabelledBox(box, label_of[row["category_id"]], crowd, mask))
+    return LabelledSet(wanted, list(found.values()), problems, notes, lacking)
 
 
 def read_voc(
@@ -176,131 +166,100 @@ def read_voc(
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ClipkitError: no object is of any of the classes, but there are others.
+        ClipkitError: the list is no text, or no object is of any of the classes, but there are others.
     """
     root = Path(root)
     file = root / "ImageSets" / "Main" / f"{split}.txt"
-    if not file.is_file():
+    if not is_file(file):
         raise FileNotFoundError(f"{file}: no such list of images (Pascal VOC's layout)")
     pictures = (path for path in sorted((root / "JPEGImages").glob("*")) if path.suffix.lower() in IMAGE_SUFFIXES)
     by_stem = {path.stem: path for path in pictures}
     words = dict(rename or {})
     label_of = {name: i for i, name in enumerate(classes)}
-    found: list[LabelledImage] = []
+    found: dict[str, LabelledImage] = {}
     others: set[str] = set()
-    problems = Problems()
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.strip():
+    problems, notes = Problems(), Problems()
+    for line in read_text(file, "list of images").split("\n"):
+        name = line.split()[0] if line.strip() else ""
+        if not name:
             continue
-        name = line.split()[0]
-        xml = root / "Annotations" / f"{name}.xml"
-        if name not in by_stem:
+        if name in found:
+            problems.add("images that are listed twice", name)
+        elif name not in by_stem:
             problems.add("missing images", name)
-        elif _usable(by_stem[name], check, problems):
-            objects = _read_xml(xml, problems)
+        elif size := usable_size(by_stem[name], check, problems):
+            objects = _read_xml(root / "Annotations" / f"{name}.xml", by_stem[name], size, problems)
             if objects is None:
                 continue
-            try:
-                with open_picture(by_stem[name]) as opened:
-                    found.append(LabelledImage(name, by_stem[name], *opened.size))
-            except Exception:  # as in _usable, which was not asked to look
-                problems.add("unreadable images", by_stem[name].name)
-                continue
+            image = found[name] = LabelledImage(name, by_stem[name], *size)
             for where, word, corners, crowd in objects:
                 word = words.get(word, word)
                 if word not in label_of:
                     others.add(word)
                 elif corners is None:
-                    problems.add("boxes that are no four numbers", where)
-                elif (box := _inside(corners, found[-1].width, found[-1].height)) is None:
-                    problems.add("boxes outside their image or of zero size", where)
+                    problems.add(NO_BOX, where)
+                elif (box := inside(corners, *size)) is None:
+                    problems.add(OUTSIDE, where)
                 else:
-                    found[-1].objects.append(LabelledBox(box, label_of[word], crowd))
-    if others and not any(image.objects for image in found):
+                    if reaches_out(corners, *size):
+                        notes.add(_CUT, where)
+                    image.objects.append(LabelledBox(box, label_of[word], crowd))
+    if others and not any(image.objects for image in found.values()):
         known = some(sorted(others), 10)
         raise ClipkitError(f"{root}: no object is called {' or '.join(classes)}; names in the annotations: {known}")
-    return LabelledSet(tuple(classes), found, problems)
+    return LabelledSet(tuple(classes), list(found.values()), problems, notes)
 
 
-def _read_xml(xml: Path, problems: Problems) -> list[tuple[str, str, Corners | None, bool]] | None:
-    """(where, name, corners, difficult) of each object; None, and a problem noted, where the file cannot be read."""
+def _read_xml(
+    xml: Path, picture: Path, size: tuple[int, int], problems: Problems
+) -> list[tuple[str, str, Corners | None, bool]] | None:
+    """(where, name, corners, difficult) of each object; None, and a problem noted, where the file cannot be read or
+    speaks of a picture of another size."""
     try:
-        objects = parse_xml(xml).findall("object")
+        tree = parse_xml(xml)
     except FileNotFoundError:
         problems.add("images without an annotation file", xml.name)
         return None
-    except (ET.ParseError, OSError, ValueError):
+    except (ET.ParseError, OSError, ValueError, LookupError, RecursionError):  # LookupError: an encoding of no name
         problems.add("unreadable annotation files", xml.name)
         return None
+    stated = numbers([_number(tree.findtext(f"size/{side}")) for side in ("width", "height")] * 2)
+    # Many tools write 0 for a size that they do not know.
+    if stated and min(stated) > 0 and not same_size(stated[:2], picture, size, problems):
+        return None
     out = []
-    for number, item in enumerate(objects):
-        corners = _numbers([item.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")])
+    for number, item in enumerate(tree.findall("object")):
+        where = f"{xml.name} object {number}"
+        corners = numbers([_number(item.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")])
         if corners is not None:  # one of zero size stays one: xmin = xmax
             shift = 1 if corners[2] > corners[0] and corners[3] > corners[1] else 0
             corners = (corners[0] - shift, corners[1] - shift, corners[2], corners[3])
-        difficult = (item.findtext("difficult") or "").strip() == "1"
-        out.append((f"{xml.name} object {number}", (item.findtext("name") or "").strip(), corners, difficult))
+        difficult = (item.findtext("difficult") or "0").strip() or "0"
+        if difficult not in ("0", "1"):
+            problems.add("objects whose difficult is neither 0 nor 1", where)
+            continue
+        out.append((where, (item.findtext("name") or "").strip(), corners, difficult == "1"))
     return out
 
 
-def _tail(name: str) -> str:
-    """The last two parts of a path or an address."""
-    return "/".join(name.split("/")[-2:])
+def _number(text: str | None) -> float | None:
+    """XML has texts only."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
 
 
-def _labels(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> dict[Any, int]:
-    """Category id -> label. Names are matched as labels are: case, `_` and spaces do not count."""
+def _labels(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> tuple[dict[Any, int], tuple[str, ...]]:
+    """Category id -> label, and the wanted names that no category has. Names are matched as labels are: case, `_` and
+    spaces do not count."""
     try:
         owner = Vocabulary(wanted).match(list(names.values())).label_to_class
     except ValueError as error:  # two names that are one label
         raise ClipkitError(f"{path}: {error}") from None
-    lacking = [name for name, index in zip(wanted, owner) if index < 0]
-    if lacking:
+    lacking = tuple(name for name, index in zip(wanted, owner) if index < 0)
+    if len(lacking) == len(wanted):
         hint = did_you_mean(lacking[0], names.values())
         raise ClipkitError(f"{path}: has no category {some(map(repr, lacking), 5)}; {hint}")
     ids = list(names)
-    return {ids[index]: label for label, index in enumerate(owner)}
-
-
-def _usable(path: Path, check: bool, problems: Problems) -> bool:
-    if not path.is_file():
-        problems.add("missing images", path.name)
-        return False
-    if check:
-        try:
-            with open_picture(path) as opened:
-                # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.
-                opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
-                opened.load()
-        except Exception:  # Pillow raises a dozen types on damaged files
-            problems.add("unreadable images", path.name)
-            return False
-    return True
-
-
-def _numbers(values: Any) -> Corners | None:
-    try:
-        a, b, c, d = (float(v) for v in values)
-    except (TypeError, ValueError):
-        return None
-    return (a, b, c, d) if all(map(math.isfinite, (a, b, c, d))) else None
-
-
-def _from_xywh(values: Any) -> Corners | None:
-    numbers = _numbers(values)
-    return None if numbers is None else (numbers[0], numbers[1], numbers[0] + numbers[2], numbers[1] + numbers[3])
-
-
-def _inside(corners: Corners, width: float, height: float) -> Corners | None:
-    """Clipped to the image; None if nothing is left."""
-    x1, y1, x2, y2 = corners
-    x1, x2 = max(x1, 0.0), min(x2, float(width))
-    y1, y2 = max(y1, 0.0), min(y2, float(height))
-    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
-
-
-def _is_mask(mask: Any) -> bool:
-    """COCO's RLE, or at least one polygon of three points."""
-    if isinstance(mask, dict):
-        return bool(mask.get("counts")) and bool(mask.get("size"))
-    return isinstance(mask, list) and any(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in mask)
+    return {ids[index]: label for label, index in enumerate(owner) if index >= 0}, lacking

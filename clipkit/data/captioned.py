@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 
 from clipkit.errors import ClipkitError
 
+from ._paths import find_below, is_file, outside
+from ._tables import as_list, as_object, as_text, read_json
 from .images import read_image
 
 _DIGITS = 16  # of a content hash in an image's id
@@ -71,7 +72,7 @@ class KarpathyImages(CaptionedImages):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images")
         entries = _read(path)
-        known = sorted({str(entry["split"]) for entry in entries})
+        known = sorted({entry["split"] for entry in entries})
         wanted = {"train", "restval"} if split == "train" else {split}
         chosen = [entry for entry in entries if entry["split"] in wanted]
         if not chosen:
@@ -79,29 +80,37 @@ class KarpathyImages(CaptionedImages):
         places: list[Path] = []
         missing, texts, owner = [], [], []
         for entry in chosen:
-            file = folder / str(entry.get("filepath", "")) / str(entry["filename"])
-            file = file if file.is_file() else folder / str(entry["filename"])
-            if not file.is_file():
-                missing.append(str(entry["filename"]))
+            name = entry["filename"]
+            names = [f"{entry['filepath']}/{name}", name] if entry.get("filepath") else [name]
+            files = [find_below(folder, name) for name in names]
+            file = next((file for file in files if file is not None and is_file(file)), None)
+            if file is None and None in files:
+                raise outside(folder, names[files.index(None)], path, "images=")
+            if file is None:
+                missing.append(name[:80])
                 continue
-            own = [str(sentence["raw"]).strip() for sentence in entry["sentences"]][:captions]
+            own = [sentence["raw"].strip() for sentence in entry["sentences"]][:captions]
             texts += own
             owner += [len(places)] * len(own)
             places.append(file)
         if missing:
             raise ClipkitError(f"{folder}: {len(missing)} of {len(chosen)} images are missing: {missing[0]}, …")
+        if not texts:
+            raise ClipkitError(f'{path}: the images of split "{split}" have no sentences')
         super().__init__(places, texts, owner)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such annotation file")
-    try:
-        entries = json.loads(path.read_bytes())["images"]
-        for entry in entries:
-            if not ({"split", "filename", "sentences"} <= set(entry) and all("raw" in s for s in entry["sentences"])):
-                raise KeyError(str(entry)[:60])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        what = "images with filename, split and sentences"
-        raise ClipkitError(f"{path}: not in the format of Karpathy's splits, which lists {what} ({error})") from None
+    content = as_object(
+        read_json(path, "annotation file"), path, "what it holds (Karpathy's splits hold images)", "images"
+    )
+    entries = as_list(content["images"], path, '"images"')
+    for number, entry in enumerate(entries):
+        where = f"images[{number}]"
+        as_object(entry, path, where, "split", "filename", "sentences")
+        for name in ("split", "filename", *(("filepath",) if "filepath" in entry else ())):
+            as_text(entry[name], path, f'{where}["{name}"]')
+        for place, sentence in enumerate(as_list(entry["sentences"], path, f'{where}["sentences"]')):
+            inside = f'{where}["sentences"][{place}]'
+            as_text(as_object(sentence, path, inside, "raw")["raw"], path, f'{inside}["raw"]')
     return entries

@@ -28,6 +28,8 @@ from PIL import Image
 
 from clipkit.errors import ClipkitError, some
 
+from ._paths import below
+from ._tables import read_lines
 from .images import read_image, read_mask
 
 FOLDS = 4
@@ -76,6 +78,8 @@ def fold_examples(
     folder = Path(splits or root / "splits") / ("trn" if subset == "train" else "val")
     folds = [fold] if subset == "test" else [other for other in range(FOLDS) if other != fold]
     pairs = [pair for k in folds for pair in read_fold_list(folder / f"fold{k}.txt", held_out_classes(benchmark, k))]
+    for name, _ in pairs:
+        below(root, name if benchmark == "coco20i" else f"JPEGImages/{name}", folder, "root=")
     if benchmark == "coco20i":
         found = [Example(f"{root}/{n}.jpg", f"{root}/annotations/{n}.png", c) for n, c in pairs]
     else:
@@ -94,7 +98,7 @@ def read_fold_list(path: str | Path, allowed: Sequence[int]) -> list[tuple[str, 
         ClipkitError: no such list, a line of another form, or a class outside `allowed`.
     """
     pairs = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in _lines(path):
         name, _, label = line.rpartition("__")
         if not name or not label.isdecimal():
             raise ClipkitError(f"{path}:{number}: '{line[:60]}' is not 'image__class', such as 2007_000033__01; {_HOW}")
@@ -128,11 +132,13 @@ def fss_examples(
     if subset not in lists:
         raise ClipkitError(f"subset '{subset}' of fss1000 is unknown; known: {', '.join(lists)}")
     root, folder = Path(root), Path(splits or Path(root) / "splits")
-    groups = {key: sorted(_lines(folder / file)) for key, file in lists.items()}
+    groups = {key: sorted(line for _, line in _lines(folder / file)) for key, file in lists.items()}
     names = [name for group in groups.values() for name in group]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ClipkitError(f"{folder}: {some(twice)} is in two lists; each class is trained on or tested, not both")
+    for name in names:
+        below(root, name, folder, "root=")
     start = names.index(groups[subset][0])
     ids = list(range(start, start + len(groups[subset])))
     found = []
@@ -211,14 +217,13 @@ def read_example(example: Example, num_classes: int | None, size: int = 480) -> 
     return np.array(small), nearest[0, 0].numpy().astype(np.uint8)
 
 
-def _lines(path: str | Path) -> list[str]:
+def _lines(path: str | Path) -> list[tuple[int, str]]:
     if not Path(path).is_file():
         raise ClipkitError(f"{path}: no such list; {_HOW}, or say where it lies")
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ClipkitError(f"{path}: is not a text file; {_HOW}") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = read_lines(path)
+    except ClipkitError as error:
+        raise ClipkitError(f"{error}; {_HOW}") from None
     if not lines:
         raise ClipkitError(f"{path}: the list is empty; {_HOW}")
     return lines

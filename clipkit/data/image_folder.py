@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from clipkit.errors import ClipkitError, did_you_mean
-from clipkit.text import Vocabulary, imagenet_names
+from clipkit.text import imagenet_names
+from clipkit.text.label_file import read_label_file
 
+from ._paths import walk
+from ._tables import read_json
 from .annotations import LabelledSet
-from .images import IMAGE_SUFFIXES, read_image
+from .images import IMAGE_SUFFIXES, read_image, to_rgb
 
 Names = Sequence[str] | Mapping[str, str] | str | Path
 _SYNSET = re.compile(r"n\d{8}")
@@ -115,7 +117,7 @@ class ImageFolder(LabelledImages):
         self.paths: list[Path] = []
         labels: list[int] = []
         for label, folder in enumerate(folders):
-            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            found = [path for path in walk(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
             if not found:
                 raise ClipkitError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)}); fill or remove it")
             self.paths += found
@@ -163,7 +165,7 @@ class TorchvisionImages(LabelledImages):
         self.labels = np.asarray(held, dtype=np.int64)
 
     def read(self, index: int) -> np.ndarray:
-        return np.asarray(self.data[index][0].convert("RGB"))
+        return to_rgb(self.data[index][0], f"{type(self.data).__name__}[{index}]")
 
 
 class BoxImages(LabelledImages):
@@ -259,15 +261,14 @@ def class_words(names: Names | None, own: Sequence[str], where: str) -> tuple[st
 def _read_names(source: str | Path) -> Sequence[str] | Mapping[str, str]:
     if source == "imagenet":
         return imagenet_names()
-    if Path(source).suffix != ".json":
-        return Vocabulary.from_file(source).names
-    if not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file of class names")
+    if Path(source).suffix.lower() == ".json" and _is_mapping(found := read_json(source, "file of class names")):
+        return found
     try:
-        found = json.loads(Path(source).read_text(encoding="utf-8"))
+        return [words[0] for words in read_label_file(source, unique=False)]
     except ValueError as error:
-        raise ClipkitError(f"{source}: is no JSON ({error})") from error
-    values = list(found.values()) if isinstance(found, dict) else found
-    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
-        raise ClipkitError(f"{source}: must hold a JSON list of words, or an object of class name -> word")
-    return found
+        raise ClipkitError(str(error)) from None
+
+
+def _is_mapping(content: Any) -> bool:
+    """Class -> word, for classes that have names and are not just counted."""
+    return isinstance(content, dict) and bool(content) and all(isinstance(word, str) for word in content.values())

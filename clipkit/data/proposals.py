@@ -9,7 +9,6 @@ A file name is relative to the image folder, or has that folder's own name befor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 from clipkit.safe import open_npz
 
+from ._coco_file import file_name, is_id
+from ._objects import is_number, numbers
+from ._paths import find_below, outside
+from ._tables import read_json
 from .images import list_images
 
+_ARRAYS = {
+    "names": (1, "U", "(N,) text"),
+    "counts": (1, "iu", "(N,) integers"),
+    "boxes": (2, "fiu", "(sum of counts, 4) numbers"),
+    "scores": (1, "fiu", "(sum of counts,) numbers"),
+}
 _CONVERT = (
     "python -c \"import pickle, sys, numpy as np; d = pickle.load(open(sys.argv[1], 'rb')); "
     "np.savez(sys.argv[2], names=list(d), counts=[len(p.bboxes) for p in d.values()], "
@@ -65,18 +74,22 @@ def list_dataset(folder: str | Path, annotations: str | Path | None = None) -> l
         raise FileNotFoundError(f"{folder}: no such folder of images")
     if annotations is None:
         return [ImageFile(path.relative_to(folder).as_posix(), path) for path in list_images([folder])]
-    content = _read_json(Path(annotations))
+    content = read_json(Path(annotations))
     entries = content.get("images") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise ClipkitError(f'{annotations}: not in COCO\'s format (no list "images")')
     found: dict[str, ImageFile] = {}
+    ids: dict[Any, str] = {}
     for number, entry in enumerate(entries):
-        name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not name and isinstance(entry, dict) and isinstance(entry.get("coco_url"), str):
-            name = "/".join(entry["coco_url"].split("/")[-2:])  # LVIS: …/train2017/000000000139.jpg
-        if not isinstance(name, str) or not name:
+        name, key = (file_name(entry), entry.get("id")) if isinstance(entry, dict) else (None, None)
+        if name is None:
             raise ClipkitError(f"{annotations}: images[{number}] has neither file_name nor coco_url")
-        found.setdefault(name, ImageFile(name, folder / name, entry.get("id")))
+        if key is not None and (not is_id(key) or ids.setdefault(key, name) != name):
+            raise ClipkitError(f"{annotations}: images[{number}] has an id that is none or another's: {str(key)[:40]}")
+        path = find_below(folder, name)
+        if path is None:
+            raise outside(folder, name, annotations, "another folder of images")
+        found.setdefault(name, ImageFile(path.relative_to(folder).as_posix() if "\\" in name else name, path, key))
     return list(found.values())
 
 
@@ -98,7 +111,7 @@ def read_proposals(path: str | Path) -> Proposals:
     if path.suffix == ".npz":
         return Proposals(path, _from_npz(path))
     if path.suffix == ".json":
-        content = _read_json(path)
+        content = read_json(path)
         if isinstance(content, dict):
             return Proposals(path, {name: _entry(path, name, value) for name, value in content.items()})
         if isinstance(content, list):
@@ -130,29 +143,47 @@ def _from_npz(path: Path) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
             arrays = {name: file[name] for name in file.files}
     except ClipkitError:
         raise
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise ClipkitError(f"{path}: not a readable .npz of plain arrays ({str(error)[:80]})") from None
+    except Exception as error:  # zipfile, zlib, tokenize and NumPy raise a dozen types on damaged archives
+        raise ClipkitError(f"{path}: not a readable .npz of plain arrays ({one_line(error, 80)})") from None
     if missing := {"names", "counts", "boxes"} - set(arrays):
         raise ClipkitError(f"{path}: has no array {', '.join(sorted(missing))}")
-    names, counts, boxes = arrays["names"], arrays["counts"].astype(np.int64), arrays["boxes"]
-    total = int(counts.sum())
-    scores = arrays.get("scores", _by_order(counts))
-    if boxes.shape != (total, 4) or scores.shape != (total,) or len(names) != len(counts) or (counts < 0).any():
+    for name, (dimensions, kinds, what) in _ARRAYS.items():
+        if name in arrays and (arrays[name].ndim != dimensions or arrays[name].dtype.kind not in kinds):
+            shape = f"{arrays[name].shape} {arrays[name].dtype}"
+            raise ClipkitError(f"{path}: its array {name} is {shape}, and must be {what}")
+    names, counts, boxes = arrays["names"], arrays["counts"], arrays["boxes"]
+    total = sum(counts.tolist())  # Python's numbers do not overflow
+    scored = "scores" in arrays
+    if (
+        boxes.shape != (total, 4)
+        or (scored and len(arrays["scores"]) != total)
+        or len(names) != len(counts)
+        or (counts < 0).any()
+    ):
+        said = f" and scores {arrays['scores'].shape}" if scored else ""
         raise ClipkitError(
-            f"{path}: {len(names)} names, {len(counts)} counts with sum {total}, boxes {boxes.shape} and scores "
-            f"{scores.shape} do not fit each other"
+            f"{path}: {len(names)} names, {len(counts)} counts with sum {total}, boxes {boxes.shape}{said} do not fit "
+            "each other"
         )
+    texts = [str(name) for name in names]
+    if len(set(texts)) < len(texts):
+        twice = next(text for text in texts if texts.count(text) > 1)
+        raise ClipkitError(f"{path}: names {twice[:80]!r} twice; put all boxes of an image under one name")
+    scores = arrays["scores"] if scored else _by_order(counts)
     ends = np.cumsum(counts)
-    return {str(n): (boxes[end - c : end], scores[end - c : end]) for n, c, end in zip(names, counts, ends)}
+    return {n: (boxes[end - c : end], scores[end - c : end]) for n, c, end in zip(texts, counts, ends)}
 
 
 def _from_results(path: Path, rows: Sequence[Any]) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
     grouped: dict[Any, list[list[float]]] = {}
     try:
         for row in rows:
-            x, y, width, height = (float(v) for v in row["bbox"])
+            box = numbers(row["bbox"])
+            if box is None or not is_number(row["score"]):
+                raise ValueError
+            x, y, width, height = box
             grouped.setdefault(row["image_id"], []).append([x, y, x + width, y + height, float(row["score"])])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         number = sum(map(len, grouped.values()))
         raise ClipkitError(
             f'{path}: entry {number} is not {{"image_id": …, "bbox": [x, y, width, height], "score": …}}'
@@ -163,11 +194,14 @@ def _from_results(path: Path, rows: Sequence[Any]) -> dict[Any, tuple[np.ndarray
 
 def _entry(path: Path, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
     try:
-        boxes = np.array(value["boxes"], dtype=np.float64).reshape(-1, 4)
+        rows = [numbers(row) for row in value["boxes"]]
+        if None in rows or not all(map(is_number, value.get("scores", ()))):
+            raise ValueError
+        boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
         scores = np.array(value["scores"], dtype=np.float64) if "scores" in value else _by_order([len(boxes)])
         if scores.shape != (len(boxes),):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise ClipkitError(
             f'{path}: "{name}" is not {{"boxes": [[x1, y1, x2, y2], …], "scores": [one a box]}}'
         ) from None
@@ -177,12 +211,3 @@ def _entry(path: Path, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
 def _by_order(counts: Any) -> np.ndarray:
     """Scores that keep the order of boxes without any: from 1 down, within (0, 1]."""
     return np.concatenate([np.zeros(0), *(1 - np.arange(count) / max(count, 1) for count in counts)])
-
-
-def _read_json(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ClipkitError(f"{path}: not readable as JSON ({str(error)[:80]})") from None

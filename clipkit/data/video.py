@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from clipkit.data._video_backends import BACKENDS, DEFAULT_BACKEND, MODULES, lacking
+from clipkit.data._video_film import FRAMES, LIMITS, SECONDS
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
 from clipkit.data.bad_files import read_on_bad
@@ -38,7 +40,10 @@ __all__ = [
     "stream_video",
 ]
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv", ".ts", ".3gp", ".3g2", ".asf",
+    ".divx", ".f4v", ".gif", ".m2ts", ".m2v", ".mts", ".mxf", ".ogv", ".qt", ".vob",
+)  # fmt: skip
 FOLDER_FPS = 25.0
 
 
@@ -100,18 +105,24 @@ def read_video(
 
     All decoding happens in a process of its own, so that no video can take this one down; it may be called in
     data-loader workers. Backends agree in indices and timestamps; pixels differ by rounding of colours and resizing.
+    Frames and times are those that a player shows: the default one of several streams, without what an edit list hides,
+    on one clock where streams were joined, turned and mirrored as the metadata says.
+
+    A film has at most 3,000,000 frames and lasts at most a day, for a few bytes of a header can claim any number; the
+    variables CLIPKIT_FILM_FRAMES and CLIPKIT_FILM_SECONDS of the environment set other limits.
 
     Args:
         path: a video file, or a folder of pictures (frames in the order of their names).
         sampling: `Uniform`, `Fps`, `Segments` or `Indices`.
         short_side: pixels; the frames keep their proportions.
-        backend: decord, pyav, torchcodec or opencv (default: decord where it is installed, else pyav).
+        backend: decord, pyav, torchcodec or opencv (default: decord where it is installed, else pyav). Of a file that
+            it would show wrongly, or not at all, PyAV reads the frames in its place.
         timeout: seconds without any decoded frame after which the reader is killed.
         folder_fps: of a folder without `timestamps.txt` (one second a line).
 
     Raises:
         VideoError: one line that names the file.
-        BackendMissing: `backend` is not installed.
+        BackendMissing: `backend` or PyAV is not installed.
     """
     (whole,) = stream_video(
         path, sampling, short_side=short_side, backend=backend, timeout=timeout, batch=None, folder_fps=folder_fps
@@ -136,7 +147,7 @@ def stream_video(
             reader.ask(job)
             about = reader.message() or {}
             indices, times = np.array(about["indices"], dtype=np.int64), np.array(about["times"])
-            step = batch or len(indices)
+            step = _at_once(path, about["size"], len(indices), batch)
             for start in range(0, len(indices), step):
                 part = slice(start, start + step)
                 frames = np.empty((len(indices[part]), *about["size"], 3), dtype=np.uint8)
@@ -146,6 +157,19 @@ def stream_video(
                 yield VideoFrames(frames, times[part], indices[part], about["duration"])
     except (ReaderFailed, Refused, MemoryError) as error:
         raise _failed(path, error) from None
+
+
+def _at_once(path: str | Path, size: tuple[int, int], count: int, batch: int | None) -> int:
+    """How many frames are handed over at a time: fewer than `batch` where they are so large that a quarter of this
+    machine's memory would not hold them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 33
+    fit = max(1, memory // 4 // (size[0] * size[1] * 3))
+    if batch is None and count > 2 * fit:
+        raise VideoError(
+            f"{path}: {count} frames of {size[1]}x{size[0]} pixels take half of this machine's memory; ask for fewer "
+            "or smaller ones (short_side), or stream"
+        )
+    return count if batch is None else min(batch, fit)
 
 
 def probe_video(
@@ -211,6 +235,8 @@ def _job(
         raise VideoError(f"{path}: is a text or a playlist, which names other files or addresses, and no film")
     if place.is_file() and find_spec(MODULES[backend].partition(".")[0]) is None:
         raise BackendMissing(f"{path}: {lacking(backend)}")
+    if place.is_file() and find_spec("av") is None:
+        raise BackendMissing(f"{path}: av is not installed, which tells what a film shows: pip install av")
     return {
         "path": str(place.absolute()),
         "backend": backend,
@@ -218,6 +244,8 @@ def _job(
         "sampling": sampling,
         "folder_fps": folder_fps,
         "timeout": timeout,
+        "most": _limit(FRAMES),
+        "longest": _limit(SECONDS),
     }
 
 
@@ -229,6 +257,17 @@ def _is_playlist(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(2048)
     return is_text(path) or head.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(_LISTS) or b"c=IN IP" in head
+
+
+def _limit(variable: str) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        limit = float(text or LIMITS[variable])
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise ClipkitError(f"{variable}={text!r}: must be a positive number (default {LIMITS[variable]:,.0f})")
+    return limit
 
 
 def _failed(path: str | Path, error: Exception) -> VideoError:

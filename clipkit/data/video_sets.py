@@ -12,26 +12,26 @@ What must lie in ROOT; videos may lie in subfolders of `ROOT/videos` (or of `vid
                  paragraph; videos/v_QOlSCBRmfWY.mp4, or without v_
     didemo       train_list.txt, train_data.json, …; splits train, val, test; a paragraph; the first 31 seconds count;
                  videos/54322086@N00_2408598493_274c77d26a.avi
-    csv          ROOT is a table with the columns video and sentence, and optionally start, end (seconds) and split;
-                 a row a sentence; videos are paths below its folder, or below `videos=`
+    csv          ROOT is a table (.csv with commas, .tsv with tabs) with the columns video and sentence, and optionally
+                 start, end (seconds) and split; a row a sentence; videos are paths below its folder, or below `videos=`
 
 Licences of these data differ, and none lets others pass them on: fetch them from their makers.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.safe import load_plain_pickle
 
+from ._paths import below, walk
+from ._tables import as_list, as_object, as_text, read_json, read_lines, read_table
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 
@@ -104,11 +104,12 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
         raise FileNotFoundError(f"{folder}: no such folder of videos")
     listed = list(READERS[name](root, split))
     _compare_counts(name, split, listed, problems)
-    files = _Files(folder)
+    files = _Files(folder, root)
     found: list[CaptionedVideo] = []
     names: dict[tuple[Path, Any], str] = {}
+    ids: set[str] = set()
     for file, captions, span in listed:
-        identifier = file if span is None else f"{file}@{span[0]:g}-{span[1]:g}"
+        identifier = file if span is None else f"{file}@{_seconds(span[0])}-{_seconds(span[1])}"
         paths = files.find(file)
         kept = tuple(text for text in (" ".join(caption.split()) for caption in captions) if text)
         if not paths:
@@ -119,11 +120,22 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
             problems.add("videos without a sentence", identifier)
         elif (first := names.setdefault((paths[0], span), identifier)) != identifier:
             problems.add("other names of a video that is listed already", f"{identifier} ({first})")
+        elif identifier in ids:  # a file may be called as a piece of another is
+            problems.add("names that another video has", identifier)
         else:
+            if len(kept) < len(captions):
+                problems.add("videos with an empty sentence", identifier)
+            ids.add(identifier)
             found.append(CaptionedVideo(identifier, paths[0], kept, span))
     if not found:
         raise ClipkitError(f"{root}: not one of {len(listed)} videos of {name} {split} is usable: {problems.summary()}")
     return VideoSet(found, problems)
+
+
+def _seconds(value: float) -> str:
+    """In the six digits that ids have had, or all of them where pieces of a long film need more to differ."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 Entry = tuple[str, list[str], tuple[float, float] | None]
@@ -131,36 +143,52 @@ Entry = tuple[str, list[str], tuple[float, float] | None]
 
 def _msrvtt(root: Path, split: str) -> Iterator[Entry]:
     if split == "test1k":
-        rows = _table(root / "MSRVTT_JSFUSION_test.csv", ("video_id", "sentence"))
-        yield from ((row["video_id"], [row["sentence"]], None) for row in rows)
+        table = read_table(_existing(root / "MSRVTT_JSFUSION_test.csv"), ("video_id", "sentence"))
+        yield from ((row["video_id"], [row["sentence"]], None) for _, row in table)
         return
-    path = root / "MSRVTT_data.json"
-    sentences: dict[str, list[str]] = {}
-    with _reading(path):
-        for item in _json(path)["sentences"]:
-            sentences.setdefault(item["video_id"], []).append(item["caption"])
-    for row in _table(root / f"MSRVTT_train.{split[-2:]}.csv", ("video_id",)):
+    sentences = _grouped(_existing(root / "MSRVTT_data.json"), "sentences", "video_id", "caption")
+    for _, row in read_table(_existing(root / f"MSRVTT_train.{split[-2:]}.csv"), ("video_id",)):
         yield row["video_id"], sentences.get(row["video_id"], []), None
+
+
+def _grouped(path: Path, key: str | None, video: str, sentence: str) -> dict[str, list[str]]:
+    """Video -> its sentences, of a list of objects, which may be the value of `key`."""
+    content = read_json(path)
+    items = content if key is None else as_object(content, path, "what it holds", key)[key]
+    found: dict[str, list[str]] = {}
+    for number, item in enumerate(as_list(items, path, "what it holds" if key is None else f'"{key}"')):
+        where = f"{key or 'entry'}[{number}]"
+        as_object(item, path, where, video, sentence)
+        name = as_text(item[video], path, f'{where}["{video}"]')
+        found.setdefault(name, []).append(as_text(item[sentence], path, f'{where}["{sentence}"]'))
+    return found
 
 
 def _msvd(root: Path, split: str) -> Iterator[Entry]:
     path = root / "captions_msvd.json"
     if path.is_file():
-        captions = _json(path)
+        captions = read_json(path)
     else:
         path = root / "raw-captions.pkl"
         captions = load_plain_pickle(_existing(path))
-    with _reading(path):
-        for identifier in _lines(root / f"{split}_list.txt"):
-            texts = captions.get(identifier, [])
-            yield identifier, [text if isinstance(text, str) else " ".join(text) for text in texts], None
+    captions = as_object(captions, path, "what it holds")
+    for _, identifier in read_lines(_existing(root / f"{split}_list.txt")):
+        texts = as_list(captions.get(identifier, []), path, f"the entry of {identifier}")
+        yield identifier, [_sentence(text, path, f"a sentence of {identifier}") for text in texts], None
+
+
+def _sentence(value: Any, path: Path, where: str) -> str:
+    """Text, or a list of words."""
+    if isinstance(value, list):
+        return " ".join(as_text(word, path, f"a word in {where}") for word in value)
+    return as_text(value, path, where)
 
 
 def _lsmdc(root: Path, split: str) -> Iterator[Entry]:
     name = {"train": "annos_training", "val": "annos_val", "test": "challenge_1000_publictect"}[split]
     sentences: dict[str, list[str]] = {}
     path = root / f"LSMDC16_{name}.csv"
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in read_lines(_existing(path), strip=False):
         fields = line.split("\t")
         if len(fields) != 6:
             raise ClipkitError(f"{path}: line {number} has {len(fields)} fields between tabs instead of 6")
@@ -169,30 +197,29 @@ def _lsmdc(root: Path, split: str) -> Iterator[Entry]:
 
 
 def _activitynet(root: Path, split: str) -> Iterator[Entry]:
-    path = root / ("train.json" if split == "train" else "val_1.json")
-    described = _json(path)
-    with _reading(path):
-        for identifier in _json(root / f"{split}_ids.json"):
-            if identifier in described:  # the list of ids has videos that nobody described
-                yield identifier, [" ".join(described[identifier]["sentences"])], None
+    path, listed = root / ("train.json" if split == "train" else "val_1.json"), root / f"{split}_ids.json"
+    described = as_object(read_json(_existing(path)), path, "what it holds")
+    for place, identifier in enumerate(as_list(read_json(_existing(listed)), listed, "what it holds")):
+        if as_text(identifier, listed, f"entry[{place}]") in described:  # the list has videos that nobody described
+            entry = as_object(described[identifier], path, f"the entry of {identifier}", "sentences")
+            where = f"a sentence of {identifier}"
+            texts = as_list(entry["sentences"], path, f"the sentences of {identifier}")
+            yield identifier, [" ".join(as_text(text, path, where) for text in texts)], None
 
 
 def _didemo(root: Path, split: str) -> Iterator[Entry]:
-    path = root / f"{split}_data.json"
-    sentences: dict[str, list[str]] = {}
-    with _reading(path):
-        for item in _json(path):
-            sentences.setdefault(item["video"], []).append(item["description"])
-    listed = set(_lines(root / f"{split}_list.txt"))
+    sentences = _grouped(_existing(root / f"{split}_data.json"), None, "video", "description")
+    listed = {line for _, line in read_lines(_existing(root / f"{split}_list.txt"))}
     # Annotators saw 30 seconds: six pieces of five (Hendricks et al. 2017); CLIP4Clip takes one second more.
     yield from ((video, [" ".join(texts)], (0.0, 31.0)) for video, texts in sentences.items() if video in listed)
 
 
 def _own(path: Path, split: str) -> Iterator[Entry]:
-    rows = _table(path, ("video", "sentence"))
     grouped: dict[tuple[str, tuple[float, float] | None], list[str]] = {}
     span: tuple[float, float] | None
-    for number, row in enumerate(rows, 2):
+    for number, row in read_table(_existing(path), ("video", "sentence")):
+        if not row["video"]:
+            raise ClipkitError(f"{path}: line {number}: names no video")
         if "split" in row and row["split"] != split:
             continue
         try:
@@ -222,26 +249,31 @@ READERS: dict[str, Callable[[Path, str], Iterator[Entry]]] = {
 class _Files:
     """Videos below a folder, found by path or by name, each with or without its ending."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths: dict[str, list[Path]] = {}
-        for place, folders, names in os.walk(folder):
-            folders.sort()
-            for path in (Path(place, name) for name in sorted(names)):
-                if path.suffix.lower() in VIDEO_SUFFIXES:
-                    inside = path.relative_to(folder)
-                    keys = (path.name, path.stem, inside.as_posix(), inside.with_suffix("").as_posix())
-                    for key in dict.fromkeys(keys):
-                        self.paths.setdefault(key, []).append(path)
+    def __init__(self, folder: Path, listed: Path) -> None:
+        self.folder, self.listed = folder, listed
+
+    @cached_property
+    def paths(self) -> dict[str, list[Path]]:
+        """Name -> the files that it may mean."""
+        found: dict[str, list[Path]] = {}
+        for path in walk(self.folder):
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                inside = path.relative_to(self.folder)
+                keys = (path.name, path.stem, inside.as_posix(), inside.with_suffix("").as_posix())
+                for key in dict.fromkeys(keys):
+                    found.setdefault(key, []).append(path)
+        return found
 
     def find(self, identifier: str) -> list[Path]:
         """The file; several where only their folders tell them apart and the identifier names none."""
-        whole = self.folder / identifier
+        whole = below(self.folder, identifier, self.listed, "videos= (--videos)")
         if whole.suffix and whole.is_file():
             return [whole]
         name = Path(identifier)
         # DiDeMo's names have the uploaded file's ending, often no longer the one on disk; ActivityNet's a prefix.
-        candidates = [name.as_posix(), name.with_name(name.name.removeprefix("v_")).as_posix()] if name.name else []
+        candidates = [name.as_posix()] if name.name else []
+        if bare := name.name.removeprefix("v_"):
+            candidates.append(name.with_name(bare).as_posix())
         if name.suffix.lower() in VIDEO_SUFFIXES:
             candidates.append(name.with_suffix("").as_posix())
         return next((self.paths[key] for key in candidates if key in self.paths), [])
@@ -257,48 +289,7 @@ def _compare_counts(name: str, split: str, listed: list[Entry], problems: Proble
             problems.add("numbers that are not the published ones", f"{found:,} {what} instead of {published:,}")
 
 
-class _reading:
-    """Turns what a file of another format raises into one line that names it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (KeyError, TypeError, AttributeError, ValueError)):
-            raise ClipkitError(f"{self.path}: not in the published format ({type(error).__name__}: {error})") from None
-
-
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; clipkit/data/video_sets.py says what must lie where")
     return path
-
-
-def _lines(path: Path) -> list[str]:
-    text = _existing(path).read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_existing(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ClipkitError(f"{path}: not readable as JSON ({str(error)[:80]})") from None
-
-
-def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    try:
-        with _existing(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            if missing := [column for column in columns if column not in names]:
-                raise ClipkitError(f"{path}: its first line has no column {missing[0]}; it has {', '.join(names)}")
-            return [
-                {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in reader
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ClipkitError(f"{path}: not a table in UTF-8 with commas ({str(error)[:80]})") from None

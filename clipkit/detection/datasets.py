@@ -11,10 +11,12 @@ from mmengine.logging import print_log
 
 from clipkit.data import palette
 from clipkit.data.annotations import LabelledSet, read_coco, read_voc
+from clipkit.data.class_counts import class_counts
 from clipkit.engine.class_names import read_classes
+from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS
 from clipkit.engine.traps import update_metainfo
-from clipkit.errors import ClipkitError, some
+from clipkit.errors import ClipkitError, did_you_mean, some
 
 
 class _ObjectsDataset(BaseDataset):
@@ -60,11 +62,22 @@ class _ObjectsDataset(BaseDataset):
             if self.on_bad == "raise":
                 raise ClipkitError(f"{message}. Repair them, or leave them out with on_bad=skip")
             print_log(f"left out: {message}", "current")
+        if found.notes:
+            print_log(f"{name}: {found.notes.summary()}", "current")
         if not found.images:
             raise ClipkitError(f"{name}: no usable image")
+        if found.lacking:
+            self._say_lacking(found, name)
         update_metainfo(self, class_info(found.classes, self.base))
         base = self.metainfo["base_classes"]
         kept = {i for i, c in enumerate(found.classes) if self.labelled == "all" or c in base}
+        counts = [count if i in kept else 0 for i, count in enumerate(found.counts())]
+        order = sorted(kept)
+        shown = class_counts([found.classes[i] for i in order], [counts[i] for i in order], "boxes")
+        line = f"{name}: {len(found.images):,} images, {shown}"
+        if not any(counts):
+            raise ClipkitError(f"{line}: nothing to learn from or to find; look at the classes and at the annotations")
+        print_log(line, "current")
         return [
             {
                 "img_path": str(image.path),
@@ -84,6 +97,18 @@ class _ObjectsDataset(BaseDataset):
             }
             for image in found.images
         ]
+
+    def _say_lacking(self, found: LabelledSet, name: str) -> None:
+        """A file for evaluation may know fewer classes than were trained; of one for training it is a mistake."""
+        lacking = some(map(repr, found.lacking), 5)
+        if not self.test_mode:
+            known = sorted(set(found.classes) - set(found.lacking))
+            raise ClipkitError(f"{name}: has no category {lacking}; {did_you_mean(found.lacking[0], known)}")
+        print_log(f"{name}: has no category {lacking}: evaluated without", "current")
+
+    def prepare_data(self, idx: int) -> Any:
+        """An item through the pipeline; whatever a transform stumbles over names the picture."""
+        return named_pictures(super().prepare_data, self.get_data_info, idx)
 
 
 @DATASETS.register_module()
@@ -118,7 +143,8 @@ class CocoJsonDataset(_ObjectsDataset):
         data_root: str = "",
         **kwargs: Any,
     ):
-        self.json, self.images = Path(data_root) / ann_file, Path(data_root) / images
+        root = Path(str(data_root))
+        self.json, self.images = root / str(ann_file), root / str(images)  # a folder may be called 2024
         self.check, self.masks = check, masks
         super().__init__(classes, base_classes, labelled, on_bad, **kwargs)
 
@@ -150,7 +176,7 @@ class VocXmlDataset(_ObjectsDataset):
         on_bad: str = "raise",
         **kwargs: Any,
     ):
-        self.root, self.split, self.rename, self.check = Path(data_root), split, rename, check
+        self.root, self.split, self.rename, self.check = Path(str(data_root)), str(split), rename, check
         super().__init__(classes, base_classes, labelled, on_bad, **kwargs)
 
     def read(self) -> tuple[LabelledSet, str]:

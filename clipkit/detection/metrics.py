@@ -13,7 +13,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
-from clipkit.data.annotations import judged_annotations, read_coco_file
+from clipkit.data.annotations import judged_annotations, mask_problem, read_coco_file
+from clipkit.data.pairs import Problems
 from clipkit.engine.registry import METRICS
 from clipkit.errors import ClipkitError, some
 from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
@@ -93,15 +94,13 @@ class DetectionAP(BaseMetric):
             to_class = label_classes[names]
             for item in found:
                 label = to_class[item.pop("label")]
-                if label >= 0:
+                if label >= 0 and ids[label] is not None:
                     detections.append({"image_id": image["id"], "category_id": ids[label], **item})
         if self.save is not None:
             Path(self.save).parent.mkdir(parents=True, exist_ok=True)
             write_text(self.save, json.dumps(detections))
-        bare = sum(not item.get("segmentation") for item in truth["annotations"])
-        if "segm" in self.kinds and bare:
-            where = self.ann_file or "DetectionAP: the data set"
-            raise ClipkitError(f"{where}: {bare} annotations have no mask; judge boxes alone by kinds='bbox'")
+        if "segm" in self.kinds:
+            self._require_masks(truth)
         asked = {classes[i] for to_class in label_classes.values() for i in to_class if i >= 0}
         out: dict[str, float] = {}
         for kind in self.kinds:
@@ -112,6 +111,20 @@ class DetectionAP(BaseMetric):
             out.update({f"{prefix}{key}": round(value, 2) for key, value in self._scores(scored).items()})
         self._print(out)
         return out
+
+    def _require_masks(self, truth: dict) -> None:
+        where = self.ann_file or "DetectionAP: the data set"
+        if bare := sum(not item.get("segmentation") for item in truth["annotations"]):
+            raise ClipkitError(f"{where}: {bare} annotations have no mask; judge boxes alone by kinds='bbox'")
+        if self.ann_file is None:
+            return  # those that the data set looked through
+        sizes = {image["id"]: (image.get("width"), image.get("height")) for image in truth["images"]}
+        wrong = Problems()
+        for item in truth["annotations"]:
+            if kind := mask_problem(item.get("segmentation"), *sizes[item["image_id"]]):
+                wrong.add(kind, f"annotation {item.get('id')}")
+        if wrong:
+            raise ClipkitError(f"{where}: {wrong.summary()}; judge boxes alone by kinds='bbox'")
 
     def _scores(self, scored: ClassPrecision) -> dict[str, float]:
         scores = scored.means()
@@ -129,15 +142,18 @@ class DetectionAP(BaseMetric):
         return [*match.label_to_class, *[-1] * (len(names) - len(vocabulary))]
 
     def _category_ids(self, truth: dict, classes: Sequence[str]) -> list[Any]:
-        """The id of each class in the annotation file."""
+        """The id of each class in the annotation file; None for one that it lacks."""
         if self.ann_file is None:
             return list(range(1, len(classes) + 1))
         categories = [str(c["name"]) for c in truth["categories"]]
         owner = Vocabulary(classes).match(categories).label_to_class
         lacking = [name for name, index in zip(classes, owner) if index < 0]
-        if lacking:
+        if len(lacking) == len(classes):
             raise ClipkitError(f"{self.ann_file}: has no category {some(lacking, 5)}")
-        return [truth["categories"][index]["id"] for index in owner]
+        if lacking:
+            line = f"{self.ann_file}: has no category {', '.join(lacking)}: evaluated without"
+            print_log(line, MMLogger.get_current_instance())
+        return [truth["categories"][index]["id"] if index >= 0 else None for index in owner]
 
     @staticmethod
     def _read_truth(path: str) -> dict:

@@ -15,6 +15,7 @@ from clipkit.engine.checkpoint import find_checkpoints, load_checkpoint, resolve
 from clipkit.engine.config import load_config, merge_options
 from clipkit.engine.distributed import LAUNCHERS, resolve_launcher
 from clipkit.engine.friendly import friendly_build
+from clipkit.engine.ignored import check_ignored
 from clipkit.engine.plugins import load_plugins
 from clipkit.engine.register import register_engine
 from clipkit.engine.runner import ClipkitRunner
@@ -58,13 +59,14 @@ def prepare_config(
     """
     loaded = load_config(config)
     cfg = copy.deepcopy(loaded) if isinstance(config, Config) else loaded
-    options = dict(cfg_options or {})
+    options = cfg_options or {}
     _add_defaults(cfg, _DEFAULTS)
     _add_defaults(cfg.default_hooks, _DEFAULT_HOOKS)
     register_engine()
     load_plugins(options.get("plugins", cfg.plugins) or [])
     merge_options(cfg, options)
     resolve_variables(cfg)
+    check_ignored(dict(cfg.items()))
     wrapper = cfg.get("optim_wrapper") or {}
     if wrapper.get("type") == "OptimWrapper":  # an option's, over a config's AmpOptimWrapper
         wrapper.pop("dtype", None)

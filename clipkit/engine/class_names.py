@@ -1,6 +1,5 @@
 """What a config may write where a list of class names is wanted."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +8,14 @@ from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError, one_line
 
 _FREQUENCY = re.compile(r"(?<=\.json):([rcf]+)$")
-_NUMBERED = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*")
 
 
 def read_classes(spec: str | Sequence[str]) -> list[str]:
     """Class names in order.
 
     Args:
-        spec: a list of names; a label file (one class a line, `name; synonym`); a `.json` with a list of names, alone
-            or under 'names', or an annotation file in COCO's format; LVIS's with `:cf` behind it for its common and
-            frequent classes; PASCAL-Context's `labels.txt` (lines `1: accordion`); `shapes` for all classes of
+        spec: a list of names; a label file in any format of `Vocabulary.from_file`; LVIS's annotation file with `:cf`
+            behind it for its common and frequent classes; `shapes` for all classes of
             clipkit.shapes, `shapes:objects` for all but the grounds, either with `:composition` or `:shape` behind it
             for the seen ones of that split; `dataset:` and a type for the names that a data set has by itself
             (`dataset:mmseg.ADE20KDataset`).
@@ -35,13 +32,15 @@ def read_classes(spec: str | Sequence[str]) -> list[str]:
     spec, frequency = (spec[: -len(m[0])], m[1]) if (m := _FREQUENCY.search(spec)) else (spec, "")
     if not Path(spec).is_file():
         raise ClipkitError(f"label file '{spec}' does not exist; give a file with one class a line")
-    if spec.endswith(".json"):
-        return _of_json(spec, frequency)
-    from clipkit.text import Vocabulary
+    from clipkit.text.label_file import names_of_json, read_label_file
 
-    names = list(Vocabulary.from_file(spec).names)
-    numbered = [_NUMBERED.fullmatch(name) for name in names]
-    return _without_numbers(spec, numbered) if any(numbered) else names
+    try:
+        if frequency:
+            return [words[0] for words in names_of_json(spec, frequency)]
+        # Lists of other projects name some classes twice.
+        return [words[0] for words in read_label_file(spec, unique=not spec.endswith(".json"))]
+    except ValueError as error:
+        raise ClipkitError(one_line(error)) from None
 
 
 def _of_dataset(kind: str) -> list[str]:
@@ -60,26 +59,3 @@ def _of_shapes(words: Sequence[str]) -> list[str]:
     named = zip(class_names(), seen_mask(split[0] if split else None).tolist())
     # Objects are called by colour and shape, grounds by one word.
     return [name for name, seen in named if seen and (" " in name or not objects)]
-
-
-def _of_json(path: str, frequency: str) -> list[str]:
-    try:
-        names = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ClipkitError(f"{path}: is no JSON ({one_line(error)})") from error
-    if isinstance(names, dict) and isinstance(names.get("categories"), list):
-        rows = [c for c in names["categories"] if not frequency or c.get("frequency", "?") in frequency]
-        names = [str(c.get("name")) for c in rows]
-    elif isinstance(names, dict):
-        names = names.get("names")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ClipkitError(f"{path}: must hold a JSON list of class names, in the order of their ids")
-    return names
-
-
-def _without_numbers(path: str, lines: Sequence[re.Match[str] | None]) -> list[str]:
-    ids = [int(line[1]) if line else -1 for line in lines]
-    if ids != list(range(1, len(ids) + 1)):
-        wrong = next(i for i, number in enumerate(ids) if number != i + 1)
-        raise ClipkitError(f"{path}: name {wrong + 1} should be numbered '{wrong + 1}: …', as in labels.txt")
-    return [line[2] for line in lines if line]

@@ -5,9 +5,9 @@ mmengine silently creates a key that nothing reads, so that a typing error train
 
 from __future__ import annotations
 
-import ast
 import inspect
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from clipkit.config_files import find_config, installed_config
 from clipkit.engine import traps
+from clipkit.engine.option_values import Options, parse_options
 from clipkit.engine.registry import ROOTS
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 
@@ -58,7 +59,11 @@ _FIXED: dict[str, set[str]] = {
     "val_dataloader": _LOADER_KEYS,
     "test_dataloader": _LOADER_KEYS,
 }
+_TEXTS = {"work_dir", "load_from", "experiment_name", "log_level", "launcher"}  # of the runner
 _DEFAULT_TYPES = {"optim_wrapper": "OptimWrapper", "train_cfg": "IterBasedTrainLoop"}
+
+
+__all__ = ["constructor_arguments", "find_config", "load_config", "merge_options", "parse_options"]
 
 
 def load_config(source: str | Path | Config) -> Config:
@@ -80,30 +85,25 @@ def load_config(source: str | Path | Config) -> Config:
         raise ClipkitError(f"{path}: the config cannot be read ({type(error).__name__}: {one_line(error)})") from error
 
 
-def parse_options(items: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=x"]` as `{"a.b": 1, "c": "x"}`. Values are Python literals; what is none is text, spaces and
-    commas included; `[a, b]` without quotes is a list of texts."""
-    options = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key:
-            raise ClipkitError(f'--cfg-options "{item}": write key=value, for example train_cfg.max_iters=100')
-        options[key.strip()] = _parse_value(text)
-    return options
-
-
 def merge_options(config: Config, options: Mapping[str, Any]) -> None:
     """Sets dotted keys in a config, in place.
 
     A key must exist, or be read by what it stands in: an argument of its `type`'s constructor, a keyword of the
     runner, of a data loader. Below such a new key everything may be set.
 
+    A scalar that was written where a text stands stays the text that it was (`Options.for_text`).
+
     Raises:
         ClipkitError: nobody would read the key; the line says where the path ends and what is known there.
     """
+    changes = dict(options)
     for key in options:
         _check_path(config, key)
-    config.merge_from_dict(dict(options), allow_list_keys=True)
+        _check_read(config, key, options)
+        if isinstance(options, Options) and key in options.texts:
+            wanted, now = _text_at(config, key)
+            changes[key] = options.for_text(key, now) if wanted else options[key]
+    config.merge_from_dict(changes, allow_list_keys=True)
 
 
 def constructor_arguments(kind: Any) -> set[str] | None:
@@ -121,24 +121,6 @@ def constructor_arguments(kind: Any) -> set[str] | None:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return names
     return None
-
-
-def _parse_value(text: str) -> Any:
-    lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if lowered in ("none", "null"):
-        return None
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        pass
-    if text.strip()[:1] in ("[", "("):
-        try:
-            return traps.parse_list(text)
-        except AssertionError as error:
-            raise ClipkitError(f"--cfg-options: {one_line(error)}") from error
-    return text
 
 
 def _check_path(config: Config, key: str) -> None:
@@ -163,6 +145,78 @@ def _check_path(config: Config, key: str) -> None:
         else:
             raise ClipkitError(f'--cfg-options {key}: "{where}" is {node!r}, it has no "{part}"')
         done.append(part)
+
+
+def _check_read(config: Config, key: str, options: Mapping[str, Any]) -> None:
+    """Refuses a name that only the config's own lines used while they ran. Running them again with another value would
+    need their source to be rewritten, in every file that `_base_` names; what they made can be set instead."""
+    name, _, rest = key.partition(".")
+    tree = dict(config.items())
+    if name == "variables" and rest.partition(".")[0] in (tree.get(name) or {}):
+        variable = rest.partition(".")[0]
+        if not any("{" + variable + "}" in text for text in _texts([tree, *options.values()])):
+            raise ClipkitError(
+                f'--cfg-options {key}: nothing in the config reads "{{{variable}}}", it would do nothing'
+            )
+    if name not in tree or name in _FIXED[""] | {"variables"}:
+        return
+    made = [f"{place}{rest and '.' + rest}" for place in _places(tree, tree[name])]
+    hint = f"set what it became: {', '.join(made[:4])}" if made else "set what it became"
+    raise ClipkitError(f'--cfg-options {key}: "{name}" is used only while the config runs; {hint}')
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, (dict, list, tuple)):
+        for item in node.values() if isinstance(node, dict) else node:
+            yield from _texts(item)
+
+
+def _places(node: Any, value: Any, path: str = "") -> Iterator[str]:
+    """Dotted keys of what the runner reads that hold this value."""
+    for key, item in node.items() if isinstance(node, dict) else enumerate(node):
+        if path or key in _FIXED[""]:
+            place = f"{path}.{key}".lstrip(".")
+            if type(item) is type(value) and item == value:
+                yield place
+            elif isinstance(item, (dict, list, tuple)):
+                yield from _places(item, value, place)
+
+
+def _text_at(config: Config, key: str) -> tuple[bool, str | None]:
+    """Whether a text stands at the key now, or its reader wants one; and that text."""
+    node: Any = dict(config.items())
+    *path, last = key.split(".")
+    for part in path:
+        if isinstance(node, (list, tuple)):
+            node = node[int(part)]
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+    if not isinstance(node, (dict, list, tuple)):
+        return False, None
+    now = node.get(last) if isinstance(node, dict) else node[int(last)]
+    if isinstance(now, str) and now[:1] + now[-1:] == "{}":
+        now = (config.get("variables") or {}).get(now[1:-1], now)
+    if isinstance(now, str):
+        return True, now
+    if now is not None or not isinstance(node, dict):
+        return False, None
+    kinds = _resolve(node.get("type"))
+    return (last in _TEXTS if not path else any(last in _text_arguments(kind) for kind in kinds)), None
+
+
+def _text_arguments(kind: Any) -> set[str]:
+    """Arguments that are annotated as a text or a path and nothing else."""
+    owners = inspect.getmro(kind) if inspect.isclass(kind) else (kind,)
+    targets = [owner.__dict__.get("__init__") if inspect.isclass(owner) else owner for owner in owners]
+    found = set()
+    for target in filter(inspect.isfunction, targets):
+        for name, annotation in target.__annotations__.items():
+            words = set(re.findall(r"\w+", annotation if isinstance(annotation, str) else repr(annotation)))
+            if words & {"str", "Path"} and words <= {"str", "Path", "None", "class", "pathlib", "Optional", "typing"}:
+                found.add(name)
+    return found
 
 
 def _check_new_key(node: dict, part: str, done: list[str], key: str) -> None:
@@ -190,7 +244,7 @@ def _check_new_key(node: dict, part: str, done: list[str], key: str) -> None:
 
 def _resolve(kind: Any) -> list[Any]:
     if not isinstance(kind, str):
-        return [kind]
+        return [] if kind is None else [kind]
     found = []
     for root in ROOTS:
         child = root.children.get("clipkit", root)

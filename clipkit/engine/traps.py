@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from mmengine.config import Config, DictAction, utils
+from mmengine.config import Config, utils
 from mmengine.registry.build_functions import build_from_cfg
 from mmengine.registry.registry import Registry
 from mmengine.runner import checkpoint
@@ -44,15 +44,6 @@ def find_bases_by(find: Callable[[str, str], str | None]) -> None:
         return given(base, filename) if found is None else (found, None)
 
     Config._get_cfg_path = staticmethod(path)
-
-
-def parse_list(text: str) -> Any:
-    """`[a, (b, 1)]` without quotes as lists and tuples.
-
-    Raises:
-        AssertionError: brackets that do not match.
-    """
-    return DictAction._parse_iterable(text)
 
 
 def failed_look_up(frame: FrameType) -> tuple[Registry, str] | None:

@@ -35,7 +35,16 @@ class LinearProbe(NamedTuple):
         return features.to(self.weight) @ self.weight.T + self.bias
 
     def accuracy(self, features: Tensor, labels: Tensor) -> float:
-        """Top-1 in percent."""
+        """Top-1 in percent.
+
+        Raises:
+            ValueError: no features.
+        """
+        if len(features) == 0:
+            raise ValueError(
+                "no examples to judge a probe by: the validation set is empty, as where each class has one example; "
+                "give more of them, or validation data"
+            )
         return 100.0 * (self.scores(features).argmax(1) == labels.to(self.weight.device)).double().mean().item()
 
 

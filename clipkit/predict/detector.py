@@ -94,9 +94,7 @@ class Detector(Predictor):
         names = self.set_labels(labels)
         rgb = as_rgb(image)
         height, width = rgb.shape[:2]
-        results: dict[str, Any] = {"img": np.ascontiguousarray(rgb[..., ::-1]), "img_shape": (height, width)}
-        if self.resize is not None:
-            results = self.resize(results)
+        results = self.resized(np.ascontiguousarray(rgb[..., ::-1]))
         bgr = results["img"]
         scale = results.get("scale_factor", (1.0, 1.0))
         sample = DetDataSample(

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clipkit.data import read_image
+from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
-ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
 
 
@@ -81,6 +81,22 @@ class Predictor:
             self.model.set_labels(labels)
             self._current = key
         return tuple(self.model.label_names)
+
+    def resized(self, bgr: np.ndarray) -> dict[str, Any]:
+        """The picture `(H, W, 3)` at the size that the model was tested at, as mmcv's `Resize` gives it.
+
+        Raises:
+            ClipkitError: that leaves nothing of it.
+        """
+        height, width = bgr.shape[:2]
+        results: dict[str, Any] = {"img": bgr, "img_shape": (height, width)}
+        try:
+            return results if self.resize is None else self.resize(results)
+        except Exception as error:  # OpenCV's own type
+            raise ClipkitError(
+                f"a picture of {width} x {height} pixels is too flat for the Resize of the config's test pipeline "
+                f"({one_line(error, 80)}); cut it into pieces"
+            ) from error
 
 
 def open_predictor(
@@ -153,26 +169,20 @@ def load_model(
 
 
 def as_rgb(image: ImageLike) -> np.ndarray:
-    """Whatever a predictor takes as (H, W, 3) uint8 RGB."""
+    """Whatever a predictor takes as (H, W, 3) uint8 RGB: the same pixels for a path, the bytes of a file, a PIL image
+    and an array of it; see `clipkit.data.images` for what happens to 16 bits, transparency and EXIF's turn."""
     if isinstance(image, (str, Path)):
         return read_image(image)
+    if isinstance(image, bytes):
+        return read_bytes(image)
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return to_rgb(image)
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             raise ValueError(f"an image tensor must be (3, H, W) RGB, got {tuple(image.shape)}")
-        if image.is_floating_point():
-            low, high = float(image.min()), float(image.max())
-            if low < -1e-3 or high > 1 + 1e-3:
-                raise ValueError(f"a float image must lie in [0, 1], got {low:.3g}..{high:.3g}: do not normalise it")
-            image = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-        return image.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
-    array = np.asarray(image)
-    if array.ndim == 2:
-        array = np.stack([array] * 3, axis=-1)
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
-        raise ValueError(f"an image array must be (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
-    return array
+        image = image.detach().permute(1, 2, 0).cpu()
+        image = (image.float() if image.is_floating_point() else image).numpy()  # NumPy has no bfloat16
+    return array_to_rgb(np.asarray(image))
 
 
 def _build_resize(cfg: Any) -> Any:

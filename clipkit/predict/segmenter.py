@@ -59,8 +59,8 @@ class Segmenter(Predictor):
         """Segments one image at its own size.
 
         Args:
-            image: a path; a PIL image; an array (H, W, 3) uint8 RGB, or (H, W) grey; a tensor (3, H, W) RGB, uint8 or
-                float in [0, 1].
+            image: a path; the bytes of a file; a PIL image; an array, see `array_to_rgb`; a tensor (3, H, W) RGB,
+                uint8 or float in [0, 1].
             labels: see `set_labels`.
 
         Raises:
@@ -69,9 +69,7 @@ class Segmenter(Predictor):
         names = self.set_labels(labels)
         rgb = as_rgb(image)
         height, width = rgb.shape[:2]
-        bgr = np.ascontiguousarray(rgb[..., ::-1])
-        if self.resize is not None:
-            bgr = self.resize({"img": bgr, "img_shape": (height, width)})["img"]
+        bgr = self.resized(np.ascontiguousarray(rgb[..., ::-1]))["img"]
         from mmseg.structures import SegDataSample
 
         sample = SegDataSample(metainfo={"ori_shape": (height, width), "img_shape": bgr.shape[:2]})

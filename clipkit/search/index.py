@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from clipkit.backbone import ClipModel
@@ -25,6 +27,7 @@ from clipkit.data.images import read_image
 from clipkit.data.video import BackendMissing, Fps, stream_video
 from clipkit.embed.encoder import finite
 from clipkit.errors import ClipkitError, one_line
+from clipkit.search._lock import locked
 from clipkit.search.media import Moment, is_image
 from clipkit.store import Store, StoreError
 
@@ -53,6 +56,8 @@ class SearchIndex:
         if (self.folder / "frames").is_symlink():  # of a received index it could lead to another store of this machine
             raise StoreError(f"{self.folder / 'frames'}: is a link; an index holds its frames itself")
         self.store = Store(self.folder / "frames", key)
+        self.left_out: dict[str, str] = {}
+        """Files that searches did not answer with, for they are not what was indexed, and why."""
         self._faiss: Any = None
         self._load()
 
@@ -74,6 +79,7 @@ class SearchIndex:
             options: `backend` and `timeout` of `read_video`.
         """
         hand: dict[str, dict[str, np.ndarray]] = {}
+        options["resize"] = self.key.get("preprocessing", {}).get("resize_mode", "squash")
         try:
             for file in files:
                 problem = None
@@ -96,10 +102,16 @@ class SearchIndex:
         if hand:
             # An id that is not in hand was begun by a run that was killed while it wrote: `add` gives its file another.
             empty = {name: column[:0] for name, column in next(iter(hand.values())).items()}
-            self.store.build(list(hand), lambda ids: [hand.get(name, empty) for name in ids], progress=False)
+            with locked(self.folder):
+                self.store.build(list(hand), lambda ids: [hand.get(name, empty) for name in ids], progress=False)
             hand.clear()
 
     def _load(self) -> None:
+        with locked(self.folder):  # else another process would delete the matrix that is made or opened here
+            self.store.refresh()
+            self._open()
+
+    def _open(self) -> None:
         # Of a file that was indexed again after a change the record counts that is of the file as it is now, else the
         # last one.
         records: dict[str, list[str]] = {}
@@ -118,9 +130,11 @@ class SearchIndex:
         place = self.folder / f"flat-{digest}"
         if place.is_symlink():
             place.unlink()
-        flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
-        flat.build(["all"], lambda _: [self._join()], progress=False)
-        record = _checked(flat["all"], place)
+        record: Any = self._join() if not (place.is_dir() or os.access(self.folder, os.W_OK)) else None
+        if record is None:
+            flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
+            flat.build(["all"], lambda _: [self._join()], progress=False)
+            record = _checked(flat["all"], place)
         self.embeddings, self._frame, self._start, self._end = (record[n] for n in ("embeddings", *_COLUMNS))
         for old in self.folder.glob("flat-*"):
             if old != place:
@@ -144,7 +158,8 @@ class SearchIndex:
 
         A moment is the stretch around its best frame in which the score stays above the middle between that frame's
         and what unrelated frames get (the lesser of the index's median and the file's least). Stretches that meet are
-        one moment, the better one's.
+        one moment, the better one's. Files that are gone, or are no longer what was indexed, are left out, and named in
+        `left_out`.
 
         Args:
             query: `(D,)`, of any length other than 0.
@@ -162,18 +177,35 @@ class SearchIndex:
         for row, score in self._ranked(query, 8 * top, faiss):
             if row in taken:
                 continue
+            file = int(np.searchsorted(self._offsets, row, side="right")) - 1
+            if not self._is_current(file):
+                taken.update(range(int(self._offsets[file]), int(self._offsets[file + 1])))
+                continue
             first, last = self._stretch(row, query, ordinary)
             stretch = range(first, last + 1)
             is_shoulder = not taken.isdisjoint(stretch)
             taken.update(stretch)
             if is_shoulder:  # of a better moment: the score does not fall to the middle in between
                 continue
-            path = _path_of(self._ids[int(np.searchsorted(self._offsets, row, side="right")) - 1])
+            path = _path_of(self._ids[file])
             times = (float(self._start[first]), float(self._end[last]))
             found.append(Moment(path, *times, score, int(self._frame[row]), float(self._start[row])))
             if len(found) == top:
                 break
         return found
+
+    def _is_current(self, file: int) -> bool:
+        """True if the file is the one that was indexed."""
+        path, _, state = self._ids[file].rstrip("~").rpartition("@")
+        if not _STATE.fullmatch(state):  # no record of a file, but of whatever somebody's own program put there
+            return True
+        try:
+            problem = None if _record_id(Path(path)) == f"{path}@{state}" else "has changed"
+        except OSError:
+            problem = "is gone"
+        if problem:
+            self.left_out[path] = problem
+        return problem is None
 
     def _ranked(self, query: np.ndarray, count: int, faiss: bool) -> Iterator[tuple[int, float]]:
         """Rows and scores, best first, equal ones in the index's order; as many as are asked for, found in steps."""
@@ -215,11 +247,21 @@ class SearchIndex:
 
 
 _COLUMNS = ("frame", "start", "end")
+_STATE = re.compile(r"\d+:\d+")  # of a file, in its record's id
 
 
-def index_key(made_by: dict[str, Any], fps: float) -> dict[str, Any]:
-    """What the rows of an index depend on. `made_by`: of `clipkit.embed.encoder.load_frozen`."""
-    preprocessing = {"size": made_by["preprocessing"]["size"], "resize_mode": "squash", "resampler": "bicubic"}
+def index_key(made_by: dict[str, Any], fps: float, resize: str | None = None) -> dict[str, Any]:
+    """What the rows of an index depend on.
+
+    Args:
+        made_by: of `clipkit.embed.encoder.load_frozen`.
+        resize: how a picture becomes CLIP's square: None, as CLIP's own preprocessing has it (most: the shorter side,
+            and the middle of the longer one); 'squash', the whole of it, out of proportion.
+    """
+    own = made_by["preprocessing"]
+    resize = resize or own.get("resize_mode", "shortest")
+    resampler = "bicubic" if resize == "squash" else own.get("interpolation", "bicubic")
+    preprocessing = {"size": own["size"], "resize_mode": resize, "resampler": resampler}
     return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
 
 
@@ -235,17 +277,19 @@ def _checked(record: dict[str, np.ndarray], place: Path) -> dict[str, np.ndarray
 
 
 def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]) -> dict[str, np.ndarray]:
-    """A file's record."""
+    """A file's record. `options`: of `stream_video`, and `resize`, of `index_key`."""
+    resize = options["resize"]
+    options = {key: value for key, value in options.items() if key != "resize"}
     if is_image(file):
         frame, zero = np.zeros(1, np.int64), np.zeros(1)
-        return {"embeddings": _embed(read_image(file)[None], clip), "frame": frame, "start": zero, "end": zero}
+        return {"embeddings": _embed(read_image(file)[None], clip, resize), "frame": frame, "start": zero, "end": zero}
     video = stream_video(file, Fps(fps), short_side=max(clip.image_size), batch=BATCH, **options)
     rows, frames, times = [], [], []
     with ThreadPoolExecutor(1) as pool:  # decodes the next batch meanwhile
         coming = pool.submit(next, video, None)
         while (batch := coming.result()) is not None:
             coming = pool.submit(next, video, None)
-            rows.append(_embed(batch.frames, clip))
+            rows.append(_embed(batch.frames, clip, resize))
             frames.append(batch.indices)
             times.append(batch.timestamps)
             duration = batch.duration
@@ -259,10 +303,14 @@ def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]
 
 
 @torch.no_grad()
-def _embed(frames: np.ndarray, clip: ClipModel) -> np.ndarray:
-    """`(B, H, W, 3)` -> `(B, D)` float16. The whole picture is squeezed into CLIP's square: its rim counts."""
-    images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
-    images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
+def _embed(frames: np.ndarray, clip: ClipModel, resize: str) -> np.ndarray:
+    """`(B, H, W, 3)` -> `(B, D)` float16, by CLIP's own preprocessing, or squeezed into its square."""
+    if resize == "squash":
+        images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
+        images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
+    else:
+        preprocess = clip.preprocess
+        images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]).to(clip.device)
     rows = finite(clip.encode_image(images).float())
     return rows.cpu().numpy().astype(np.float16)
 

@@ -1,11 +1,13 @@
-"""What is searched, videos and images, and what is found in them."""
+"""What is searched, videos and images, which files are of formats that nothing here reads, and what is found."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipkit.data import walk
 from clipkit.data.images import IMAGE_SUFFIXES
 from clipkit.data.video import VIDEO_SUFFIXES
 
@@ -40,20 +42,36 @@ def is_image(path: str | Path) -> bool:
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
-def list_media(inputs: Sequence[str | Path]) -> list[Path]:
-    """Files as given, and the videos and images inside folders (sorted, also of subfolders).
+def find_media(inputs: Sequence[str | Path]) -> tuple[list[Path], Counter[str]]:
+    """Files as given, and the videos and images inside folders (sorted, also of subfolders, links followed once); and
+    how many others lie there by their ending, hidden ones aside.
 
     Raises:
         FileNotFoundError: an input that does not exist, or a folder without any.
     """
     found: list[Path] = []
+    others: Counter[str] = Counter()
     for item in map(Path, inputs):
         if not item.exists():
             raise FileNotFoundError(f"{item}: no such file or folder")
-        known = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
-        listed = () if item.is_file() else item.rglob("*")
-        inside = sorted(p for p in listed if p.suffix.lower() in known and p.is_file()) or [item] * item.is_file()
+        if item.is_file():
+            found.append(item)
+            continue
+        files = walk(item)
+        inside = [path for path in files if path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)]
         if not inside:
             raise FileNotFoundError(f"{item}: no videos or images in this folder")
         found += inside
-    return list(dict.fromkeys(found))
+        known = set(inside)
+        others.update(path.suffix.lower() for path in files if path not in known and path.name[0] != ".")
+    return list(dict.fromkeys(found)), others
+
+
+def list_media(inputs: Sequence[str | Path]) -> list[Path]:
+    """`find_media` without what is not read."""
+    return find_media(inputs)[0]
+
+
+def describe(others: Counter[str]) -> str:
+    """'3 .heic, 1 without an ending'."""
+    return ", ".join(f"{count} {suffix or 'without an ending'}" for suffix, count in others.most_common())

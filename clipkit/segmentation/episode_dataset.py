@@ -1,11 +1,14 @@
 """PASCAL-5i, COCO-20i and FSS-1000 as data sets for mmseg's pipelines."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from clipkit.data.class_counts import class_counts
 from clipkit.data.fewshot import (
     NUM_CLASSES,
     by_class,
@@ -71,6 +74,12 @@ class EpisodeDataset(Dataset):
             self.num_classes = NUM_CLASSES[benchmark]
             if len(names) != self.num_classes:
                 raise ClipkitError(f"{benchmark} has {self.num_classes} classes, and classes= holds {len(names)} names")
+        where = f"{benchmark} in {data_root}, {subset}"
+        owners = Counter(example.class_id for example in examples)
+        folds = benchmark != "fss1000" and subset == "train"  # which train on the classes that they do not test
+        expected = [c for c in range(len(names)) if c not in tested] if folds else tested
+        shown = class_counts([names[c] for c in expected], [owners[c] for c in expected], "examples")
+        print_log(f"{where}: {shown}", "current")
         self.examples = examples if subset == "train" else evaluation_episodes(benchmark, examples, length)
         drawn = benchmark == "coco20i" and subset == "train"
         self.of_class = list(by_class(examples).values()) if drawn else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -9,6 +10,7 @@ from mmseg.datasets import BaseSegDataset, COCOStuffDataset
 
 from clipkit.data.palette import palette
 from clipkit.engine.class_names import read_classes
+from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS, TRANSFORMS
 from clipkit.errors import ClipkitError, one_line
 from clipkit.safe import check_mat, open_picture
@@ -76,6 +78,10 @@ class WideSegDataset(BaseSegDataset):
             raise ClipkitError(f"{folder}: no such folder of images; say where the data lies: variables.data=PATH")
         ids = {"first_id": self.first_id, "classes": len(self.metainfo["classes"]), "ignore_index": self.ignore_index}
         return [{**item, "ids": ids} for item in super().load_data_list()]
+
+    def prepare_data(self, idx: int) -> Any:
+        """An item through the pipeline; whatever a transform stumbles over names the picture."""
+        return named_pictures(super().prepare_data, self.get_data_info, idx)
 
 
 @TRANSFORMS.register_module()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clipkit.text._label_file import read_lines
+from clipkit.text.label_file import read_lines
 
 
 def read_class_file(path: str | Path, separator: str = ", ") -> list[tuple[str, ...]]:

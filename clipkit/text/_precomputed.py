@@ -13,7 +13,7 @@ from clipkit.errors import ClipkitError, one_line
 from clipkit.files import write_bytes
 from clipkit.safe import open_npz
 from clipkit.text._embeddings import TextEmbeddings
-from clipkit.text._label_file import read_label_file
+from clipkit.text.label_file import read_label_file
 
 
 def load_embeddings(path: str | Path, names_path: str | Path | None = None) -> TextEmbeddings:

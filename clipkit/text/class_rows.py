@@ -11,6 +11,7 @@ from torch import nn
 from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.errors import ClipkitError
 from clipkit.text import TextBank, TextEmbeddings, Vocabulary, get_templates, load_embeddings
+from clipkit.text.label_file import refuse_path
 
 
 def as_vocabulary(labels, templates: Sequence[str] = ("{}",), reduce: str = "mean") -> Vocabulary:
@@ -18,6 +19,7 @@ def as_vocabulary(labels, templates: Sequence[str] = ("{}",), reduce: str = "mea
     if isinstance(labels, Vocabulary):
         return labels
     if isinstance(labels, str):
+        refuse_path(labels)
         return Vocabulary.parse(labels, templates=templates, reduce=reduce)
     return Vocabulary(list(labels), templates=templates, reduce=reduce)
 

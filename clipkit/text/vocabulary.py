@@ -8,8 +8,8 @@ from pathlib import Path
 from clipkit.errors import some
 from clipkit.text._background import Background
 from clipkit.text._class_file import read_class_file
-from clipkit.text._label_file import read_label_file
 from clipkit.text._match import LabelMatch, match_key, match_labels
+from clipkit.text.label_file import read_label_file
 from clipkit.text.templates import fill, get_templates
 
 
@@ -69,7 +69,8 @@ class Vocabulary:
 
     @classmethod
     def from_file(cls, path: str | Path, separator: str | None = None, **options) -> Vocabulary:
-        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments. Errors name file and line.
+        """Reads a label file: one class a line, `name; synonym; …`, UTF-8, `#` comments; the same with numbers in front
+        (`1: name`); or JSON, see `read_label_file`. Errors name file and line.
 
         Args:
             path: the file.

@@ -9,6 +9,8 @@ Command:   clipkit train lseg/lseg_folder.py --cfg-options variables.train_image
              variables.labels=my/labels.txt
 Options:   variables.clip / variables.weights   CLIP for the names: an open_clip name, and a tag or a local file
            train_dataloader.dataset.on_bad=skip leaves damaged pairs out instead of stopping
+           train_dataloader.dataset.mask_values=[0,255] (and val_dataloader's) for black-and-white masks of two classes
+           train_dataloader.dataset.reduce_zero_label=True (and val_dataloader's) where 0 is unlabelled
            train_cfg.max_iters, train_dataloader.batch_size
 Hardware:  any; the defaults suit a GPU or a patient CPU
 Time:      a step takes about a second on 2 CPU cores

@@ -65,8 +65,7 @@ class FewShotLoop(FeatureLoop):
 
     def measure(self) -> dict[str, float]:
         names = list(self.images.names)
-        if names != list(self.train_set.names):
-            raise ClipkitError("training and test set have different classes")
+        self.require_same_classes(training=self.train_set)
         ensemble, templates = list(self.model.ensembles.items())[-1]
         device = self.model.clip.device
         rows = self.model.classifier(names, templates).to(device)

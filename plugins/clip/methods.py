@@ -52,7 +52,9 @@ class FewShotTask:
         return self.clip.logit_scale
 
     def accuracy(self, logits: Tensor) -> float:
-        """Of logits on the validation examples, in percent."""
+        """Of logits on the validation examples, in percent; ValueError where there are none."""
+        if len(self.val_labels) == 0:
+            raise ValueError("no validation examples to choose by: a class has too few; lower shots, or give more")
         return 100 * (logits.argmax(1) == self.val_labels).double().mean().item()
 
 

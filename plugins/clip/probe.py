@@ -67,8 +67,7 @@ class ProbeLoop(FeatureLoop):
             rest, held = split_off(train_set.labels, self.val_share, self.seed)
             train_set, val_set = self.train_set.take(rest), self.train_set.take(held)
         sets = (train_set, val_set, self.images)
-        if len({images.names for images in sets}) != 1:
-            raise ClipkitError("training, validation and test set have different classes")
+        self.require_same_classes(training=train_set, validation=val_set)
         count = len(self.images.names)
         train, val, test = (self.features(images) for images in sets)
         train_labels, val_labels, labels = (torch.from_numpy(images.labels) for images in sets)

@@ -1,5 +1,6 @@
 """Annotations of objects: what is read, and that everything wrong is counted, named and left out."""
 
+import itertools
 import json
 
 import numpy as np
@@ -27,8 +28,11 @@ def coco(folder, annotations, images=(("a.jpg", 7), ("b.jpg", 3)), categories=((
     return folder / "set.json", folder / "images"
 
 
+NUMBERS = itertools.count(1)
+
+
 def entry(image=7, category=9, bbox=(1, 2, 10, 5), **more):
-    return {"id": 1, "image_id": image, "category_id": category, "bbox": list(bbox), **more}
+    return {"id": next(NUMBERS), "image_id": image, "category_id": category, "bbox": list(bbox), **more}
 
 
 POLYGON = [[1.0, 2, 11, 2, 11, 7]]

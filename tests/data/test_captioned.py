@@ -60,7 +60,7 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(ClipkitError, match='no split "val"; it has test'):
         KarpathyImages(path, tmp_path, "val")
     path.write_text('{"images": [{"filename": "a"}]}')
-    with pytest.raises(ClipkitError, match="not in the format of Karpathy's splits"):
+    with pytest.raises(ClipkitError, match=r'images\[0\] has no "split"'):
         KarpathyImages(path, tmp_path)
     with pytest.raises(FileNotFoundError, match="no such annotation file"):
         KarpathyImages(tmp_path / "y.json", tmp_path)

@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said_in_one_line(pascal, coco, fss, tmp_path):
         with pytest.raises(ClipkitError, match=message):
             fold_examples("pascal5i", pascal, 0, "test", splits=tmp_path)
     bad.write_bytes(b"\x80\x03}q\x00(\xff")
-    with pytest.raises(ClipkitError, match="is not a text file"):
+    with pytest.raises(ClipkitError, match="is not UTF-8 text"):
         fold_examples("pascal5i", pascal, 0, "test", splits=tmp_path)
 
     with pytest.raises(ClipkitError, match="holds id 100; allowed: 0"):

@@ -62,7 +62,7 @@ def test_names_may_come_from_elsewhere(folder, tmp_path):
     with pytest.raises(ClipkitError, match='no word for class "traffic_light"'):
         ImageFolder(folder, {"cat": "cat"})
     (tmp_path / "words.json").write_text("[1, 2]")
-    with pytest.raises(ClipkitError, match="JSON list of words"):
+    with pytest.raises(ClipkitError, match="JSON list of class names"):
         ImageFolder(folder, tmp_path / "words.json")
 
 

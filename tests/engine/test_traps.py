@@ -45,12 +45,6 @@ def test_mmseg_configs_are_found_under_the_packages_name(tmp_path):
     assert Config.fromfile(str(config)).train_cfg.max_iters == 20000
 
 
-def test_lists_without_quotes():
-    assert traps.parse_list("[a, (b, 1), 2.5, True]") == ["a", ("b", 1), 2.5, True]
-    with pytest.raises(AssertionError):
-        traps.parse_list("[a, (b]")
-
-
 def frames_of(call):
     with pytest.raises(Exception) as caught:
         call()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from clipkit.adapters import TipAdapter
 from clipkit.evaluation.linear_probe import (
     RIDGE_PENALTIES,
     logistic_probe,
@@ -107,3 +108,16 @@ def test_nonsense_is_refused():
         logistic_probe(features / 0, labels, 1.0)
     with pytest.raises(ValueError, match="all positive"):
         ridge_probes(features, labels, [0.0])
+
+
+def test_nothing_is_chosen_without_validation_data():
+    features, labels = blobs(4, 4, 4, 0)
+    nothing = features[:0], labels[:0]
+    for sweep in (sweep_logistic, sweep_ridge):
+        with pytest.raises(ValueError, match="the validation set is empty"):
+            sweep(features, labels, *nothing)
+    with pytest.raises(ValueError, match="the validation set is empty"):
+        logistic_probe(features, labels, 1.0).accuracy(*nothing)
+    tip = TipAdapter(features[None], labels, torch.eye(4), 5.0)
+    with pytest.raises(ValueError, match="no validation examples"):
+        tip.search(*nothing)

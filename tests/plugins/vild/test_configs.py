@@ -86,6 +86,8 @@ def lvis(tmp_path):
 
 @pytest.mark.parametrize("name", ["vild_lvis_text", "vild_lvis", "vild_lvis_short"])
 def test_lvis_leaves_rare_classes_unlabelled(lvis, name):
+    if name == "vild_lvis_text":  # which reads no teacher, and says so
+        lvis = {key: value for key, value in lvis.items() if key != "variables.teacher"}
     cfg, train, test, model = built(f"vild/{name}.py", **lvis)
     assert train.metainfo["novel_classes"] == ("red circle",)
     sample = train[0]["data_samples"]

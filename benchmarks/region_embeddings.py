@@ -27,7 +27,8 @@ from PIL import Image
 from clipkit.adapters import CLIPTeacher, scale_boxes
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.proposals import ImageFile, list_dataset
-from clipkit.embed.regions import embed_regions, load_teacher
+from clipkit.embed.encoder import load_teacher
+from clipkit.embed.regions import embed_regions
 
 SCALES = (1.0, 1.5)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 
 _IN_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\n")
 _RAISED = re.compile(r"[\w.]+: ")  # how a traceback's last line begins; code and places in it are indented
+
+_SAID: set[str] = set()
 
 
 class ClipkitError(Exception):
@@ -57,3 +60,14 @@ def one_line(error: BaseException | str, limit: int | None = None) -> str:
         text = str(error.args[0])
     text = " ".join(text.split())
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def warn_outdated(old: str, new: str) -> None:
+    """Says in one line on stderr, once in a process, that an old spelling still works.
+
+    >>> warn_outdated("broken='stop'", "on_bad='raise'")
+    broken='stop' is read until clipkit 1.0: write on_bad='raise'
+    """
+    if old not in _SAID:
+        _SAID.add(old)
+        print(f"{old} is read until clipkit 1.0: write {new}", file=sys.stderr)

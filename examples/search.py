@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from clipkit.embed.videos import load_frozen
+from clipkit.embed.encoder import load_frozen
 from clipkit.search.index import SearchIndex, index_key
 from clipkit.shapes import COLOURS, SHAPES, render, write_film
 

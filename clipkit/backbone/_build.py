@@ -14,6 +14,7 @@ import torch
 
 from clipkit.backbone._load import load_weights
 from clipkit.backbone._load_source import Source, find_source
+from clipkit.backbone._names import local_name
 from clipkit.backbone._text import MissingText
 from clipkit.errors import one_line
 
@@ -26,6 +27,7 @@ def build(name: str, pretrained: str | None, precision: str, device: str | torch
     """Keyword arguments for `ClipModel`: `model`, `name`, `tokenizer_name`, `model_cfg`, `preprocess_cfg`."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; known: {', '.join(PRECISIONS)}")
+    name = local_name(name)
     source = find_source(name, pretrained)
     config = source.model_cfg or _hub_config(name)
     model = _create(source, config, precision, torch.device(device if device is not None else "cpu"))

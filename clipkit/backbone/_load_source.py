@@ -115,7 +115,9 @@ def _override(pretrained: str | Path | None, name: str = "") -> Path | None:
         raise ValueError(f"{path}: is a folder: name it as the model, from_pretrained('local-dir:{path}')")
     if path.is_file():
         return path
-    if path.suffix or path.name != str(pretrained) or not name:
+    if not name:
+        raise FileNotFoundError(f"{path}: no such file; a folder brings its own weights: leave pretrained out")
+    if path.suffix or path.name != str(pretrained):
         raise FileNotFoundError(f"{path}: no such file")
     tags = open_clip.list_pretrained_tags_by_model(name)
     others = [f"{m} has it" for m, t in open_clip.list_pretrained() if t == str(pretrained)][:1]

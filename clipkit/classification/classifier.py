@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipkit.backbone import FrozenCLIP
-from clipkit.embed.images import preprocessing
+from clipkit.backbone.options import clip_options
+from clipkit.embed.encoder import preprocessing
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.text import Vocabulary, get_templates
@@ -31,20 +32,20 @@ class ClipClassifier(BaseModel):
     templates (Radford et al. 2021, sections 3.1.2 and 3.1.4). Nothing trains.
 
     Args:
-        clip: name for `FrozenCLIP.from_pretrained`, or `tiny_shapes` for the CLIP that clipkit ships.
-        pretrained: tag, path or None (random weights).
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`; `tiny_clip` is the shipped one. Its precision,
+            'fp32', 'bf16', 'fp16' or 'auto', is that of the computation of image features.
         templates: ensembles of prompts, each measured by itself: names of sets ('photo' 1, 'simple' 7, 'openai' 80),
             single prompts, or lists of prompts. The last one is whose classes are reported one by one.
-        precision: of the image features: 'fp32', 'bf16', 'fp16', 'auto'.
         cache_dir: folder where the rows of prompts are kept between runs.
+        pretrained, precision: belong into `clip`; read here until 1.0.
     """
 
     def __init__(
         self,
-        clip: str = "tiny_shapes",
+        clip: str | Mapping[str, Any] = "tiny_clip",
         pretrained: str | None = None,
         templates: Sequence[Templates] = ("{}", "photo", "simple", "openai"),
-        precision: str = "fp32",
+        precision: str | None = None,
         cache_dir: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -52,14 +53,15 @@ class ClipClassifier(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         if isinstance(templates, str) or not templates:
             raise ClipkitError(f"templates= is a list of ensembles, got {templates!r}")
-        self.text = ClipText(clip, pretrained, cache_dir=cache_dir)
+        options = clip_options(clip, pretrained=pretrained, precision=precision)
+        self.pretrained, self.precision = options.get("pretrained"), options.pop("precision", "fp32")
+        self.text = ClipText(options, cache_dir=cache_dir)
         self.ensembles: dict[str, tuple[str, ...]] = {}
         for given in templates:
             name = _name_of(given)
             if name in self.ensembles:
                 name += f"-{len(self.ensembles) + 1}"
             self.ensembles[name] = get_templates(given)
-        self.pretrained, self.precision = pretrained, precision
         self.vocabulary: Vocabulary | None = None
 
     @property

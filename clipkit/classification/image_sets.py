@@ -13,7 +13,8 @@ from clipkit.data.annotations import read_coco, read_voc
 from clipkit.data.captioned import KarpathyImages
 from clipkit.data.image_folder import BoxImages, ImageArray, ImageFolder, LabelledImages, Names, TorchvisionImages
 from clipkit.engine.registry import DATASETS
-from clipkit.shapes import COLOURS, SHAPES, STUFF, TEXTURES, class_names, render
+from clipkit.shapes import COLOURS, SHAPES, STUFF, TEXTURES, class_names
+from clipkit.shapes.chunks import chunks, to_bytes
 from clipkit.shapes.evaluate import distinct_pairs
 
 DATASETS.register_module(module=ImageFolder)
@@ -91,8 +92,6 @@ class ShapesImages(ImageArray):
         subset: str = "all",
         textures: Sequence[str] = TEXTURES,
     ) -> None:
-        if length < 1:
-            raise ValueError(f"length must be at least 1 scene, got {length}")
         if label not in LABELS:
             raise ValueError(f"label is {label!r}, known: {', '.join(LABELS)}")
         if unknown := [name for name in textures if name not in TEXTURES]:
@@ -101,10 +100,7 @@ class ShapesImages(ImageArray):
         options["objects"] = (1, 3) if label == "count" else (1, 1)
         kept = torch.tensor([name in textures for name in TEXTURES])
         pixels, labels = [], []
-        for start in range(0, length, _CHUNK):
-            first = _FIRST_SEED + seed * 10**6 + start // _CHUNK
-            # Always a full chunk, so that scene i does not depend on how many were asked for.
-            scenes = render(_CHUNK, seed=first, **options)
+        for scenes, count in chunks(length, _FIRST_SEED + seed * 10**6, _CHUNK, **options):
             found = {
                 "composition": scenes.colour[:, 0] * len(SHAPES) + scenes.shape[:, 0],
                 "shape": scenes.shape[:, 0],
@@ -113,12 +109,12 @@ class ShapesImages(ImageArray):
                 "stuff": scenes.stuff[:, 0],
                 "count": scenes.present.sum(1) - 1,
             }[label]
-            good = scenes.present.any(1) & (torch.arange(_CHUNK) < length - start)
+            good = scenes.present.any(1) & (torch.arange(_CHUNK) < count)
             if label != "count":
                 good &= kept[scenes.texture[:, 0]]
             if label == "stuff":
                 good &= scenes.stuff[:, 0] == scenes.stuff[:, 1]
-            pixels.append((scenes.images[good] * 255).round_().to(torch.uint8).movedim(1, -1))
+            pixels.append(to_bytes(scenes.images[good]))
             labels.append(found[good])
         names = {
             "composition": class_names()[: len(COLOURS) * len(SHAPES)],
@@ -128,7 +124,7 @@ class ShapesImages(ImageArray):
             "stuff": STUFF,
             "count": _COUNTS[:3],
         }[label]
-        super().__init__(torch.cat(pixels).numpy(), torch.cat(labels).numpy(), names)
+        super().__init__(np.concatenate(pixels), torch.cat(labels).numpy(), names)
 
 
 @DATASETS.register_module()
@@ -138,5 +134,5 @@ class ShapesCaptioned(ImageArray):
     def __init__(self, count: int, seed: int = 0) -> None:
         images, self.texts = distinct_pairs(count, _FIRST_SEED + seed)
         self.owner = np.arange(len(self.texts))
-        pixels = (images * 255).round_().to(torch.uint8).movedim(1, -1).numpy()
+        pixels = to_bytes(images)
         super().__init__(pixels, np.zeros(len(pixels)), ["scene"])

@@ -11,7 +11,7 @@ from typing import Any
 
 LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
 BACKENDS = ("decord", "pyav", "torchcodec", "opencv")
-BROKEN = ("skip", "stop")
+ON_BAD = ("raise", "skip")
 
 
 def config() -> argparse.ArgumentParser:
@@ -84,9 +84,10 @@ def embedding(what: str) -> argparse.ArgumentParser:
     options.add_argument("--precision", default="auto", help="fp32, bf16, fp16, auto: the fast one here (default)")
     options.add_argument("--workers", type=int, default=4, help="how many are read at a time (default: 4)")
     options.add_argument(
-        "--broken", default="skip", choices=BROKEN,
-        help=f"{what} that cannot be read: go on, name it at the end, exit with 1 (default), or stop at once",
+        "--on-bad", default="skip", choices=ON_BAD,
+        help=f"{what} that cannot be read: skip, name it at the end, exit with 1 (default), or raise at once",
     )  # fmt: skip
+    options.add_argument("--broken", choices=("skip", "stop"), help=argparse.SUPPRESS)  # its name until 1.0
     return options
 
 

@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data import video_sets
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.device import own_device, usable_device
-    from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen, make_sampling
+    from clipkit.embed.captions import embed_captions
+    from clipkit.embed.encoder import load_frozen
+    from clipkit.embed.frame_source import FrameSource, make_sampling
+    from clipkit.embed.videos import embed_frames
 
     if args.workers < 1:
         raise ClipkitError("--workers must be at least 1")
@@ -64,7 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     captions = [text for part in found for video in part.videos for text in video.captions]
     embed_captions(args.out, captions, clip, made_by, tokens=args.tokens, dtype=args.dtype)
     broken = embed_frames(
-        args.out, videos, source, clip, made_by, dtype=args.dtype, workers=args.workers, broken=args.broken
+        args.out,
+        videos,
+        source,
+        clip,
+        made_by,
+        dtype=args.dtype,
+        workers=args.workers,
+        on_bad=args.on_bad,
+        broken=args.broken,
     )
     size = sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file())
     print(f"{len(videos)} videos, {len(set(captions))} sentences, {size / 2**20:.1f} MiB in {args.out}")

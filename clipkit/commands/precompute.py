@@ -17,7 +17,7 @@ from clipkit.commands._headers import docstring
 from clipkit.errors import ClipkitError, some
 
 if TYPE_CHECKING:
-    from clipkit.detection.rpn import RegionSource
+    from clipkit.embed.proposals import RegionSource
 
 DTYPES = ("fp16", "int8")
 ORDERS = ("sum-normalize", "normalize-sum")
@@ -59,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Computes; returns 0, or 1 when some images could not be used."""
     args = parser().parse_args(argv)
     from clipkit.data.proposals import list_dataset
-    from clipkit.detection.rpn import ContrastProposals, FileProposals, RPNProposals
+    from clipkit.detection.rpn import RPNProposals
     from clipkit.device import own_device, usable_device
-    from clipkit.embed.regions import embed_regions, load_teacher
+    from clipkit.embed.encoder import load_teacher
+    from clipkit.embed.proposals import ContrastProposals, FileProposals
+    from clipkit.embed.regions import embed_regions
 
     if args.max_boxes < 1 or args.workers < 1:
         raise ClipkitError("--max-boxes and --workers must be at least 1")
@@ -79,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     problems = embed_regions(
         args.out, args.images, images, source, teacher, made_by, dtype=args.dtype, most=args.max_boxes,
-        workers=args.workers, broken=args.broken,
+        workers=args.workers, on_bad=args.on_bad, broken=args.broken,
     )  # fmt: skip
     for kind, names in problems.items():
         print(f"{len(names)} images {kind}: {some(names, 20)}", file=sys.stderr)

@@ -52,7 +52,8 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError
     from clipkit.files import write_text
-    from clipkit.search.index import SearchIndex, index_key, list_media
+    from clipkit.search.index import SearchIndex, index_key
+    from clipkit.search.media import list_media
 
     files = list_media(args.inputs)
     named, key = _about(args.out)
@@ -121,7 +122,7 @@ def _load(
     """The model, the part of the index's key that it makes, and how to load it again."""
 
     from clipkit.device import own_device, usable_device
-    from clipkit.embed.videos import load_frozen
+    from clipkit.embed.encoder import load_frozen
     from clipkit.errors import ClipkitError
 
     name = args.clip or named.get("clip")

@@ -18,6 +18,7 @@ import numpy as np
 from clipkit.data._video_backends import BACKENDS, DEFAULT_BACKEND, MODULES, lacking
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
+from clipkit.data.bad_files import read_on_bad
 from clipkit.errors import ClipkitError, did_you_mean
 
 __all__ = [
@@ -56,11 +57,13 @@ class VideoFrames:
         frames: `(T, H, W, 3)` uint8 RGB, turned as the video's metadata says.
         timestamps: `(T,)` float64 seconds from the video's first frame.
         indices: `(T,)` int64, each frame's place in the order of display.
+        duration: of the whole video, see `VideoInfo`.
     """
 
     frames: np.ndarray
     timestamps: np.ndarray
     indices: np.ndarray
+    duration: float
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -139,7 +142,7 @@ def stream_video(
                 for frame in frames:
                     reader.message()
                     reader.fill(frame)
-                yield VideoFrames(frames, times[part], indices[part])
+                yield VideoFrames(frames, times[part], indices[part], about["duration"])
     except (ReaderFailed, Refused, MemoryError) as error:
         raise _failed(path, error) from None
 
@@ -166,14 +169,13 @@ class VideoReader:
 
     Args:
         sampling, options: as `read_video`; `sampling` may also be given with each call.
-        broken: 'skip' returns None for a file that cannot be read, says so once on stderr and does not try it again
-            (mmengine's data sets then take another sample); 'stop' raises.
+        on_bad: 'skip' returns None for a file that cannot be read, says so once on stderr and does not try it again
+            (mmengine's data sets then take another sample); 'raise' raises.
+        broken: the name of `on_bad` before, see `clipkit.data.bad_files`.
     """
 
-    def __init__(self, sampling: Sampling, *, broken: str = "skip", **options: Any) -> None:
-        if broken not in ("skip", "stop"):
-            raise ValueError(f"broken is 'skip' or 'stop', got {broken!r}")
-        self.sampling, self.broken, self.options = sampling, broken, options
+    def __init__(self, sampling: Sampling, *, on_bad: str = "skip", broken: str | None = None, **options: Any) -> None:
+        self.sampling, self.on_bad, self.options = sampling, read_on_bad(on_bad, broken), options
         self.skipped: dict[str, str] = {}
         """Files that could not be read in this process, with their line."""
 
@@ -183,7 +185,7 @@ class VideoReader:
         try:
             return read_video(path, sampling or self.sampling, **self.options)
         except VideoError as error:
-            if self.broken == "stop":
+            if self.on_bad == "raise":
                 raise
             self.skipped[str(path)] = str(error)
             print(f"skipped: {error}", file=sys.stderr)

@@ -12,15 +12,15 @@ import torch
 from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
+from clipkit.backbone.options import clip_options
 from clipkit.data.sliding_boxes import propose
 from clipkit.detection.datasets import class_info
 from clipkit.detection.metrics import to_rle
+from clipkit.embed.encoder import load_teacher
 from clipkit.embed.region_store import FORMAT, pack, pack_boxes, record_id, unpack_boxes
-from clipkit.embed.regions import load_teacher
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS
-from clipkit.segmentation.shapes_dataset import CHUNK, SEED_STEP
-from clipkit.shapes import render
+from clipkit.shapes.chunks import SEED_STEP, chunks, to_bytes
 from clipkit.store import Store
 
 OBJECTS = (2, 5)  # of a scene, if nobody says otherwise
@@ -38,7 +38,8 @@ class ShapesDetDataset(Dataset):
             `gt_bboxes`, `gt_bboxes_labels`, `gt_masks`, `gt_ignore_flags`, and `instances` for the metric.
         split: which compositions are base, see `clipkit.shapes.render`.
         labelled: 'base' or 'all'.
-        teacher: `dict(folder=..., clip='tiny_clip', most=32, scales=(1.0, 1.5))`: before the pipeline is built, a
+        teacher: `dict(folder=..., clip=..., most=32, scales=(1.0, 1.5))`, `clip` a name or
+            `dict(name=..., pretrained=..., precision=...)`: before the pipeline is built, a
             store is made of what this CLIP says about at most so many regions of each scene, or completed after a
             kill, for `TeacherRegions`. Regions are those that stand out by colour, whatever they hold.
     """
@@ -56,8 +57,6 @@ class ShapesDetDataset(Dataset):
         teacher: Mapping[str, Any] | None = None,
         test_mode: bool = False,
     ):
-        if length < 1:
-            raise ValueError(f"length must be at least 1 scene, got {length}")
         if labelled not in ("base", "all"):
             raise ValueError(f"labelled='{labelled}' is unknown; known: base, all")
         names = read_classes("shapes:objects")
@@ -67,20 +66,14 @@ class ShapesDetDataset(Dataset):
         self.test_mode, self.name = test_mode, f"shapes_det/{style}/{size}/{seed}"
         if tuple(objects) != OBJECTS:  # in the name only then: stores that were made without it stay valid
             self.name += f"/{'-'.join(map(str, objects))}"
-        self.images = np.empty((length, size, size, 3), dtype=np.uint8)
-        self.instances = np.empty((length, size, size), dtype=np.uint8)
         options: dict[str, Any] = {"size": size, "split": split, "style": style, "objects": tuple(objects)}
-        parts = []
-        for start in range(0, length, CHUNK):
-            count = min(CHUNK, length - start)
-            # Always a full chunk, so that scene i does not depend on how many scenes were asked for.
-            scenes = render(CHUNK, seed=seed * SEED_STEP + start // CHUNK, **options)
-            rgb = (scenes.images[:count] * 255).round_().to(torch.uint8)
-            self.images[start : start + count] = rgb.flip(1).permute(0, 2, 3, 1).numpy()
-            self.instances[start : start + count] = scenes.instances[:count].to(torch.uint8).numpy()
-            labels = scenes.colour * 12 + scenes.shape
-            parts.append([part[:count].numpy() for part in (scenes.boxes, labels, scenes.present)])
-        self.boxes, self.labels, self.present = (np.concatenate(part) for part in zip(*parts))
+        images, parts = [], []
+        for scenes, count in chunks(length, seed * SEED_STEP, **options):
+            images.append(to_bytes(scenes.images[:count])[..., ::-1])
+            ids, labels = scenes.instances.to(torch.uint8), scenes.colour * 12 + scenes.shape
+            parts.append([part[:count].numpy() for part in (ids, scenes.boxes, labels, scenes.present)])
+        self.images = np.concatenate(images)
+        self.instances, self.boxes, self.labels, self.present = (np.concatenate(part) for part in zip(*parts))
         if teacher is not None:
             self._teach(**teacher)
         self.pipeline = Compose(list(pipeline))
@@ -120,15 +113,17 @@ class ShapesDetDataset(Dataset):
     def _teach(
         self,
         folder: str,
-        clip: str = "tiny_clip",
+        clip: str | Mapping[str, Any] = "tiny_clip",
         pretrained: str | None = None,
         most: int = 32,
         scales: Sequence[float] = (1.0, 1.5),
-        precision: str = "auto",
+        precision: str | None = None,
         order: str = "sum-normalize",
     ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        teacher, made_by = load_teacher(clip, pretrained, precision, device, scales, order)
+        wanted = clip_options(clip, pretrained=pretrained, precision=precision)
+        name, weights, computed = wanted["name"], wanted.get("pretrained"), wanted.get("precision", "auto")
+        teacher, made_by = load_teacher(name, weights, computed, device, scales, order)
         key = {"kind": "regions", "format": FORMAT, **made_by, "normalized": True, "dtype": "fp16"}
         key["boxes"] = {"from": "contrast", "most": most}
         store = Store(Path(folder), key, shard_size=32, batch_size=16)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.backbone import ClipModel
-from clipkit.device import PRECISIONS, autocast_dtype
+from clipkit.device import autocast_dtype
+from clipkit.embed._work import Work
+from clipkit.embed.encoder import finite, precision_name, preprocessing
 from clipkit.errors import ClipkitError
 from clipkit.store import Store
 
@@ -65,18 +67,6 @@ class ImageFeatures:
         return ImageFeatures(*kept, [self.ids[i] for i in index.tolist()])
 
 
-def preprocessing(clip: ClipModel) -> dict[str, Any]:
-    """How the model's own preprocessing makes its input, as plain values."""
-    size = clip.preprocess_cfg["size"]
-    return {
-        "size": list(size) if isinstance(size, (list, tuple)) else [size, size],
-        "resize_mode": clip.preprocess_cfg.get("resize_mode", "shortest"),
-        "interpolation": clip.preprocess_cfg.get("interpolation", "bicubic"),
-        "mean": list(clip.preprocess_cfg["mean"]),
-        "std": list(clip.preprocess_cfg["std"]),
-    }
-
-
 def image_features(
     clip: ClipModel,
     images: Images,
@@ -107,7 +97,7 @@ def image_features(
         "kind": "images",
         "weights": clip.weights_hash,
         "preprocessing": preprocessing(clip),
-        "precision": next(name for name, value in PRECISIONS.items() if value == dtype),
+        "precision": precision_name(dtype),
         "format": 1,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -117,7 +107,7 @@ def image_features(
         ids: list[str] = []
         # Again where another run that shares the store left records of ours empty while we worked.
         while ids != (ids := [store.free_id(key) for key in keys]):
-            work = _Work(clip, images, ids, dtype, pool)
+            work = _Images(clip, images, ids, dtype, pool)
             # A set may show the same file twice.
             store.build(dict.fromkeys(ids), work, desc="embedding", unit="image", ahead=work.ahead, progress=progress)
     embedding, penultimate, thumbnail = (
@@ -126,22 +116,16 @@ def image_features(
     return ImageFeatures(embedding, penultimate, thumbnail, ids)
 
 
-class _Work:
-    """What `Store.build` calls: ids of images -> their records. Reads the next images while it computes."""
-
+class _Images(Work[tuple[Tensor, np.ndarray]]):
     def __init__(
         self, clip: ClipModel, images: Images, ids: Sequence[str], dtype: torch.dtype | None, pool: ThreadPoolExecutor
     ) -> None:
-        self.clip, self.images, self.dtype, self.pool = clip, images, dtype, pool
+        super().__init__(pool)
+        self.clip, self.images, self.dtype = clip, images, dtype
         self.place = {identifier: index for index, identifier in enumerate(ids)}
         self.preprocess = clip.preprocess
-        self.reading: dict[str, Future[tuple[Tensor, np.ndarray]]] = {}
 
-    def ahead(self, ids: list[str]) -> None:
-        """Starts to read these images, and forgets others."""
-        self.reading = {key: self.reading.get(key) or self.pool.submit(self._read, key) for key in ids}
-
-    def _read(self, key: str) -> tuple[Tensor, np.ndarray]:
+    def read(self, key: str) -> tuple[Tensor, np.ndarray]:
         if key in self.place:
             picture = Image.fromarray(np.ascontiguousarray(self.images.read(self.place[key])))
         else:  # begun by a run that was stopped, and not in this set, or no longer
@@ -149,15 +133,12 @@ class _Work:
         small = picture.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
         return self.preprocess(picture), np.asarray(small)
 
-    @torch.no_grad()
-    def __call__(self, ids: list[str]) -> list[dict[str, np.ndarray]]:
-        pixels, small = zip(*(self.reading.pop(key).result() for key in ids))
+    def embed(self, ids: list[str], items: list[tuple[Tensor, np.ndarray] | None]) -> list[dict[str, np.ndarray]]:
+        pixels, small = zip(*(item for item in items if item is not None))
         batch = torch.stack(pixels).to(self.clip.device)
         with torch.autocast(batch.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             found = self.clip.features(batch, dense=False)
-        embedding, penultimate = (part.float().cpu() for part in (found.embedding, found.penultimate))
-        if not (embedding.isfinite().all() and penultimate.isfinite().all()):
-            raise ClipkitError("CLIP's features are not finite numbers; use precision='fp32'")
+        embedding, penultimate = self.checked(found.embedding.float().cpu()), finite(found.penultimate.float().cpu())
         rows = {"embedding": embedding.numpy(), "penultimate": penultimate.numpy(), "thumbnail": np.stack(small)}
         ends = [n + (key in self.place) for n, key in enumerate(ids)]  # without a row where there is no image
         return [{name: part[n:end] for name, part in rows.items()} for n, end in enumerate(ends)]

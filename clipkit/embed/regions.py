@@ -5,28 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from clipkit.adapters import CLIPTeacher
-from clipkit.backbone import FrozenCLIP
+from clipkit.data.bad_files import read_on_bad
 from clipkit.data.images import read_image
 from clipkit.data.proposals import ImageFile, clean_boxes
-from clipkit.device import PRECISIONS, autocast_dtype
-from clipkit.embed import region_store as teacher_store
+from clipkit.embed import region_store
+from clipkit.embed._work import Work
+from clipkit.embed.proposals import Found, RegionSource
 from clipkit.errors import ClipkitError, one_line
-from clipkit.shapes.tiny import FOLDER as TINY
 from clipkit.store import Store, StoreError, hash_file
-
-if TYPE_CHECKING:
-    from clipkit.detection.rpn import RegionSource
 
 SHARD, BATCH = 32, 16  # images: what a kill can cost, and what is computed at once
 # What the system says of a file that is missing or broken; anything else may be over when the command runs again.
@@ -35,44 +31,11 @@ _OF_THE_FILE = {
 }  # fmt: skip
 
 
-def load_teacher(
-    name: str,
-    pretrained: str | None,
-    precision: str,
-    device: torch.device,
-    scales: Sequence[float] = (1.0, 1.5),
-    order: str = "sum-normalize",
-    resize_mode: str = "squash",
-) -> tuple[CLIPTeacher, dict[str, Any]]:
-    """The teacher, and the part of the store's key that it makes. `weights` there is the hash of CLIP in float32,
-    whatever precision it computes in: `FrozenCLIP.from_pretrained(name, pretrained).weights_hash`."""
-    dtype = autocast_dtype(precision, device)
-    chosen = next(key for key, value in PRECISIONS.items() if value == dtype)
-    name = f"local-dir:{TINY}" if name in ("tiny_clip", "tiny_shapes") else name
-    clip = FrozenCLIP.from_pretrained(name, pretrained, device=device)
-    weights = clip.weights_hash
-    if dtype is not None:
-        clip = FrozenCLIP.from_pretrained(name, pretrained, precision=chosen, device=device)
-    teacher = CLIPTeacher(clip, scales, order, 256 if device.type == "cuda" else 64, resize_mode)
-    return teacher, {
-        "weights": weights,
-        "crops": {"scales": list(scales), "order": order},
-        "preprocessing": {
-            "size": list(clip.image_size),
-            "resize_mode": resize_mode,
-            "resampler": f"antialiased {teacher.interpolation}",
-            "mean": list(clip.preprocess_cfg["mean"]),
-            "std": list(clip.preprocess_cfg["std"]),
-        },
-        "precision": chosen,
-    }
-
-
 def store_key(made_by: dict[str, Any], source: RegionSource, dtype: str, most: int) -> dict[str, Any]:
     """What the records of a teacher store depend on; each record's id adds the hash of its image file."""
     return {
         "kind": "regions",
-        "format": teacher_store.FORMAT,
+        "format": region_store.FORMAT,
         **made_by,
         "normalized": True,
         "boxes": {**source.key, "most": most},
@@ -91,36 +54,39 @@ def embed_regions(
     dtype: str = "fp16",
     most: int = 300,
     workers: int = 4,
-    broken: str = "skip",
+    on_bad: str = "skip",
     progress: bool = True,
+    broken: str | None = None,
 ) -> dict[str, list[str]]:
     """Computes what the store `out` lacks of `images`, and returns when all is there.
 
     Args:
         folder: below which the images lie by their names.
-        source: see `clipkit.detection.rpn`.
+        source: see `clipkit.embed.proposals`.
         teacher, made_by: of `load_teacher`.
         dtype: on disk, 'fp16' or 'int8'.
         most: boxes an image, the best ones.
         workers: threads that read images.
-        broken: 'skip' gives images that cannot be read no regions; 'stop' raises at the first.
+        on_bad: 'skip' gives images that cannot be read no regions; 'raise' ends at the first.
+        broken: the name of `on_bad` before, see `read_on_bad`.
 
     Returns: what is wrong with which images; empty if all is well, and on all ranks but the first.
 
     Raises:
         StoreError: the store was made by something else, or from other versions of these images.
-        ClipkitError: embeddings that are not finite; a broken image, where it is to stop; a system that fails to read,
-            as a disk does.
+        ClipkitError: embeddings that are not finite; an image that cannot be read, where `on_bad` raises; a system
+            that fails to read, as a disk does.
     """
+    on_bad = read_on_bad(on_bad, broken)
     store = Store(out, store_key(made_by, source, dtype, most), shard_size=SHARD, batch_size=BATCH)
     problems: dict[str, list[str]] = {}
     with ThreadPoolExecutor(workers) as pool:
         ids = _record_ids(images, pool, problems, progress)
-        if broken == "stop" and problems:
+        if on_bad == "raise" and problems:
             kind, names = next(iter(problems.items()))
             raise ClipkitError(f"{Path(folder) / names[0]}: {kind} ({len(names)} such images in all)")
         _refuse_changed(store, ids)
-        work = _Work(Path(folder), ids, source, teacher, dtype, most, broken, pool)
+        work = _Regions(Path(folder), ids, source, teacher, dtype, most, on_bad, pool)
         store.build(ids, work, desc="embedding", unit="image", ahead=work.ahead, note=work.speed, progress=progress)
         if work.outside:
             print(f"{work.outside} boxes lay outside their image or had no area: left out", file=sys.stderr)
@@ -129,7 +95,8 @@ def embed_regions(
         counts = {image.name: store.count(key) for key, image in ids.items()}
         empty = [name for name, count in counts.items() if not count]
         tried = zip(empty, pool.map(_try_image, _below(folder, empty)))
-        unreadable = [name for name, found in tried if found or name in work.skipped]
+        skipped = {region_store.name_of(key) for key in work.problems}
+        unreadable = [name for name, found in tried if found or name in skipped]
     if unreadable:
         problems["not readable, left without regions"] = unreadable
     if missing := [name for name in getattr(source, "missing", []) if name not in unreadable]:
@@ -140,8 +107,8 @@ def embed_regions(
     return problems
 
 
-class _Work:
-    """What `Store.build` calls: ids of images -> their records. Reads the next images while it computes."""
+class _Regions(Work[np.ndarray]):
+    unit = "crops"
 
     def __init__(
         self,
@@ -151,61 +118,37 @@ class _Work:
         teacher: CLIPTeacher,
         dtype: str,
         most: int,
-        broken: str,
+        on_bad: str,
         pool: ThreadPoolExecutor,
     ) -> None:
+        super().__init__(pool, on_bad)
         self.folder, self.ids, self.source, self.teacher = folder, ids, source, teacher
-        self.dtype, self.most, self.broken, self.pool = dtype, most, broken, pool
+        self.dtype, self.most, self.per_row, self.outside = dtype, most, len(teacher.crop_scales), 0
         self.device = next(iter(teacher.clip.parameters())).device
-        self.reading: dict[str, Future[np.ndarray | str]] = {}
-        self.skipped: set[str] = set()
-        self.crops, self.outside, self.begun = 0, 0, time.monotonic()
 
-    def ahead(self, ids: list[str]) -> None:
-        """Starts to read these images, and forgets others."""
-        self.reading = {
-            key: self.reading.get(key) or self.pool.submit(_try_pixels, self.folder / teacher_store.name_of(key))
-            for key in ids
-        }
-
-    def speed(self) -> str:
-        return f"{self.crops / (time.monotonic() - self.begun):.0f} crops/s"
-
-    def __call__(self, ids: list[str]) -> list[dict[str, np.ndarray]]:
-        pixels, boxes, scores = [], [], []
-        for key in ids:
-            image = self._image(key)
-            read = self.reading.pop(key).result()
-            if isinstance(read, str):
-                if self.broken == "stop":
-                    raise ClipkitError(read)
-                print(f"\nskipped: {read}", file=sys.stderr)
-                self.skipped.add(image.name)
-                read = np.zeros((1, 1, 3), np.uint8)
-                found = np.zeros((0, 4)), np.zeros(0)
-            else:
-                found = self.source(image, read)
-            own, score, outside = clean_boxes(*found, read.shape[:2], self.most)
-            self.outside += outside
-            pixels.append(read)
-            # Rounded as they will be stored, so that what is embedded is what is stored.
-            boxes.append(teacher_store.unpack_boxes(teacher_store.pack_boxes(own)))
-            scores.append(score)
-        rows = self.teacher.regions(_Pictures(pixels, self.device), [torch.from_numpy(b) for b in boxes]).cpu()
-        if not rows.isfinite().all():
-            raise ClipkitError("CLIP's embeddings are not finite numbers; use --precision bf16 or fp32")
-        self.crops += len(rows) * len(self.teacher.crop_scales)
-        parts = rows.split([len(b) for b in boxes])
-        return [teacher_store.pack(b, s, e.numpy(), self.dtype) for b, s, e in zip(boxes, scores, parts)]
-
-    def _image(self, key: str) -> ImageFile:
+    def read(self, key: str) -> np.ndarray | str:
+        name = region_store.name_of(key)
         if key not in self.ids:
             # Of a shard that a killed run began: its record must be what that run would have written.
             raise StoreError(
-                f"{teacher_store.name_of(key)} was begun by an earlier run of this store and is now left out or "
-                "changed: finish that run first, or use another folder"
+                f"{name} was begun by an earlier run of this store and is now left out or changed: finish that run "
+                "first, or use another folder"
             )
-        return self.ids[key]
+        return _try_pixels(self.folder / name)
+
+    def embed(self, ids: list[str], items: list[np.ndarray | None]) -> list[dict[str, np.ndarray]]:
+        pixels, boxes, scores = [], [], []
+        for key, read in zip(ids, items):
+            found: Found = (np.zeros((0, 4)), np.zeros(0)) if read is None else self.source(self.ids[key], read)
+            pixels.append(np.zeros((1, 1, 3), np.uint8) if read is None else read)
+            own, score, outside = clean_boxes(found[0], found[1], pixels[-1].shape[:2], self.most)
+            self.outside += outside
+            # Rounded as they will be stored, so that what is embedded is what is stored.
+            boxes.append(region_store.unpack_boxes(region_store.pack_boxes(own)))
+            scores.append(score)
+        rows = self.teacher.regions(_Pictures(pixels, self.device), [torch.from_numpy(b) for b in boxes]).cpu()
+        parts = self.checked(rows).split([len(b) for b in boxes])
+        return [region_store.pack(b, s, e.numpy(), self.dtype) for b, s, e in zip(boxes, scores, parts)]
 
 
 class _Pictures(Sequence[Tensor]):
@@ -234,14 +177,14 @@ def _record_ids(
         if digest is None:
             problems.setdefault("missing or not to be opened", []).append(image.name)
         else:
-            ids[teacher_store.record_id(image.name, digest)] = image
+            ids[region_store.record_id(image.name, digest)] = image
     return ids
 
 
 def _refuse_changed(store: Store, ids: dict[str, ImageFile]) -> None:
     now = {image.name: key for key, image in ids.items()}
     for key in store:
-        name = teacher_store.name_of(key)
+        name = region_store.name_of(key)
         # One without regions may be an image that was broken and has been repaired since.
         if now.get(name, key) != key and store.count(key):
             raise StoreError(

@@ -178,6 +178,9 @@ def _check_new_key(node: dict, part: str, done: list[str], key: str) -> None:
             if names is None:
                 return
             known |= names
+    for beside, before in (("clip", "pretrained"), ("on_bad", "broken")):
+        if beside in node and (where != "variables" or before == "broken"):
+            known.add(before)  # as configs were written, read until 1.0
     if part not in known:
         place = f'"{where}"' if where else "the config"
         raise ClipkitError(f'--cfg-options {key}: {place} has no "{part}"; {did_you_mean(part, known - {"type"})}')

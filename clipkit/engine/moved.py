@@ -15,21 +15,26 @@ _ENGINE = "clipkit.engine."
 MOVED: dict[str, tuple[str, ...]] = {
     "claim_c3": ("clipkit_plugins.clip.claim_prompts",),
     "claim_curve": ("clipkit.claims.curve",),
-    "embed_frames": ("clipkit.embed.videos",),
-    "embed_regions": ("clipkit.embed.regions",),
+    "embed_frames": (
+        "clipkit.embed.videos",
+        "clipkit.embed.captions",
+        "clipkit.embed.encoder",
+        "clipkit.embed.frame_source",
+    ),
+    "embed_regions": ("clipkit.embed.regions", "clipkit.embed.encoder"),
     "image_features": ("clipkit.embed.images",),
     "mmcv_ops": ("clipkit.mmcv_ops",),
     "provenance": ("clipkit.provenance",),
-    "search_index": ("clipkit.search.index",),
+    "search_index": ("clipkit.search.index", "clipkit.search.media"),
     "teacher_store": ("clipkit.embed.region_store",),
-    "video_texts": ("clipkit.video.datasets",),
+    "video_texts": ("clipkit.video.datasets", "clipkit.data.padding"),
 }
 
 
 def install() -> None:
     """Makes the old names importable; costs nothing until one is imported. `import clipkit.engine` calls it."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder())  # before what would find a moved package's files a second time
 
 
 class _Finder(MetaPathFinder):

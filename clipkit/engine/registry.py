@@ -18,11 +18,11 @@ class PartsOnDemand(Registry):
     """A registry of the scope `clipkit` that imports what it is asked for."""
 
     def get(self, key: str) -> type | None:
-        """The part of a name: `Part` or `clipkit.Part` of clipkit, `Part` of mmengine, `mmseg.Part`, ….
+        """The part of a name: `Part` or `clipkit.Part` of clipkit, `Part` of mmengine, `mmseg.Part`, …; None where
+        nothing has it.
 
         Raises:
             ClipkitError: the part is clipkit's, and its room needs a package that is not installed.
-            RuntimeError: nothing has this name.
         """
         scope, name = Registry.split_scope_key(key)
         if scope not in (None, self.scope, self.root.scope):

@@ -6,6 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from clipkit.data.bad_files import read_on_bad
+
 
 def resolve_variables(cfg: Config) -> None:
     """Replaces `{name}` in every string of the config by `variables['name']`, in place.
@@ -14,6 +16,8 @@ def resolve_variables(cfg: Config) -> None:
     names, such as the `{}` of prompt templates, stay.
     """
     variables = dict(cfg.get("variables") or {})
+    if "on_bad" in variables and "broken" in variables:
+        variables["on_bad"] = read_on_bad("skip", variables.pop("broken"))
     for key in list(cfg):
         if key != "variables":
             cfg[key] = _resolve(cfg[key], variables)

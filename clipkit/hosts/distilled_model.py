@@ -44,7 +44,7 @@ class DistilledModel(BaseModel):
 
     Args:
         student: config of a mmengine model (or the model). Its data preprocessor is used, and undone for CLIP.
-        clip: arguments of `FrozenCLIP.from_pretrained`, `dict(name='tiny_clip')`, or a `FrozenCLIP`.
+        clip: a name, `dict(name=..., pretrained=..., precision=...)`, or a `FrozenCLIP`; see `build_clip`.
         targets: one dict each:
             `layer`: path of a module of the student; its last output of a pass is taken;
             `index`: which one, where the output is a tuple or list (default 0);
@@ -65,7 +65,7 @@ class DistilledModel(BaseModel):
     def __init__(
         self,
         student: Mapping[str, Any] | nn.Module,
-        clip: Mapping[str, Any] | nn.Module,
+        clip: str | Mapping[str, Any] | nn.Module,
         targets: Sequence[Mapping[str, Any]],
         crop_scales: Sequence[float] = (1.0, 1.5),
         order: str = "sum-normalize",

@@ -7,23 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from clipkit.backbone import FrozenCLIP
-from clipkit.errors import ClipkitError
+from clipkit.backbone.options import build_frozen, clip_options
 
 
-def build_clip(clip: Mapping[str, Any] | nn.Module) -> Any:
-    """A `FrozenCLIP` from `dict(name=..., pretrained=..., precision=..., dense=...)`, from `dict(name='tiny_clip')` or
-    'tiny_shapes' (clipkit's own), or one that exists already."""
-    if isinstance(clip, nn.Module):
-        return clip
-    arguments = dict(clip)
-    if arguments.get("name") in ("tiny_clip", "tiny_shapes"):
-        from clipkit.shapes import tiny_clip
-
-        return tiny_clip(**{key: value for key, value in arguments.items() if key != "name"})
-    if "name" not in arguments:
-        raise ClipkitError("clip needs a name: clip=dict(name='ViT-B-16', pretrained='openai')")
-    return FrozenCLIP.from_pretrained(**arguments)
+def build_clip(clip: str | Mapping[str, Any] | nn.Module) -> Any:
+    """A `FrozenCLIP` from a name or `dict(name=..., pretrained=..., precision=..., dense=...)`, or one that exists."""
+    return clip if isinstance(clip, nn.Module) else build_frozen(clip_options(clip))
 
 
 def leave_out_of_state_dict(parent: nn.Module, child: str) -> None:

@@ -36,7 +36,7 @@ class FusedBackbone(BaseModule):
 
     Args:
         host: config of the backbone.
-        clip: arguments of `FrozenCLIP.from_pretrained`, `dict(name='tiny_clip')`, or a `FrozenCLIP`.
+        clip: a name, `dict(name=..., pretrained=..., precision=...)`, or a `FrozenCLIP`; see `build_clip`.
         data_preprocessor, mean, std, channel_order, pad_value: how the host's input was made; see `HostImages`.
         mode, hidden, heads, normalize, zero_init: see `clipkit.adapters.Fusion`.
         features: 'dense' (text-space map), 'embedding' (text-space vector of the whole picture), or 'maps' (raw maps
@@ -55,7 +55,7 @@ class FusedBackbone(BaseModule):
     def __init__(
         self,
         host: Mapping[str, Any] | nn.Module,
-        clip: Mapping[str, Any] | nn.Module,
+        clip: str | Mapping[str, Any] | nn.Module,
         data_preprocessor: Mapping[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,

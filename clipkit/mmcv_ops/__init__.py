@@ -47,9 +47,19 @@ def install() -> None:
             stacklevel=2,
         )
     sys.meta_path.insert(0, _Finder())
-    # A spawned worker unpickles its parent's settings before its own arguments, which may need mmcv: finding this
-    # function among the settings imports clipkit first. A forked one inherits everything anyway.
-    multiprocessing.current_process()._config["clipkit"] = install  # type: ignore[attr-defined]
+    # A spawned worker unpickles its parent's settings before its own arguments, which may need mmcv. A forked one
+    # inherits everything anyway.
+    multiprocessing.current_process()._config["clipkit"] = _Installed()  # type: ignore[attr-defined]
+
+
+class _Installed:
+    """Installs in the process that unpickles it."""
+
+    def __init__(self) -> None:
+        install()
+
+    def __reduce__(self) -> tuple:
+        return _Installed, ()
 
 
 def served() -> dict[str, Callable[..., Any]]:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from clipkit.data.bad_files import read_on_bad
+from clipkit.data.padding import pad_rows, spread
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
-from clipkit.embed.videos import FrameSource
+from clipkit.embed.frame_source import FrameSource
 from clipkit.errors import ClipkitError
 from clipkit.predict.predictor import Predictor
-from clipkit.video.datasets import pad_rows, spread
 
 
 class Found(NamedTuple):
@@ -78,22 +79,24 @@ class VideoRetriever(Predictor):
         return cls(model, source, data.get("max_frames", 12))
 
     @torch.no_grad()
-    def embed_videos(self, paths: Sequence[str | Path], broken: str = "skip") -> Gallery:
+    def embed_videos(self, paths: Sequence[str | Path], on_bad: str = "skip", broken: str | None = None) -> Gallery:
         """Reads and embeds videos.
 
         Args:
-            broken: 'skip' leaves out what cannot be read, and says so on stderr; 'stop' raises.
+            on_bad: 'skip' leaves out what cannot be read, and says so on stderr; 'raise' raises.
+            broken: the name of `on_bad` before, see `clipkit.data.bad_files`.
 
         Raises:
-            ClipkitError: a video cannot be read, and it is to stop; or none can.
+            ClipkitError: a video cannot be read, where `on_bad` raises; or none can.
         """
+        on_bad = read_on_bad(on_bad, broken)
         rows, names, problems = [], [], {}
         for path in map(str, paths):
             try:
                 video = CaptionedVideo(path, Path(path), ())
                 frames, _ = self.source.read(video, self.model.clip, self.max_frames)
             except VideoError as error:
-                if broken == "stop":
+                if on_bad == "raise":
                     raise
                 problems[path] = str(error)
                 print(f"skipped: {error}", file=sys.stderr)

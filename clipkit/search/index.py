@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,64 +21,17 @@ import torch
 from torch.nn import functional as F
 
 from clipkit.backbone import ClipModel
-from clipkit.data.images import IMAGE_SUFFIXES, read_image
-from clipkit.data.video import VIDEO_SUFFIXES, BackendMissing, Fps, probe_video, stream_video
+from clipkit.data.images import read_image
+from clipkit.data.video import BackendMissing, Fps, stream_video
+from clipkit.embed.encoder import finite
 from clipkit.errors import ClipkitError, one_line
-from clipkit.store import Store, StoreError
+from clipkit.search.media import Moment, is_image
+from clipkit.store import Store
 
 FORMAT = 1
 BATCH = 64  # frames that are embedded at once
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A stretch of a video, or an image, that answers a query.
-
-    Attributes:
-        path: the file.
-        start, end: seconds; both 0 for an image.
-        score: cosine of the query and the best frame.
-        frame: index of the best frame in its file.
-        time: when that frame is shown, seconds.
-    """
-
-    path: str
-    start: float
-    end: float
-    score: float
-    frame: int
-    time: float
-
-    @property
-    def is_image(self) -> bool:
-        """True for an image."""
-        return is_image(self.path)
-
-
-def is_image(path: str | Path) -> bool:
-    """By its suffix."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
-
-
-def list_media(inputs: Sequence[str | Path]) -> list[Path]:
-    """Files as given, and the videos and images inside folders (sorted, also of subfolders).
-
-    Raises:
-        FileNotFoundError: an input that does not exist, or a folder without any.
-    """
-    found: list[Path] = []
-    for item in map(Path, inputs):
-        if not item.exists():
-            raise FileNotFoundError(f"{item}: no such file or folder")
-        known = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
-        listed = () if item.is_file() else item.rglob("*")
-        inside = sorted(p for p in listed if p.suffix.lower() in known and p.is_file()) or [item] * item.is_file()
-        if not inside:
-            raise FileNotFoundError(f"{item}: no videos or images in this folder")
-        found += inside
-    return list(dict.fromkeys(found))
 
 
 class SearchIndex:
@@ -255,7 +207,7 @@ _COLUMNS = ("frame", "start", "end")
 
 
 def index_key(made_by: dict[str, Any], fps: float) -> dict[str, Any]:
-    """What the rows of an index depend on. `made_by`: of `clipkit.embed.videos.load_frozen`."""
+    """What the rows of an index depend on. `made_by`: of `clipkit.embed.encoder.load_frozen`."""
     preprocessing = {"size": made_by["preprocessing"]["size"], "resize_mode": "squash", "resampler": "bicubic"}
     return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
 
@@ -274,8 +226,8 @@ def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]
             rows.append(_embed(batch.frames, clip))
             frames.append(batch.indices)
             times.append(batch.timestamps)
+            duration = batch.duration
     start = np.concatenate(times)
-    duration = probe_video(file, **options).duration
     return {
         "embeddings": np.concatenate(rows),
         "frame": np.concatenate(frames),
@@ -289,9 +241,7 @@ def _embed(frames: np.ndarray, clip: ClipModel) -> np.ndarray:
     """`(B, H, W, 3)` -> `(B, D)` float16. The whole picture is squeezed into CLIP's square: its rim counts."""
     images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
     images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
-    rows = clip.encode_image(images).float()
-    if not rows.isfinite().all():
-        raise StoreError("CLIP's embeddings are not finite numbers; use --precision bf16 or fp32")
+    rows = finite(clip.encode_image(images).float())
     return rows.cpu().numpy().astype(np.float16)
 
 

@@ -13,7 +13,7 @@ from clipkit.data.draw import INK, PAPER, grid
 from clipkit.data.images import read_image
 from clipkit.data.video import Indices, read_video
 from clipkit.errors import ClipkitError
-from clipkit.search.index import Moment
+from clipkit.search.media import Moment
 
 WIDTH, HEIGHT, COLUMNS = 224, 168, 5
 

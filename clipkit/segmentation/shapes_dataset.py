@@ -10,10 +10,8 @@ from torch.utils.data import Dataset
 
 from clipkit.data.palette import palette
 from clipkit.engine.registry import DATASETS
-from clipkit.shapes import class_names, render, seen_mask
-
-CHUNK = 256
-SEED_STEP = 1_000_003  # chunks and data sets of different seeds never share a scene's seed
+from clipkit.shapes import class_names, seen_mask
+from clipkit.shapes.chunks import SEED_STEP, chunks, to_bytes
 
 
 @DATASETS.register_module()
@@ -44,15 +42,11 @@ class ShapesSegDataset(Dataset):
         pipeline: Sequence[dict] = (),
         test_mode: bool = False,
     ):
-        if length < 1:
-            raise ValueError(f"length must be at least 1 scene, got {length}")
         names = class_names()
         self.metainfo = {"classes": tuple(names), "palette": palette(len(names)), "seen": seen_mask(split).tolist()}
         self.test_mode = test_mode
         self.pipeline = Compose(list(pipeline))
         self.seed, self.subset = seed, subset
-        self.images = np.empty((length, size, size, 3), dtype=np.uint8)
-        self.masks = np.empty((length, size, size), dtype=np.uint8)
         options: dict[str, Any] = {
             "size": size,
             "split": split,
@@ -60,13 +54,11 @@ class ShapesSegDataset(Dataset):
             "style": style,
             "objects": tuple(objects),
         }
-        for start in range(0, length, CHUNK):
-            count = min(CHUNK, length - start)
-            # Always a full chunk, so that scene i does not depend on how many scenes were asked for.
-            scenes = render(CHUNK, seed=seed * SEED_STEP + start // CHUNK, **options)
-            rgb = (scenes.images[:count] * 255).round_().to(torch.uint8)
-            self.images[start : start + count] = rgb.flip(1).permute(0, 2, 3, 1).numpy()
-            self.masks[start : start + count] = scenes.semantic[:count].to(torch.uint8).numpy()
+        images, masks = [], []
+        for scenes, count in chunks(length, seed * SEED_STEP, **options):
+            images.append(to_bytes(scenes.images[:count])[..., ::-1])
+            masks.append(scenes.semantic[:count].to(torch.uint8).numpy())
+        self.images, self.masks = np.concatenate(images), np.concatenate(masks)
 
     def __len__(self) -> int:
         return len(self.images)

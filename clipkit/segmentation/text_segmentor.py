@@ -24,7 +24,7 @@ class TextSegmentor(TextLabels, BaseSegmentor):
 
     Args:
         classes: names that the ids of the masks stand for, in order; see `read_classes` for what may be written.
-        text: `dict(clip=..., pretrained=..., templates=...)` or `dict(path=..., stand_ins=...)`, see `class_text.py`.
+        text: `dict(clip=..., templates=...)` or `dict(path=..., stand_ins=...)`, see `clipkit.text.class_rows`.
         test_cfg: `dict(mode='whole')` or `dict(mode='slide', window=..., stride=..., batch_size=...)`, windows as
             mmsegmentation has them. With `scales`, `flip` or `base_size` windows are padded as LSeg does, see
             `clipkit.inference.multi_scale`. `max_logits`: when the logits of a batch need more bytes (default 1 GiB),

@@ -18,4 +18,4 @@ def tiny_clip(dense: str = "maskclip", device: str | torch.device | None = None)
     Args:
         dense: variant of the dense map, see `FrozenCLIP.from_pretrained`.
     """
-    return FrozenCLIP.from_pretrained(f"local-dir:{FOLDER}", dense=dense, device=device)
+    return FrozenCLIP.from_pretrained("tiny_clip", dense=dense, device=device)

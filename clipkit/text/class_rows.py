@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clipkit.backbone import FrozenCLIP
+from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.errors import ClipkitError
 from clipkit.text import TextBank, TextEmbeddings, Vocabulary, get_templates, load_embeddings
 
@@ -25,9 +26,9 @@ class ClipText(nn.Module):
     """Rows from the text tower of a frozen CLIP, encoded once per vocabulary.
 
     Args:
-        clip: name for `FrozenCLIP.from_pretrained`, or `tiny_shapes` (also `tiny_clip`) for the CLIP that clipkit
-            ships.
-        pretrained: tag, path or None (random weights).
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`, see `FrozenCLIP.from_pretrained`; `tiny_clip`
+            is the CLIP that clipkit ships.
+        pretrained: belongs into `clip`; read here until 1.0.
         templates: prompts for names; LSeg uses the bare label. A set's name or a list, see `get_templates`.
         cache_dir: folder where rows are kept between runs; None keeps them in memory only.
         dense: variant of the CLIP's dense map, see `FrozenCLIP.from_pretrained`.
@@ -39,7 +40,7 @@ class ClipText(nn.Module):
 
     def __init__(
         self,
-        clip: str = "tiny_shapes",
+        clip: str | Mapping[str, Any] = "tiny_clip",
         pretrained: str | None = None,
         templates: str | Sequence[str] = ("{}",),
         cache_dir: str | None = None,
@@ -47,12 +48,7 @@ class ClipText(nn.Module):
         whiten: Sequence[str] | None = None,
     ):
         super().__init__()
-        if clip in ("tiny_shapes", "tiny_clip"):  # an open_clip name close to these has random weights
-            from clipkit.shapes import tiny_clip
-
-            self.clip = tiny_clip(dense)
-        else:
-            self.clip = FrozenCLIP.from_pretrained(clip, pretrained, dense=dense)
+        self.clip = build_frozen({"dense": dense, **clip_options(clip, pretrained=pretrained)})
         self.templates = get_templates(templates)
         self.bank = TextBank(self.clip, cache_dir=cache_dir)
         self.embed_dim = self.clip.embed_dim

@@ -9,15 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clipkit.data.video import DEFAULT_BACKEND, Uniform, VideoError
+from clipkit.backbone.options import clip_options
+from clipkit.data.bad_files import read_on_bad
+from clipkit.data.padding import spread
+from clipkit.data.video import DEFAULT_BACKEND, VideoError
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
+from clipkit.embed.captions import embed_captions
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource
 from clipkit.embed.frame_store import FrameStore, caption_id
-from clipkit.embed.videos import FrameSource, embed_captions, embed_frames, load_frozen
+from clipkit.embed.videos import embed_frames
 from clipkit.engine.registry import DATASETS, FUNCTIONS
 from clipkit.errors import ClipkitError
 
@@ -29,8 +34,8 @@ class VideoTexts(Dataset):
 
     Args:
         data, root, split, videos: see `clipkit.data.video_sets.read_video_set`.
-        clip: `dict(name=..., pretrained=...)`, the frozen CLIP of the store; without a store only its preprocessing is
-            used.
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`, the frozen CLIP of the store; without a store
+            only its preprocessing is used.
         store: folder of embeddings: made at the start by `clip`, or completed, or refused where something else made it.
             None: samples are raw frames and strings, read anew in each pass.
         sampling: `dict(fps=1.0)`, `dict(uniform=12)` or `dict(segments=12)`: frames that are read, and stored.
@@ -39,7 +44,8 @@ class VideoTexts(Dataset):
         sentences: drawn at random of each video in training; None takes all.
         tokens: sentences with all their tokens, for token-wise heads.
         strings: sentences as strings beside stored frames too, for a text tower that trains.
-        precision, dtype, workers: of the store, see `embed_frames`.
+        precision: belongs into `clip`; read here until 1.0.
+        dtype, workers: of the store, see `embed_frames`.
         on_bad: 'raise' where videos or sentences are missing or cannot be read, or 'skip' to leave them out and say so.
         test_mode: all sentences.
 
@@ -73,7 +79,7 @@ class VideoTexts(Dataset):
         self,
         videos: Sequence[CaptionedVideo],
         *,
-        clip: Mapping[str, Any],
+        clip: str | Mapping[str, Any],
         store: str | None = None,
         sampling: Mapping[str, Any] | None = None,
         short_side: int | None = None,
@@ -83,24 +89,22 @@ class VideoTexts(Dataset):
         sentences: int | None = 1,
         tokens: bool = False,
         strings: bool = False,
-        precision: str = "fp32",
+        precision: str | None = None,
         dtype: str = "fp16",
         workers: int = 2,
         on_bad: str = "raise",
         test_mode: bool = False,
         about: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        if on_bad not in ("raise", "skip"):
-            raise ClipkitError(f"on_bad='{on_bad}' is unknown; known: raise, skip")
         if max_frames < 1 or (sentences is not None and sentences < 1):
             raise ClipkitError("max_frames and sentences are at least 1; sentences=None takes all")
         self.videos, self.max_frames, self.sentences = list(videos), max_frames, sentences
-        self.test_mode, self.on_bad = test_mode, on_bad
+        self.test_mode, self.on_bad = test_mode, read_on_bad(on_bad)
         self.about = list(about) if about is not None else [{}] * len(self.videos)
         self.source = FrameSource(dict(sampling or {"fps": 1.0}), short_side, backend, timeout)
-        encoder, made_by = load_frozen(
-            clip["name"], clip.get("pretrained"), precision if store else "fp32", _device(store)
-        )
+        wanted = clip_options(clip, precision=precision)
+        computed = wanted.get("precision", "fp32") if store else "fp32"
+        encoder, made_by = load_frozen(wanted["name"], wanted.get("pretrained"), computed, _device(store))
         self.store: FrameStore | None = None
         self.skipped: set[int] = set()
         if store is None:
@@ -175,11 +179,6 @@ class VideoTexts(Dataset):
         return text if self.store is None or self.strings else torch.from_numpy(self.store.caption(text))
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """Places of `most` of `count` frames, spread evenly and alike from both ends; all where there are no more."""
-    return Uniform(most).choose(np.arange(count), 0.0)
-
-
 def equal_text_id(text: str) -> int:
     """A number that texts have in common which CLIP reads alike: letters' case does not count."""
     return int(caption_id(text.lower())[:15], 16)
@@ -196,11 +195,3 @@ def _device(store: str | None) -> str:
     from clipkit.device import own_device
 
     return "cpu" if store is None else own_device()
-
-
-def pad_rows(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Tensors `(L_i, D)` -> `(N, L, D)` float32 with zeros behind, and a mask `(N, L)`."""
-    lengths = torch.tensor([len(own) for own in rows], device=rows[0].device)
-    longest = max(int(lengths.max()), 1)
-    padded = torch.stack([F.pad(own.float(), (0, 0, 0, longest - len(own))) for own in rows])
-    return padded, torch.arange(longest, device=lengths.device) < lengths[:, None]

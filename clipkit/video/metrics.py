@@ -12,12 +12,12 @@ from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 from torch import Tensor
 
+from clipkit.data.padding import pad_rows
 from clipkit.engine.registry import HOOKS, METRICS
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.evaluation import retrieve
 from clipkit.evaluation.retrieval import TIES
 from clipkit.evaluation.video_retrieval import score_rows
-from clipkit.video.datasets import pad_rows
 
 
 @HOOKS.register_module()

@@ -16,7 +16,7 @@ variables = dict(
     shots=None,  # few-shot training: that many videos of each class
     flip=True,
     size=224,
-    broken="skip",  # or "stop" at the first video that cannot be read
+    on_bad="skip",  # or "raise" at the first video that cannot be read
     store=None,  # folder of `clipkit frames`: embeddings of a frozen CLIP, for model.tune=None
 )
 iterations = 10000
@@ -31,7 +31,7 @@ videos = dict(
     size="{size}",
     store="{store}",
     clip=dict(name="{clip}", pretrained="{weights}"),
-    broken="{broken}",
+    on_bad="{on_bad}",
 )
 train_dataloader = dict(
     batch_size=128,

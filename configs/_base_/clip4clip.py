@@ -1,6 +1,11 @@
 """CLIP4Clip on a frozen CLIP: frames and sentences are embedded once into a store, then a temporal head trains on it.
 
 A data set's config says `variables` and nothing else. The configs `*_tuned.py` let CLIP train too, on raw frames.
+
+Options:   variables.head=meanP|seqLSTM|seqTransf|tightTransf|query_scoring, or wti with variables.tokens=True
+           variables.videos=FOLDER      where the videos lie (default: root/videos)
+           variables.on_bad=skip        go on without videos that are missing or broken
+           variables.clip / .weights    another CLIP: an open_clip name, and a tag or a local file
 """
 
 plugins = ["clip4clip"]
@@ -28,14 +33,13 @@ videos = dict(
     data="{data}",
     root="{root}",
     videos="{videos}",
-    clip=dict(name="{clip}", pretrained="{weights}"),
+    clip=dict(name="{clip}", pretrained="{weights}", precision="auto"),
     store="{store}",
     tokens="{tokens}",
     sampling=dict(fps="{fps}"),
     short_side="{short_side}",
     max_frames="{max_frames}",
     on_bad="{on_bad}",
-    precision="auto",
 )
 train_dataloader = dict(
     batch_size=128,

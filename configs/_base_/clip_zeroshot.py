@@ -6,8 +6,7 @@ plugins = ["clip"]
 
 model = dict(
     type="ClipClassifier",
-    clip="ViT-B-32-quickgelu",
-    pretrained="openai",
+    clip=dict(name="ViT-B-32-quickgelu", pretrained="openai"),
     templates=["{}", "photo", "simple", "openai"],
 )
 test_dataloader = dict(

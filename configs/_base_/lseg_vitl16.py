@@ -14,7 +14,7 @@ with accumulation (`auto_scale_lr`), so that the same batch is trained the same 
 
 model = dict(
     type="LSeg",
-    text=dict(clip="ViT-B-32-quickgelu", pretrained="openai"),
+    text=dict(clip=dict(name="ViT-B-32-quickgelu", pretrained="openai")),
     tower=dict(
         type="TimmTower", name="vit_large_patch16_384.augreg_in21k_ft_in1k", layers=(5, 11, 17, 23), pretrained=True
     ),

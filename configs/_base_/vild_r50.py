@@ -11,7 +11,7 @@ plugins = ["vild"]
 variables = dict(clip="ViT-B-32-quickgelu", weights="openai", norm="SyncBN")
 
 size = (1024, 1024)
-text_rows = dict(clip="{clip}", pretrained="{weights}", templates="vild", cache_dir="work_dirs/text")
+text_rows = dict(clip=dict(name="{clip}", pretrained="{weights}"), templates="vild", cache_dir="work_dirs/text")
 
 # Everything after loading: the teacher's regions follow it too, see `TeacherRegions`.
 augment = [

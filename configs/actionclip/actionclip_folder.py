@@ -2,7 +2,7 @@
 
 Command:   clipkit train actionclip/actionclip_folder.py --cfg-options variables.root=my/actions
 Options:   variables.segments, variables.shots=5 (few-shot), variables.flip=False (left and right are different actions)
-           variables.broken=stop                  a video that cannot be read ends the run
+           variables.on_bad=raise                 a video that cannot be read ends the run
            variables.clip / .weights    another CLIP: an open_clip name, and a tag or a local file
            model.head.type=meanP|Conv1D|LSTM|Transf|Transf_cls
            model.tune.unfreeze_from=9 model.tune.unfreeze=None   the upper blocks only

@@ -13,7 +13,7 @@ Expected:  top-1 at 1, 2, 4, 8, 16 shots, mean of 3 draws: zero-shot 52.1; linea
 _base_ = ["../_base_/clip_zeroshot.py"]
 
 variables = dict(style="photo", label="texture")
-model = dict(clip="tiny_shapes", pretrained=None, templates=["photo"])
+model = dict(clip="tiny_clip", templates=["photo"])
 test_dataloader = dict(dataset=dict(type="ShapesImages", length=1000, style="{style}", label="{label}"))
 test_cfg = dict(
     _delete_=True,

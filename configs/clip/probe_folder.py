@@ -1,7 +1,7 @@
 """Linear probes on your own images: one folder a class, a folder of such folders for training and one for testing.
 
 Command:   clipkit test clip/probe_folder.py none --cfg-options variables.train=photos/train variables.test=photos/test
-           another CLIP: model.clip=ViT-L-14-quickgelu
+           another CLIP: model.clip.name=ViT-L-14-quickgelu
 Hardware:  any
 Time:      20 ms an image on 2 CPU cores (an estimate from 8.8 GFLOPs an image), once; then seconds to minutes
 Expected:  depends on the images

@@ -11,7 +11,7 @@ Expected:  top-1 logistic 95.2 before the projection and 94.3 after it, ridge 82
 _base_ = ["../_base_/clip_zeroshot.py"]
 
 variables = dict(label="texture")
-model = dict(clip="tiny_shapes", pretrained=None)
+model = dict(clip="tiny_clip")
 test_dataloader = dict(dataset=dict(type="ShapesImages", length=1000, label="{label}"))
 test_cfg = dict(
     _delete_=True,

@@ -8,6 +8,6 @@ Expected:  R@1 text to image 89.8, image to text 91.0 (2026-11-21; nothing is ra
 
 _base_ = ["../_base_/clip_zeroshot.py"]
 
-model = dict(clip="tiny_shapes", pretrained=None)
+model = dict(clip="tiny_clip")
 test_dataloader = dict(dataset=dict(type="ShapesCaptioned", count=1000))
 test_cfg = dict(type="ImageTextLoop")

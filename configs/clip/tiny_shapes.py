@@ -12,7 +12,7 @@ measured: 99.3 %, 93.6 %, 95.9 %; backgrounds 90.3 % (seed 0, 192,000 images, 20
 batch = 128
 iterations = 1500
 
-model = dict(type="ContrastivePretrainer", name="tiny-shapes", fused_attention=False)
+model = dict(type="ContrastivePretrainer", clip="tiny-shapes", fused_attention=False)
 train_dataloader = dict(
     batch_size=1,  # an item of the data set is a batch
     num_workers=0,  # a batch renders in 0.04 s

@@ -17,7 +17,7 @@ _base_ = ["./tiny_shapes.py"]
 variables = dict(start="work_dirs/tiny_shapes/open_clip")
 iterations = 600
 
-model = dict(name="local-dir:{start}", trains=["visual", "logit_scale"])
+model = dict(clip="local-dir:{start}", trains=["visual", "logit_scale"])
 train_dataloader = dict(dataset=dict(seed=1, warmup=0, closeups=1))
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

@@ -3,7 +3,7 @@
 Command:   clipkit test clip/zeroshot_bccd.py none --cfg-options variables.data=data/bccd
 Hardware:  CPU or GPU
 Time:      3 s with the tiny CLIP (one core of an AMD EPYC, 2026-11-21)
-Expected:  top-1 3.3 %, mean per class 14.9, with model.clip=tiny_shapes model.pretrained=None, which never saw a cell;
+Expected:  top-1 3.3 %, mean per class 14.9, with model.clip=tiny_clip, which never saw a cell;
            not yet measured with OpenAI's weights
 """
 

@@ -2,7 +2,7 @@
 
 Command:   clipkit test clip/zeroshot_folder.py none --cfg-options variables.images=photos
            names from a file, one a line in the folders' order: test_dataloader.dataset.names=names.txt
-           another CLIP: model.clip=ViT-L-14-quickgelu
+           another CLIP: model.clip.name=ViT-L-14-quickgelu
 Hardware:  any
 Time:      a download, and 20 ms an image on 2 CPU cores (an estimate from 8.8 GFLOPs an image)
 Expected:  depends on the images

@@ -12,5 +12,5 @@ Expected:  top-1 98.45, 98.30, 98.35, 98.40 by the bare name and by 1, 7 and 80 
 
 _base_ = ["../_base_/clip_zeroshot.py"]
 
-model = dict(clip="tiny_shapes", pretrained=None)
+model = dict(clip="tiny_clip")
 test_dataloader = dict(dataset=dict(type="ShapesImages", length=2000))

@@ -1,31 +1,17 @@
 """CLIP4Clip with CLIP itself trained, on your own videos, see clip4clip_folder.py: frames are read anew in each pass.
 
-The original keeps CLIP in fp16 and takes a rate of 1e-7; in fp32 1e-5 does the same work (MMAction2's setting).
-
 Command:   clipkit train clip4clip/clip4clip_folder_tuned.py --amp --cfg-options variables.root=…
-Options:   model.tune.unfreeze_from=9   only the upper blocks (CLIP4Clip's freeze_layer_num)
-           "model.tune.cross_modal={'bottleneck': 8, 'shared': 16}" model.tune.unfreeze_from=None   adapters alone
-           model.tune.inflate_patches=True   3D linear projection
-           and those of clip4clip_folder.py
+Options:   see configs/_base_/clip4clip_tuned.py, and those of clip4clip_folder.py
 Hardware:  GPUs
 Time:      not yet measured
 Expected:  depends on your data
 """
 
-_base_ = ["./clip4clip_folder.py"]
+_base_ = ["../_base_/clip4clip_tuned.py"]
 
-model = dict(
-    tune=dict(
-        unfreeze=None,
-        unfreeze_from=0,
-        adapters=None,
-        cross_modal=None,
-        inflate_patches=None,
-        shift_tokens=None,
-        join_frames=None,
-    )
-)
-train_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
-val_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
-test_dataloader = val_dataloader
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"clip.": dict(lr_mult=0.1)}))
+iterations = 1000
+train_cfg = dict(max_iters=iterations, val_interval=250)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=iterations, eta_min=0),
+]

@@ -3,10 +3,7 @@
 One sentence a clip of a film.
 
 Command:   clipkit train clip4clip/clip4clip_lsmdc.py --cfg-options variables.root=data/lsmdc
-Options:   variables.head=meanP|seqLSTM|seqTransf|tightTransf|query_scoring, or wti with variables.tokens=True
-           variables.videos=FOLDER      where the videos lie (default: root/videos)
-           variables.on_bad=skip        go on without videos that are missing or broken
-           variables.clip / .weights    another CLIP: an open_clip name, and a tag or a local file
+Options:   see configs/_base_/clip4clip.py
 Hardware:  one GPU, or a patient CPU: embedding the frames once is nearly all of the work
 Time:      not yet measured
 Expected:  not yet measured

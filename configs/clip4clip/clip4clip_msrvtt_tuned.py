@@ -1,31 +1,18 @@
 """CLIP4Clip with CLIP itself trained, on MSR-VTT (9k / 1k-A): frames are read anew in each pass.
 
-The original keeps CLIP in fp16 and takes a rate of 1e-7; in fp32 1e-5 does the same work (MMAction2's setting).
-
 Command:   clipkit train clip4clip/clip4clip_msrvtt_tuned.py --amp --cfg-options variables.root=…
-Options:   model.tune.unfreeze_from=9   only the upper blocks (CLIP4Clip's freeze_layer_num)
-           "model.tune.cross_modal={'bottleneck': 8, 'shared': 16}" model.tune.unfreeze_from=None   adapters alone
-           model.tune.inflate_patches=True   3D linear projection
-           and those of clip4clip_msrvtt.py
+Options:   see configs/_base_/clip4clip_tuned.py, and those of clip4clip_msrvtt.py
 Hardware:  GPUs
 Time:      not yet measured
 Expected:  not yet measured; the paper, seqTransf: R@1 44.5 text to video
 """
 
-_base_ = ["./clip4clip_msrvtt.py"]
+_base_ = ["../_base_/clip4clip_tuned.py"]
 
-model = dict(
-    tune=dict(
-        unfreeze=None,
-        unfreeze_from=0,
-        adapters=None,
-        cross_modal=None,
-        inflate_patches=None,
-        shift_tokens=None,
-        join_frames=None,
-    )
+variables = dict(
+    data="msrvtt",
+    root="data/msrvtt",
+    train="train9k",
+    test="test1k",
+    store="work_dirs/stores/msrvtt",
 )
-train_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
-val_dataloader = dict(num_workers=8, dataset=dict(store=None, precision="fp32"))
-test_dataloader = val_dataloader
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"clip.": dict(lr_mult=0.1)}))

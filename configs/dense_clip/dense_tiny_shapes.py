@@ -20,7 +20,7 @@ model = dict(
     type="DenseCLIP",
     data_preprocessor=_base_.data_preprocessor,
     classes="shapes",
-    text=dict(clip="tiny_shapes", dense="vanilla"),
+    text=dict(clip="tiny_clip", dense="vanilla"),
     precision="fp32",
 )
 custom_hooks = [dict(type="SegPictureHook", count=8)]

@@ -1,8 +1,7 @@
 """SCLIP on PASCAL-Context without background; NACLIP by model.text.dense=naclip. Nothing trains.
 
 Command:   clipkit test dense_clip/sclip_pc59.py none --cfg-options variables.data=PATH
-           with the paper's words (its class-name file, one line a class): add model.words.path=cls_{…}.txt
-           "model.words.separator=, "; without it the data set's own names are the words
+           with the paper's words: see configs/_base_/dense_sclip.py
 Data:      see configs/_base_/seg_pc59.py
 Hardware:  any; a GPU for the whole data set
 Time:      not measured here
@@ -14,8 +13,5 @@ _base_ = ["../_base_/seg_pc59.py", "../_base_/dense_sclip.py"]
 plugins = ["dense_clip"]
 variables = dict(resize=(2048, 336))
 
-model = dict(
-    classes=_base_.classes,
-    data_preprocessor=_base_.data_preprocessor,
-)
+model = dict(classes=_base_.classes, data_preprocessor=_base_.data_preprocessor)
 test_dataloader = dict(dataset=dict(pipeline=_base_.resized_pipeline))

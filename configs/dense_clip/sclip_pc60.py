@@ -1,8 +1,7 @@
 """SCLIP on PASCAL-Context with background; NACLIP by model.text.dense=naclip. Nothing trains.
 
 Command:   clipkit test dense_clip/sclip_pc60.py none --cfg-options variables.data=PATH
-           with the paper's words (its class-name file, one line a class): add model.words.path=cls_{…}.txt
-           "model.words.separator=, "; without it the data set's own names are the words
+           with the paper's words: see configs/_base_/dense_sclip.py
 Data:      see configs/_base_/seg_pc60.py
 Hardware:  any; a GPU for the whole data set
 Time:      not measured here

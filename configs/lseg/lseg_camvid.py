@@ -17,7 +17,7 @@ model = dict(
     type="LSeg",
     data_preprocessor=_base_.data_preprocessor,
     classes=_base_.classes,
-    text=dict(clip="tiny_shapes", whiten=_base_.classes),
+    text=dict(clip="tiny_clip", whiten=_base_.classes),
     tower=_base_.backbone,
     decoder=_base_.decoder,
     ignore_index=_base_.unlabelled,

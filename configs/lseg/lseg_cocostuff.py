@@ -1,26 +1,18 @@
 """LSeg (ViT-L/16) on COCO-Stuff with 171 classes: the training set of most open-vocabulary segmenters.
 
 Command:   torchrun --nproc_per_node=8 tools/train.py lseg/lseg_cocostuff.py --cfg-options variables.data=PATH
-           on one GPU: clipkit train, and train_dataloader.batch_size=… (the rate follows it; so should `iterations`)
-           as the paper tests: clipkit test lseg/lseg_cocostuff.py work_dirs/lseg_cocostuff --cfg-options
-             "model.test_cfg.scales=(0.5,0.75,1,1.25,1.5,1.75)" model.test_cfg.flip=True
            its weights on classes that it was not trained with: clipkit test lseg/lseg_pc59.py work_dirs/lseg_cocostuff
+           on one GPU, and as the paper tests: see configs/_base_/lseg_photos.py
 Data:      see configs/_base_/seg_cocostuff.py; weights of the tower and of CLIP are downloaded
-Hardware:  8 GPUs with 2 images each (the original's author: 8 V100 with 4); memory not measured here
+Hardware:  8 GPUs with 2 images each
 Time:      not measured here
 Expected:  not measured here; LSeg's paper prints none
 """
 
-_base_ = ["../_base_/lseg_vitl16.py", "../_base_/seg_cocostuff.py"]
+_base_ = ["../_base_/lseg_photos.py", "../_base_/seg_cocostuff.py"]
 
 iterations = 160000  # ours: 22 epochs; LSeg has no schedule for it
 
-model = dict(
-    classes=_base_.classes,
-    data_preprocessor=_base_.data_preprocessor,
-    test_cfg=dict(mode="slide", window=480, stride=320, base_size=520),
-)
+model = dict(classes=_base_.classes, data_preprocessor=_base_.data_preprocessor)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations // 10)
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0, by_epoch=False, begin=0, end=iterations)]
-custom_hooks = [dict(type="SegPictureHook", count=4, height=240)]
-visualizer = dict(type="mmseg.SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])

@@ -93,7 +93,7 @@ model = dict(
         seg_pad_val=255,
     ),
     classes="{labels}",
-    text=dict(clip="{clip}", pretrained="{weights}"),
+    text=dict(clip=dict(name="{clip}", pretrained="{weights}")),
     tower=dict(type="mmseg.ResNetV1c", depth=18, norm_cfg=dict(type="BN"), out_indices=(0, 1, 2, 3)),
     decoder=dict(type="FPNDecoder", in_channels=(64, 128, 256, 512), features=128),
     points=4096,

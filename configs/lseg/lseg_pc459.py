@@ -2,17 +2,15 @@
 
 Command:   torchrun --nproc_per_node=8 tools/train.py lseg/lseg_pc459.py --cfg-options variables.data=PATH
              variables.names=FILE
-           on one GPU: clipkit train, and train_dataloader.batch_size=… (the rate follows it; so should `iterations`)
-           as the paper tests: clipkit test lseg/lseg_pc459.py work_dirs/lseg_pc459 --cfg-options
-             "model.test_cfg.scales=(0.5,0.75,1,1.25,1.5,1.75)" model.test_cfg.flip=True
+           on one GPU, and as the paper tests: see configs/_base_/lseg_photos.py
 Data:      see configs/_base_/seg_pc459.py; weights of the tower and of CLIP are downloaded
-Hardware:  8 GPUs with 2 images each (the original's author: 8 V100 with 4); memory not measured here
+Hardware:  8 GPUs with 2 images each
 Time:      not measured here
 Expected:  not measured here; LSeg's paper prints none. LSeg+ of other authors, trained on COCO panoptic
            and not here: mIoU 5.2 (ResNet-101), 7.8 (EfficientNet-B7), from OVSeg's repository
 """
 
-_base_ = ["../_base_/lseg_vitl16.py", "../_base_/seg_pc459.py"]
+_base_ = ["../_base_/lseg_photos.py", "../_base_/seg_pc459.py"]
 
 iterations = 240 * 4998 // 16  # 240 epochs of 4,998 images, 16 a step; ours, as for ADE20K
 
@@ -21,9 +19,6 @@ model = dict(
     data_preprocessor=_base_.data_preprocessor,
     ignore_index=_base_.ignored,
     points=16384,  # full-size logits of so many classes would cost more than the network
-    test_cfg=dict(mode="slide", window=480, stride=320, base_size=520),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations // 10)
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0, by_epoch=False, begin=0, end=iterations)]
-custom_hooks = [dict(type="SegPictureHook", count=4, height=240)]
-visualizer = dict(type="mmseg.SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])

@@ -16,7 +16,7 @@ model = dict(
     data_preprocessor=_base_.data_preprocessor,
     classes="shapes",
     train_classes="shapes:composition",
-    text=dict(clip="tiny_shapes"),
+    text=dict(clip="tiny_clip"),
     tower=dict(type="ConvTower", channels=(32, 64, 128, 256), blocks=(1, 1, 2, 2), stem_stride=2),
     decoder=dict(type="FPNDecoder", features=64),
     points=128,

@@ -1,25 +1,17 @@
 """LSeg (ViT-L/16) on PASCAL VOC 2012 with background.
 
 Command:   torchrun --nproc_per_node=8 tools/train.py lseg/lseg_voc21.py --cfg-options variables.data=PATH
-           on one GPU: clipkit train, and train_dataloader.batch_size=… (the rate follows it; so should `iterations`)
-           as the paper tests: clipkit test lseg/lseg_voc21.py work_dirs/lseg_voc21 --cfg-options
-             "model.test_cfg.scales=(0.5,0.75,1,1.25,1.5,1.75)" model.test_cfg.flip=True
+           on one GPU, and as the paper tests: see configs/_base_/lseg_photos.py
 Data:      see configs/_base_/seg_voc21.py; weights of the tower and of CLIP are downloaded
-Hardware:  8 GPUs with 2 images each (the original's author: 8 V100 with 4); memory not measured here
+Hardware:  8 GPUs with 2 images each
 Time:      not measured here
 Expected:  not measured here; LSeg's paper prints none. For the zero-shot protocol see lseg_pascal5i.py
 """
 
-_base_ = ["../_base_/lseg_vitl16.py", "../_base_/seg_voc21.py"]
+_base_ = ["../_base_/lseg_photos.py", "../_base_/seg_voc21.py"]
 
 iterations = 240 * 1464 // 16  # 240 epochs of 1,464 images, 16 a step; ours, as for ADE20K
 
-model = dict(
-    classes=_base_.classes,
-    data_preprocessor=_base_.data_preprocessor,
-    test_cfg=dict(mode="slide", window=480, stride=320, base_size=520),
-)
+model = dict(classes=_base_.classes, data_preprocessor=_base_.data_preprocessor)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations // 10)
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0, by_epoch=False, begin=0, end=iterations)]
-custom_hooks = [dict(type="SegPictureHook", count=4, height=240)]
-visualizer = dict(type="mmseg.SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])

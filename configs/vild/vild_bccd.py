@@ -12,14 +12,14 @@ Expected:  AP on val 50.2, AP50 85.1 (seed 0), beside vild_bccd_closed.py's 54.2
 
 _base_ = ["../_base_/det_bccd.py"]
 
-variables = dict(clip="tiny_shapes", weights=None)
+variables = dict(clip="tiny_clip", weights=None)
 roi_head = {key: value for key, value in _base_.detector["roi_head"].items() if not key.startswith("mask")}
 
 model = dict(
     type="ViLD",
     variant="text",
     classes=_base_.classes,
-    text=dict(clip="{clip}", pretrained="{weights}", whiten=_base_.classes),
+    text=dict(clip=dict(name="{clip}", pretrained="{weights}"), whiten=_base_.classes),
     classifier=dict(type="ViLDClassifier"),
     **{**_base_.detector, "roi_head": roi_head},
 )

@@ -16,7 +16,7 @@ model = dict(
     variant="vild",
     classes="shapes:objects",
     base_classes="shapes:objects:{split}",
-    text=dict(clip="tiny_shapes"),
+    text=dict(clip="tiny_clip"),
     # The release tests with the 100 that it trains with. Cosines of the tiny CLIP's names spread six times as far as a
     # real CLIP's; at 100 the text head is so sure against novel classes that an ensemble's other head hardly counts.
     classifier=dict(type="ViLDClassifier", test_scale=30.0),

@@ -10,10 +10,12 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clipkit.backbone.options import clip_options
 from clipkit.data.action_sets import ActionVideo, first_shots, read_action_set
+from clipkit.data.bad_files import read_on_bad
 from clipkit.data.video import DEFAULT_BACKEND, Segments, VideoReader
+from clipkit.embed.encoder import load_frozen
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import load_frozen
 from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
 
@@ -33,8 +35,9 @@ class ActionVideos(Dataset):
         flip: mirror half of the training videos; not where left and right are the label.
         shots: that many videos of each class, drawn by `seed`: few-shot training. None: all.
         store: folder of `clipkit frames`: embeddings in place of pixels, without augmentation and crops.
-        clip: `dict(name=..., pretrained=...)`, which must have made the store.
-        broken: 'skip' names a video that cannot be read and goes on; 'stop' raises at the first.
+        clip: a name, or `dict(name=..., pretrained=...)`, which must have made the store.
+        on_bad: 'skip' names a video that cannot be read and goes on; 'raise' raises at the first.
+        broken: the name of `on_bad` before; read until 1.0.
         backend, timeout: of `clipkit.data.read_video`.
 
     Raises:
@@ -58,12 +61,14 @@ class ActionVideos(Dataset):
         shots: int | None = None,
         seed: int = 0,
         store: str | None = None,
-        clip: Mapping[str, Any] | None = None,
-        broken: str = "skip",
+        clip: str | Mapping[str, Any] | None = None,
+        on_bad: str = "skip",
         backend: str = DEFAULT_BACKEND,
         timeout: float = 30.0,
         test_mode: bool = False,
+        broken: str | None = None,
     ) -> None:
+        on_bad = read_on_bad(on_bad, broken)
         if train and (clips, crops) != (1, 1):
             raise ClipkitError("training takes one view: clips and crops are for testing")
         if store is not None and crops != 1:
@@ -76,17 +81,18 @@ class ActionVideos(Dataset):
         self.transform = train_transform(size, randaugment, flip)
         # Frames come no larger than the crops need: decoding to 340 × 256 is what makes an epoch bearable.
         options: dict[str, Any] = {"short_side": size * 256 // 224, "backend": backend, "timeout": timeout}
-        self.reader = VideoReader(Segments(segments * clips), broken=broken, **options)
+        self.reader = VideoReader(Segments(segments * clips), on_bad=on_bad, **options)
         self.store = None if store is None else FrameStore(store)
         if self.store is not None and clip is not None:
-            _, made_by = load_frozen(clip["name"], clip.get("pretrained"))
+            wanted = clip_options(clip)
+            _, made_by = load_frozen(wanted["name"], wanted.get("pretrained"))
             if self.store.key["weights"] != made_by["weights"]:
-                raise ClipkitError(f"{store}: holds embeddings of another CLIP than {clip['name']}")
+                raise ClipkitError(f"{store}: holds embeddings of another CLIP than {wanted['name']}")
         if self.store is not None and (lost := [v.id for v in self.videos if v.id not in self.store]):
             raise ClipkitError(f"{store}: lacks {len(lost)} of {len(self.videos)} videos, such as {lost[0]}")
         if self.store is not None and (empty := [v.id for v in self.videos if not self.store.count(v.id)]):
             line = f"{store}: {len(empty)} videos could not be read when they were embedded, such as {empty[0]}"
-            if broken == "stop":
+            if on_bad == "raise":
                 raise ClipkitError(line)
             print_log(line, "current")
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from clipkit.adapters import ContrastiveLoss, LogitScale, MeanPool, MultiPositiveLoss
 from clipkit.backbone import FrozenCLIP, TunableCLIP
+from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.backbone.tune import changed_towers, refuse_stored
 from clipkit.backbone.tune import tune as apply_tune
-from clipkit.embed.videos import as_pixels, local_name
+from clipkit.embed.frame_source import as_pixels
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
@@ -34,7 +35,7 @@ class ActionCLIP(BaseModel):
     each template, then the mean over templates and over the views of a video.
 
     Args:
-        clip: `dict(name=..., pretrained=...)`; 'tiny_clip' is the shipped one.
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`; 'tiny_clip' is the shipped one.
         head: `dict(type='Transf', ...)`, a visual prompt of `clipkit_plugins.actionclip.prompts` and its options.
         classes: names, see `clipkit.engine.class_names.read_classes`; None: `ActionClassesHook` brings the data's.
         wordings: other names of the same classes, `{"unseen": [...]}`; prediction then gives `scores_unseen` too.
@@ -53,7 +54,7 @@ class ActionCLIP(BaseModel):
 
     def __init__(
         self,
-        clip: Mapping[str, Any],
+        clip: str | Mapping[str, Any],
         head: Mapping[str, Any],
         classes: str | Sequence[str] | None = None,
         wordings: Mapping[str, Sequence[str]] | None = None,
@@ -66,14 +67,13 @@ class ActionCLIP(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        options, kind = dict(clip), dict(head)
-        name = local_name(options.pop("name"))
+        kind = dict(head)
         self.clip: FrozenCLIP | TunableCLIP
         self.changed: set[str] = set()
         if tune is None:
-            self.clip = FrozenCLIP.from_pretrained(name, **options)
+            self.clip = build_frozen(clip_options(clip))
         else:
-            self.clip = apply_tune(TunableCLIP.from_pretrained(name, **options), tune)
+            self.clip = apply_tune(TunableCLIP.from_pretrained(**clip_options(clip)), tune)
             self.changed = changed_towers(self.clip, tune)
         self.head = visual_prompt(kind.pop("type"), self.clip.embed_dim, **kind)
         if (tune or {}).get("join_frames") and not isinstance(self.head, MeanPool):

@@ -78,7 +78,7 @@ def pretrain(
         "param_scheduler.1.begin": warm,
         "param_scheduler.1.end": iterations,
         "train_dataloader.dataset.seed": seed,
-        "model.name": model,
+        "model.clip": model,
         "custom_hooks": [dict(type="CompositionCurveHook", interval=interval, seed=seed, count=count)],
         "plugins": ["clip"],
     }

@@ -1,7 +1,7 @@
 """Contrastive pretraining of a CLIP on captioned scenes, as mmengine parts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from clipkit.adapters import ContrastiveLoss
 from clipkit.backbone import TunableCLIP, save_open_clip_folder
+from clipkit.backbone.options import clip_options
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
 from clipkit.files import write_text
 from clipkit.shapes.closeups import closeups
@@ -77,26 +78,29 @@ class ContrastivePretrainer(BaseModel):
     """A CLIP that trains whole on image-text pairs (Radford et al. 2021, section 2.3 and figure 3).
 
     Args:
-        name: an open_clip model name.
-        pretrained: weights to start from; None starts from the architecture's own initialisation.
+        clip: a name, or `dict(name=..., pretrained=...)`; without weights it starts from the architecture's own
+            initialisation.
         chunk: rows of the similarity matrix computed at a time, see `ContrastiveLoss`; None computes all.
         trains: parts that learn, see `TunableCLIP.unfreeze`; `("visual", "logit_scale")` holds the texts fast (LiT,
             Zhai et al. 2022), so that embeddings of words stay what they were.
         fused_attention: False computes attention in plain steps, in both towers, see `plain_attention`.
+        name, pretrained: belong into `clip`; read here until 1.0.
     """
 
     def __init__(
         self,
-        name: str,
+        clip: str | Mapping[str, Any] | None = None,
         pretrained: str | None = None,
         chunk: int | None = None,
         trains: Sequence[str] = ("all",),
         fused_attention: bool = True,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.clip = TunableCLIP.from_pretrained(name, pretrained).unfreeze(*trains)
+        options = clip_options(clip, name=name, pretrained=pretrained)
+        self.clip = TunableCLIP.from_pretrained(**options).unfreeze(*trains)
         self.loss = ContrastiveLoss(chunk=chunk)
         self.fused_attention = fused_attention
         if not fused_attention:

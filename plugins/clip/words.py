@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.backbone import TunableCLIP
+from clipkit.backbone.options import clip_options
 from clipkit.engine.registry import MODELS
 from clipkit.shapes import render
 
@@ -40,19 +42,21 @@ class WordPredictor(BaseModel):
     mean of its words' log-probabilities. It takes the data of `ContrastivePretrainer`.
 
     Args:
-        name: an open_clip model name, whose image tower is trained; its text tower is not used.
+        clip: a name, or `dict(name=..., pretrained=...)`, whose image tower is trained; its text tower is not used.
         fused_attention: see `ContrastivePretrainer`.
+        name: belongs into `clip`; read here until 1.0.
     """
 
     def __init__(
         self,
-        name: str,
+        clip: str | Mapping[str, Any] | None = None,
         fused_attention: bool = True,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.clip = TunableCLIP.from_pretrained(name).unfreeze("visual")
+        self.clip = TunableCLIP.from_pretrained(**clip_options(clip, name=name)).unfreeze("visual")
         self.words = caption_words()
         self.place = {word: i for i, word in enumerate(self.words)}
         self.head = nn.Linear(self.clip.embed_dim, len(self.words))

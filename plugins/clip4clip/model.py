@@ -20,12 +20,14 @@ from clipkit.adapters import (
     temporal_head,
 )
 from clipkit.backbone import FrozenCLIP, TunableCLIP
+from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.backbone.tune import changed_towers, refuse_stored
 from clipkit.backbone.tune import tune as tuned
-from clipkit.embed.videos import as_pixels, local_name, sentence_rows
+from clipkit.data.padding import pad_rows
+from clipkit.embed.captions import sentence_rows
+from clipkit.embed.frame_source import as_pixels
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-from clipkit.video.datasets import pad_rows
 
 
 @MODELS.register_module()
@@ -33,7 +35,7 @@ class CLIP4Clip(BaseModel):
     """Scores sentences and videos; trains the head, and of CLIP what `tune` says.
 
     Args:
-        clip: `dict(name=..., pretrained=...)`; 'tiny_clip' is the shipped one.
+        clip: a name, or `dict(name=..., pretrained=..., precision=...)`; 'tiny_clip' is the shipped one.
         head: `dict(type='seqTransf', ...)`, a name of `clipkit.adapters.temporal_head` and its options.
         tune: None: CLIP is frozen, and batches may bring embeddings from a store. Else what of it trains, see
             `clipkit.backbone.tune`; `unfreeze_from=9` is CLIP4Clip's `freeze_layer_num`. Where the image tower trains
@@ -52,7 +54,7 @@ class CLIP4Clip(BaseModel):
 
     def __init__(
         self,
-        clip: Mapping[str, Any],
+        clip: str | Mapping[str, Any],
         head: Mapping[str, Any],
         tune: Mapping[str, Any] | None = None,
         logit_scale: Mapping[str, Any] | None = None,
@@ -62,14 +64,12 @@ class CLIP4Clip(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        options = dict(clip)
-        name = local_name(options.pop("name"))
         self.clip: FrozenCLIP | TunableCLIP
         self.changed: set[str] = set()
         if tune is None:
-            self.clip = FrozenCLIP.from_pretrained(name, **options)
+            self.clip = build_frozen(clip_options(clip))
         else:
-            self.clip = tuned(TunableCLIP.from_pretrained(name, **options), tune)
+            self.clip = tuned(TunableCLIP.from_pretrained(**clip_options(clip)), tune)
             self.changed = changed_towers(self.clip, tune)
         kind = dict(head)
         self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)

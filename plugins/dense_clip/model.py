@@ -34,7 +34,7 @@ class DenseCLIP(TextSegmentor):
 
     Args:
         classes, test_cfg, precision, data_preprocessor: see `TextSegmentor`.
-        text: `dict(clip=..., pretrained=..., templates=..., dense=...)`; `dense` is the variant.
+        text: `dict(clip=..., templates=..., dense=...)`; `dense` is the variant.
         logit_scale: s; constant. SCLIP and NACLIP 40 (50 or 65 on some data sets), ClearCLIP 50, MaskCLIP 100.
         words: `dict(path=..., separator=...)` of `read_class_file`: line i holds the words for class i. Default: a
             class's name.

@@ -30,7 +30,7 @@ class ViLD(TextLabels, TwoStageDetector):
 
     Args:
         classes: names that the annotations' label indices stand for, in order; see `read_classes`.
-        text: `dict(clip=..., templates='vild')` or `dict(path=...)`, see `class_text.py`.
+        text: `dict(clip=..., templates='vild')` or `dict(path=...)`, see `clipkit.text.class_rows`.
         backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, data_preprocessor: as mmdet's `MaskRCNN` has them; the
             box head needs no `num_classes`, no `loss_cls` and no types, the mask head no `num_classes`.
         variant: 'text', 'image', 'vild', 'ensemble' or 'crops', see `ViLDClassifier`.

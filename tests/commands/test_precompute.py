@@ -187,12 +187,12 @@ def test_broken_and_missing_images_are_named_and_found_again_when_repaired(folde
 
 def test_the_first_broken_image_stops_where_that_is_asked_for(folder, tmp_path, capsys):
     (folder / "b.png").write_bytes(b"no picture")
-    assert run(folder, tmp_path / "s", "--broken", "stop") == 2
+    assert run(folder, tmp_path / "s", "--on-bad", "raise") == 2
     assert "b.png: not a readable image" in capsys.readouterr().err
     (folder / "b.png").unlink()
     annotations = tmp_path / "coco.json"
     annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": "b.png"}]}))
-    assert run(folder, tmp_path / "t", "--broken", "stop", "--annotations", annotations) == 2
+    assert run(folder, tmp_path / "t", "--on-bad", "raise", "--annotations", annotations) == 2
     assert "b.png: missing or not to be opened (1 such images in all)" in capsys.readouterr().err
 
 

@@ -282,3 +282,10 @@ def test_every_real_file_is_read_the_same_by_all_backends_or_refused_in_one_line
     assert missed <= {"corrupted.mp4", "test.avi"} and len(read["test.avi"]) == len({*INSTALLED} - {"torchcodec"})
     for degrees, shape in ((0, (64, 114)), (90, (114, 64)), (180, (64, 114)), (270, (114, 64))):
         assert read[f"rotated_{degrees}.mov"][0].frames.shape[1:3] == shape
+
+
+def test_frames_know_how_long_their_video_is(videos):
+    path = videos / "25.mp4"
+    wanted = probe_video(path).duration
+    assert read_video(path, Uniform(3)).duration == wanted
+    assert {part.duration for part in stream_video(path, Uniform(5), batch=2)} == {wanted}

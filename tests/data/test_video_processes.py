@@ -81,8 +81,8 @@ def test_a_decoder_that_dies_is_an_error_of_its_video(videos):
 
 
 class Videos(torch.utils.data.Dataset):
-    def __init__(self, paths, broken):
-        self.paths, self.reader = paths, VideoReader(Uniform(4), broken=broken, timeout=2)
+    def __init__(self, paths, on_bad):
+        self.paths, self.reader = paths, VideoReader(Uniform(4), on_bad=on_bad, timeout=2)
 
     def __len__(self):
         return len(self.paths)
@@ -102,7 +102,7 @@ def test_daemonic_workers_read_and_skip(tmp_path, videos):
     found = dict(torch.utils.data.DataLoader(Videos(paths, "skip"), **read))
     assert found == {i: expected if path == good else None for i, path in enumerate(paths)}
     with pytest.raises(VideoError, match=r"text\.mp4"):
-        list(torch.utils.data.DataLoader(Videos(paths, "stop"), **read))
+        list(torch.utils.data.DataLoader(Videos(paths, "raise"), **read))
     assert [number_of(picture) for picture in read_video(good, Uniform(4)).frames] == expected
 
 

@@ -17,15 +17,11 @@ from clipkit.cli import main
 from clipkit.data import video as video_module
 from clipkit.data.video import BackendMissing, Fps, Uniform, read_video
 from clipkit.data.video_sets import CaptionedVideo
+from clipkit.embed.captions import embed_captions
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource, make_sampling, prepare_frames
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import (
-    FrameSource,
-    embed_captions,
-    embed_frames,
-    load_frozen,
-    make_sampling,
-    prepare_frames,
-)
+from clipkit.embed.videos import embed_frames
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
 from clipkit.store import StoreError
@@ -125,7 +121,7 @@ def test_broken_videos_are_left_empty_and_named_or_stop(tmp_path, files, clip, c
     assert [store.count(f"film{i}") for i in range(5)] == [3, 0, 3, 3, 3]
     assert "skipped: " in capsys.readouterr().err
     with pytest.raises(ClipkitError, match=r"1\.mkv"):
-        embed_frames(tmp_path / "stop", videos(folder), UNIFORM, *clip, broken="stop", progress=False)
+        embed_frames(tmp_path / "stop", videos(folder), UNIFORM, *clip, on_bad="raise", progress=False)
     shutil.copy(files / "1.mkv", folder / "1.mkv")  # repaired: another file, another record
     assert not embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, progress=False)
     assert FrameStore(tmp_path / "s").count("film1") == 3
@@ -165,9 +161,9 @@ def test_a_file_that_was_repaired_after_a_stop_goes_on(tmp_path, files, clip, mo
     shutil.copytree(files, folder)
     (folder / "1.mkv").write_bytes(b"no video" * 50)
     with pytest.raises(ClipkitError, match=r"1\.mkv"):
-        embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, broken="stop", progress=False)
+        embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, on_bad="raise", progress=False)
     shutil.copy(files / "1.mkv", folder / "1.mkv")
-    assert not embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, broken="stop", progress=False)
+    assert not embed_frames(tmp_path / "s", videos(folder), UNIFORM, *clip, on_bad="raise", progress=False)
     store = FrameStore(tmp_path / "s", videos=videos(folder))
     assert [store.count(f"film{i}") for i in range(5)] == [3] * 5
 

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from clipkit import cli
-from clipkit.search.index import SearchIndex, _record_id, list_media
+from clipkit.search.index import SearchIndex, _record_id
+from clipkit.search.media import list_media
 from clipkit.shapes import COLOURS, SHAPES, render, tiny_clip
 from clipkit.shapes.tiny import FOLDER
 from clipkit.store import Store

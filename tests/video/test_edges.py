@@ -20,8 +20,11 @@ from clipkit_plugins.clip4clip.model import CLIP4Clip, _samples
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.video import Fps
 from clipkit.data.video_sets import CaptionedVideo, read_video_set
+from clipkit.embed.captions import sentence_rows
+from clipkit.embed.encoder import load_frozen
+from clipkit.embed.frame_source import FrameSource
 from clipkit.embed.frame_store import FrameStore
-from clipkit.embed.videos import FrameSource, embed_frames, load_frozen, sentence_rows
+from clipkit.embed.videos import embed_frames
 from clipkit.errors import ClipkitError
 from clipkit.evaluation import retrieve
 from clipkit.shapes.film_files import write_film
@@ -98,7 +101,7 @@ def test_a_store_without_a_video_s_frames_is_named_or_refused(root, tmp_path, ca
     assert sorted(data[i]["readable"] for i in range(4)) == [False, False, True, True]
     assert "2 videos could not be read" in "".join(capfd.readouterr())
     with pytest.raises(ClipkitError, match="2 videos could not be read when they were embedded"):
-        ActionVideos("folder", str(root), "train", segments=2, store=str(tmp_path / "t"), broken="stop")
+        ActionVideos("folder", str(root), "train", segments=2, store=str(tmp_path / "t"), on_bad="raise")
 
 
 def test_synonyms_of_an_action_are_averaged():

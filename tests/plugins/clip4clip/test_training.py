@@ -111,7 +111,7 @@ def test_clip_runs_for_no_step_of_a_cached_training(work, tmp_path, monkeypatch)
     clip = runner.bare_model.clip
     for name in ("encode_image", "encode_frames", "encode_text", "text_tokens", "features"):
         monkeypatch.setattr(clip, name, never)
-    monkeypatch.setattr("clipkit.embed.videos.stream_video", never)
+    monkeypatch.setattr("clipkit.embed.frame_source.stream_video", never)
     runner.train()
 
 

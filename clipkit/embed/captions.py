@@ -1,0 +1,66 @@
+"""Sentences -> the store that `clipkit.embed.frame_store` reads beside the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipkit.backbone import ClipModel
+from clipkit.embed.frame_store import DTYPES, FORMAT, caption_id
+from clipkit.errors import ClipkitError
+from clipkit.store import Store, StoreError
+
+CAPTIONS = 256  # sentences that are embedded at once
+
+
+@torch.no_grad()
+def embed_captions(
+    out: str | Path,
+    captions: Iterable[str],
+    clip: ClipModel,
+    made_by: Mapping[str, Any],
+    *,
+    tokens: bool = False,
+    dtype: str = "fp16",
+    progress: bool = True,
+) -> None:
+    """Computes what the store `out/captions` (`out/tokens` for tokens) lacks of `captions`; equal ones once.
+
+    Args:
+        tokens: one row a token, the last one the end of text's; else the sentence's row alone. They are the same row.
+    """
+    kind = "tokens" if tokens else "captions"
+    made = {key: made_by[key] for key in ("weights", "precision")}
+    key = {"kind": kind, "format": FORMAT, **made, "normalized": False, "dtype": dtype}
+    store = Store(Path(out) / kind, key, shard_size=CAPTIONS, batch_size=CAPTIONS)
+    text_of = {caption_id(text): text for text in captions}
+
+    def compute(ids: list[str]) -> list[dict[str, np.ndarray]]:
+        if missing := [key for key in ids if key not in text_of]:
+            raise StoreError(
+                f"{store.folder}: {len(missing)} sentences of a run that was stopped are not among these; delete this "
+                "folder, sentences are soon embedded again"
+            )
+        texts = [text_of[key] for key in ids]
+        rows = [row.float().cpu().numpy() for row in sentence_rows(clip, texts, tokens)]
+        return [{"embeddings": np.atleast_2d(row).astype(DTYPES[dtype])} for row in rows]
+
+    store.build(list(text_of), compute, desc="sentences", unit="sentence", progress=progress)
+
+
+def sentence_rows(clip: ClipModel, texts: list[str], tokens: bool) -> list[Tensor]:
+    """Of each sentence `(D,)`, or with `tokens` `(L, D)`, up to the end of text. Not normalised."""
+    if not tokens:
+        return list(clip.encode_text(texts, normalize=False))
+    ends = clip.eot_index(clip.tokenize(texts))
+    if ends is None:
+        raise ClipkitError(
+            f"{clip.name}: its sentences do not end in a token of their own, so words of sentences cannot be used: "
+            "take another head than wti, without tokens=True, or another CLIP"
+        )
+    return [row[: end + 1] for row, end in zip(clip.text_tokens(texts), ends.tolist())]

@@ -46,8 +46,8 @@ def _said(name: str) -> tuple[int, int, int] | None:
 def _free(name: str, taken: set[tuple[int, int, int]]) -> tuple[int, int, int]:
     colours = palette(_HUES)
     start = zlib.crc32(name.encode())
-    far = [colour for colour in colours if all(_apart(colour, other) > _FAR for other in taken)] or colours
-    colour = far[start % len(far)]
+    far = [colour for colour in colours if all(_apart(colour, other) > _FAR for other in taken)]
+    colour = far[start % len(far)] if far else max(colours, key=lambda one: min(_apart(one, other) for other in taken))
     taken.add(colour)
     return colour
 

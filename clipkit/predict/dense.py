@@ -19,8 +19,8 @@ from clipkit.text import Background, TextBank, TextEmbeddings, Vocabulary
 
 NONE = "none of these"
 NEUTRAL = ("background",)
-"""What stands for `NONE` among the prompts. In the embedded world this word wins on 82 % of the pixels whose own name is
-not asked for, and takes 21 % of the others; an empty prompt 89 and 36."""
+"""What stands for `NONE` among the prompts. In the embedded world this word wins on 82 % of the pixels whose own name
+is not asked for, and takes 21 % of the others; an empty prompt 89 and 36."""
 
 
 class DenseSegmenter:
@@ -105,7 +105,7 @@ class DenseSegmenter:
     def embed(self, rgb: np.ndarray) -> list[Placed]:
         """(H, W, 3) uint8 -> the windows' patch embeddings, and where in (H, W) their scores go."""
         height, width = rgb.shape[:2]
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.clip.device).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(np.array(rgb)).to(self.clip.device).permute(2, 0, 1)[None].float() / 255
         size = self._working_size(height, width)
         pixels = F.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)[0]
         views = window_views(pixels, self.window, self.stride)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -121,7 +122,7 @@ def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path]) -> Iterato
 
 
 def _read(source: str | Path) -> np.ndarray:
-    return as_rgb(fetch(str(source))) if is_address(source) else read_image(source)
+    return as_rgb(Image.open(io.BytesIO(fetch(str(source))))) if is_address(source) else read_image(source)
 
 
 def _free_names(sources: Sequence[str | Path]) -> list[str]:

@@ -3,8 +3,12 @@
 Names load when they are first used, so that `import clipkit` costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# What OpenCV, which mmcv reads pictures with, decodes at most; Pillow's limit. It looks here once, when it is imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(178_956_970))
 
 __version__ = "0.1.0"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from clipkit.errors import ClipkitError, did_you_mean, one_line
+from clipkit.errors import ClipkitError, ShownRecord, did_you_mean, one_line
 
 COMMANDS = {
     "try": ("clipkit.commands.try_", "your photos and your words in, pictures out; nothing is trained"),
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: str, argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand by name, errors as one line. `tools/*.py` are this call."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    logging.setLogRecordFactory(ShownRecord)
     try:
         if command not in COMMANDS:
             raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')

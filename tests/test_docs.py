@@ -35,6 +35,11 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_tests_that_hold_what_is_promised_exist():
+    named = set(re.findall(r"[\w/]*test_\w+\.py", (DOCS / "trust.md").read_text(encoding="utf-8")))
+    assert named and not [name for name in named if not (ROOT / "tests" / name).is_file()]
+
+
 def test_navigation_is_yaml():
     assert yaml.safe_load(NAVIGATION)["nav"]
 

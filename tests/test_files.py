@@ -11,7 +11,6 @@ import pytest
 
 from clipkit import files
 from clipkit.errors import ClipkitError
-from clipkit.store import Store, StoreError
 
 ROOT = Path(__file__).parents[1]
 WAYS = {
@@ -135,18 +134,6 @@ def test_a_link_at_the_partial_name_is_never_followed(tmp_path, monkeypatch):
         partial.unlink()
         partial.symlink_to(victim)
     assert victim.read_text() == "kept" and names(tmp_path) == ["victim"]
-
-
-def test_a_store_s_planted_links_are_refused(tmp_path):
-    victim = tmp_path / "victim"
-    for number, plant in enumerate((os.symlink, os.link)):
-        victim.write_text("kept")
-        folder = tmp_path / f"store{number}"
-        folder.mkdir()
-        plant(victim, folder / "store.json.tmp")
-        with pytest.raises(StoreError, match=r"store\.json\.tmp: (is a link|has another name)"):
-            Store(folder, {"a": 1})
-        assert victim.read_text() == "kept"
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):

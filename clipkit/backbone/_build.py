@@ -29,7 +29,7 @@ def build(name: str, pretrained: str | None, precision: str, device: str | torch
         raise ValueError(f"precision={precision!r} is unknown; known: {', '.join(PRECISIONS)}")
     name = local_name(name)
     source = find_source(name, pretrained)
-    config = source.model_cfg or _hub_config(name)
+    config = source.model_cfg
     model = _create(source, config, precision, torch.device(device if device is not None else "cpu"))
     return {
         "model": model,
@@ -40,15 +40,8 @@ def build(name: str, pretrained: str | None, precision: str, device: str | torch
     }
 
 
-def _hub_config(name: str) -> dict[str, Any]:
-    try:
-        return open_clip.get_model_config(name)
-    except Exception as error:
-        raise ValueError(f"{name!r}: its configuration cannot be read from the hub: {one_line(error, 240)}") from error
-
-
 def _create(source: Source, config: dict[str, Any], precision: str, device: torch.device) -> Any:
-    downloads = source.tag is not None or source.kind == "hub"
+    downloads = source.tag is not None
     options: dict[str, Any] = {"pretrained_text": False, "load_weights": downloads}
     if config.get("quick_gelu"):
         options["force_quick_gelu"] = True
@@ -86,12 +79,22 @@ def missing_text(name: str, config: dict[str, Any]) -> str:
     except ImportError:
         return f"{name!r} has the Hugging Face text tower {wanted!r}: pip install transformers"
     try:
-        AutoConfig.from_pretrained(wanted, local_files_only=not hub_reachable())
-    except Exception:
+        found = AutoConfig.from_pretrained(wanted, local_files_only=not hub_reachable(), trust_remote_code=False)
+    except Exception as error:
+        if "custom code" in str(error):
+            return f"{name!r} has the Hugging Face text tower {wanted!r}, which brings code of its own, never run here"
         return (
             f"{name!r} has the Hugging Face text tower {wanted!r}, which is not on this machine and not to be reached"
         )
+    _refuse_code(wanted, found)
     return ""
+
+
+def _refuse_code(name: str, config: Any) -> None:
+    """open_clip builds the tower by this configuration without saying that no code of the repository may run."""
+    attention = getattr(config, "_attn_implementation", None)
+    if getattr(config, "auto_map", None) or attention not in (None, "eager", "sdpa"):
+        raise ValueError(f"{name}: its config.json asks for code of its own, which is never run here")
 
 
 def hub_reachable(seconds: float = 3.0) -> bool:

@@ -12,7 +12,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from clipkit.errors import one_line, some
-from clipkit.safe import file_kind
+from clipkit.safe import OverBudget, file_kind, open_npz
 
 from ._formats import read_state_dict
 from ._load_source import Source, find_source
@@ -173,7 +173,10 @@ def _load_big_vision(path: Path, model: nn.Module, name: str) -> dict[str, Tenso
     from open_clip.convert import load_big_vision_weights
 
     try:
-        load_big_vision_weights(model, str(path))
+        with open_npz(path):  # looks through it; open_clip opens it once more
+            load_big_vision_weights(model, str(path))
+    except OverBudget:
+        raise
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}", 120)
         raise ValueError(f"{path}: does not fit {name}: is no big_vision file for it ({reason})") from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import difflib
 import json
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import open_clip
-from open_clip.pretrained import get_pretrained_cfg
+from open_clip.pretrained import download_pretrained_from_hf, get_pretrained_cfg
 
-from clipkit.errors import some
+from clipkit.errors import one_line, some
 from clipkit.safe import read_json
 
+from ._checked_config import check_sizes, checked_config
 from ._transformers_folder import convert_config, convert_preprocess, is_transformers_folder
 
 __all__ = ["Source", "find_source"]
@@ -43,7 +44,7 @@ class Source:
     Attributes:
         name: as the user gave it.
         kind: 'builtin' (a name of open_clip), 'open_clip_folder', 'transformers_folder' or 'hub'.
-        model_cfg: open_clip's configuration with `quick_gelu` as the weights need it; empty for 'hub'.
+        model_cfg: open_clip's configuration with `quick_gelu` as the weights need it.
         preprocess_cfg: mean, std, interpolation, resize_mode, as far as the source states them.
         weights: local file (or a transformers folder) for `load_weights`; None: random, or downloaded by `tag`.
         tag: open_clip's tag to download.
@@ -62,8 +63,9 @@ class Source:
     def factory_name(self) -> Iterator[str]:
         """The name for `open_clip.create_model`, valid inside the `with`.
 
-        A transformers folder is described to the factory by a temporary `open_clip_config.json`."""
-        if self.kind != "transformers_folder":
+        A folder or repository is described to the factory by a temporary `open_clip_config.json`, which holds what
+        was checked and nothing else."""
+        if self.kind == "builtin":
             yield self.name
             return
         with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +90,7 @@ def find_source(name: str, pretrained: str | Path | None = None) -> Source:
     if name.startswith("hf-hub:"):
         if pretrained is not None:
             raise ValueError(f"{name} brings its own weights: leave out pretrained={str(pretrained)!r}")
-        return Source(name, "hub", tokenizer=name)
+        return _hub_source(name)
     builtin = name.replace("/", "-")
     config = open_clip.get_model_config(builtin)
     if config is None:
@@ -167,36 +169,57 @@ def _folder_source(name: str, weights: Path | None) -> Source:
         config = convert_config(folder)
         # open_clip brings CLIP's own vocabulary; for another one the caller brings the tokenizer.
         tokenizer = "ViT-B-32" if config["text_cfg"]["vocab_size"] == open_clip.CLIPTextCfg.vocab_size else ""
-        return Source(
-            name, "transformers_folder", config, convert_preprocess(folder), weights or folder, None, tokenizer
-        )
+        check_sizes(folder / "config.json", config, _bytes_of(weights or folder))
+        preprocess = _checked_preprocess(folder / "preprocessor_config.json", convert_preprocess(folder))
+        return Source(name, "transformers_folder", config, preprocess, weights or folder, None, tokenizer)
     path = folder / "open_clip_config.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder}: has neither open_clip_config.json (open_clip) nor config.json (transformers' CLIPModel)"
         )
+    return _described(name, "open_clip_folder", path, weights or _weights_in(folder))
+
+
+def _hub_source(name: str) -> Source:
+    """Downloads the configuration and the weights of a repository."""
+    try:
+        path = download_pretrained_from_hf(name.removeprefix("hf-hub:"), filename="open_clip_config.json")
+        weights = download_pretrained_from_hf(name.removeprefix("hf-hub:"))
+    except Exception as error:
+        raise ValueError(f"{name!r}: cannot be read from the hub: {one_line(error, 240)}") from error
+    return _described(name, "hub", Path(path), Path(weights))
+
+
+def _described(name: str, kind: Literal["open_clip_folder", "hub"], path: Path, weights: Path) -> Source:
     content = read_json(path)
     config = content.get("model_cfg", {})
     if not isinstance(config, dict) or not config:
         raise ValueError(f"{path}: lacks the entry 'model_cfg'")
-    for key, kind in (
-        ("vision_cfg", open_clip.CLIPVisionCfg),
-        ("text_cfg", open_clip.CLIPTextCfg),
-        ("embed_dim", None),
-    ):
-        if key not in config:
-            raise ValueError(f"{path}: model_cfg lacks '{key}'")
-        if kind is not None:
-            if not isinstance(config[key], dict):
-                raise ValueError(f"{path}: model_cfg.{key} is {config[key]!r}, and an object is needed")
-            known = [f.name for f in dataclasses.fields(kind)]
-            unknown = [k for k in config[key] if k not in known]
-            if unknown:
-                raise ValueError(f"{path}: {key} has {unknown[0]!r}, which this version of open_clip does not know")
+    config = checked_config(path, config)
+    check_sizes(path, config, _bytes_of(weights))
     preprocess = content.get("preprocess_cfg") or {}
-    preprocess = {key: preprocess[key] for key in _PREPROCESS_KEYS if key in preprocess}
-    found = weights or _weights_in(folder)
-    return Source(name, "open_clip_folder", config, preprocess, found, tokenizer=name)
+    return Source(name, kind, config, _checked_preprocess(path, preprocess), weights, tokenizer=name)
+
+
+def _checked_preprocess(path: Path, given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise ValueError(f"{path}: preprocess_cfg is {str(given)[:40]!r}, and an object is needed")
+    for key in ("mean", "std"):
+        value = given.get(key, (0.0, 0.0, 0.0))
+        numbers = value if isinstance(value, (list, tuple)) else ()
+        if len(numbers) != 3 or not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+            raise ValueError(f"{path}: preprocess_cfg.{key} is {str(value)[:40]}, and three numbers are needed")
+    for key in ("interpolation", "resize_mode"):
+        if not isinstance(given.get(key, ""), str):
+            raise ValueError(f"{path}: preprocess_cfg.{key} is {str(given[key])[:40]}, and a word is needed")
+    return {key: given[key] for key in _PREPROCESS_KEYS if key in given}
+
+
+def _bytes_of(weights: Path) -> int:
+    """Of a file, or of the weights in a transformers folder."""
+    if weights.is_file():
+        return weights.stat().st_size
+    return sum(f.stat().st_size for f in weights.iterdir() if f.suffix in (".safetensors", ".bin") and f.is_file())
 
 
 def _weights_in(folder: Path) -> Path:

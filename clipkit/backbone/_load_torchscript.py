@@ -8,16 +8,20 @@ pickle that asks for anything but the few names below is refused before it gets 
 from __future__ import annotations
 
 import io
+import math
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from clipkit.errors import one_line
+from clipkit.safe import OverBudget, check_pickle, check_zip, require
 
 __all__ = ["read_torchscript"]
 
@@ -34,6 +38,7 @@ _DTYPES = {
     "BoolStorage": torch.bool,
 }
 _MAX_DEPTH = 100
+_MAX_NODES = 100_000  # modules and tensors; one module that stands in two places counts twice
 _MAX_TEXT = 1 << 26
 # What an OpenAI model keeps beside its weights, and what a trace makes of the causal mask.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
@@ -56,10 +61,12 @@ class _Container:
 class _Unpickler(pickle.Unpickler):
     """Knows tensors, lists, dicts and inert containers; every other name is refused."""
 
-    def __init__(self, data: bytes, read_record: Callable[[str], bytes]) -> None:
+    def __init__(self, data: bytes, read_record: Callable[[str], bytes], claim: Callable[[int], None]) -> None:
         super().__init__(io.BytesIO(data))
         self._read_record = read_record
         self._storages: dict[str, torch.Tensor] = {}
+        self._copied = 0
+        self._claim = claim
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__torch__" or module.startswith("__torch__."):
@@ -68,7 +75,7 @@ class _Unpickler(pickle.Unpickler):
             return _DTYPES[name]
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _rebuild_tensor(*args),
+            ("torch._utils", "_rebuild_tensor_v2"): self._rebuild_tensor,
             ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
             ("torch", "device"): lambda *args: str(args),
             ("torch.jit._pickle", "restore_type_tag"): lambda data, *_: data,
@@ -96,28 +103,33 @@ class _Unpickler(pickle.Unpickler):
             self._storages[key] = torch.frombuffer(bytearray(data), dtype=dtype, count=count) if count else empty
         return self._storages[key]
 
+    def _rebuild_tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+        if not isinstance(storage, torch.Tensor):
+            raise pickle.UnpicklingError("a tensor without storage")
+        # A stride of 0 lets a few bytes claim any size, so a tensor may not be larger than what is stored for it.
+        count = math.prod(size)
+        if count > storage.numel():
+            raise pickle.UnpicklingError(f"a tensor of shape {tuple(size)} over {storage.numel()} stored values")
+        view = storage.as_strided(tuple(size), tuple(stride), offset)
+        if not view.is_contiguous():  # then the next line copies, and one storage may be named many times
+            self._copied += count * storage.element_size()
+            self._claim(self._copied)
+        return view.contiguous()
 
-def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
-    if not isinstance(storage, torch.Tensor):
-        raise pickle.UnpicklingError("a tensor without storage")
-    # A stride of 0 lets a few bytes claim any size, so a tensor may not be larger than what is stored for it.
-    count = 1
-    for length in size:
-        count *= length
-    if count > storage.numel():
-        raise pickle.UnpicklingError(f"a tensor of shape {tuple(size)} over {storage.numel()} stored values")
-    return storage.as_strided(tuple(size), tuple(stride), offset).contiguous()
 
-
-def _tensors(node: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, torch.Tensor]]:
-    if depth > _MAX_DEPTH:
-        raise pickle.UnpicklingError("modules nested without end")
-    fields = node.__dict__.get("fields", {})
-    for name, value in fields.items():
-        if isinstance(value, torch.Tensor):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, _Container):
-            yield from _tensors(value, f"{prefix}{name}.", depth + 1)
+def _tensors(node: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    waiting = [(node, "", 0)]
+    nodes = 0
+    while waiting:
+        node, prefix, depth = waiting.pop()
+        for name, value in node.__dict__.get("fields", {}).items():
+            nodes += 1
+            if depth > _MAX_DEPTH or nodes > _MAX_NODES:
+                raise pickle.UnpicklingError("modules nested without end")
+            if isinstance(value, torch.Tensor):
+                yield f"{prefix}{name}", value
+            elif isinstance(value, _Container):
+                waiting.append((value, f"{prefix}{name}.", depth + 1))
 
 
 def read_torchscript(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
@@ -128,11 +140,12 @@ def read_torchscript(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
         `gelu`; the text is searched, never run.
 
     Raises:
-        ValueError: one line that names the file: damaged, or a pickle that asks for more than tensors.
+        ValueError: one line that names the file: damaged, a pickle that asks for more than tensors, or more memory than
+            the file's allowance (`clipkit.safe.allowance`).
     """
     try:
+        entries, size = check_zip(path), os.path.getsize(path)
         with zipfile.ZipFile(path) as archive:
-            entries = {info.filename: info for info in archive.infolist()}
             pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
             if len(pickles) != 1:
                 raise pickle.UnpicklingError(f"{len(pickles)} files data.pkl")
@@ -148,7 +161,9 @@ def read_torchscript(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
                     raise pickle.UnpicklingError(f"{name} is compressed")
                 return archive.read(info)
 
-            top = _Unpickler(read_record("data.pkl"), read_record).load()
+            data = read_record("data.pkl")
+            check_pickle(io.BytesIO(data), path, size)
+            top = _Unpickler(data, read_record, partial(require, path, size, what="its tensors")).load()
             if not isinstance(top, _Container):
                 raise pickle.UnpicklingError("no module in it")
             state = dict(_tensors(top))
@@ -162,6 +177,8 @@ def read_torchscript(path: str | Path) -> tuple[dict[str, torch.Tensor], bool]:
             f"{path}: asks Python for `{error}` while it is read; refused, and nothing was run. "
             "OpenAI's archives hold only tensors: get the file from its source again"
         ) from error
+    except OverBudget:
+        raise
     except Exception as error:  # a stranger's bytes can break the unpickler in any way; all mean the same to the user
         reason = one_line(error, 120)
         raise ValueError(f"{path}: is a truncated or damaged TorchScript archive ({reason}): copy it again") from error

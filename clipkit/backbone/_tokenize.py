@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from clipkit.errors import shown
+
 
 def tokenize(tokenizer: Callable[..., Tensor], texts: Sequence[str], context_length: int) -> Tensor:
     """`(N, L)` int64 ids of `texts`; open_clip cuts long prompts silently, here a warning shows what was cut.
@@ -27,8 +29,9 @@ def tokenize(tokenizer: Callable[..., Tensor], texts: Sequence[str], context_len
     for row in full:
         cut = cut_text(tokenizer, texts[row], ids.shape[1])
         if cut:
+            lost = shown(repr(cut))
             warnings.warn(
-                f"prompt {texts[row][:40]!r}… is longer than {ids.shape[1]} tokens; cut: {cut!r}", stacklevel=3
+                f"prompt {texts[row][:40]!r}… is longer than {ids.shape[1]} tokens; cut: {lost}", stacklevel=3
             )
     return ids.long()
 

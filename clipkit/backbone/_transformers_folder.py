@@ -66,12 +66,15 @@ def convert_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     config = read_json(path)
-    kind = config.get("model_type")
-    if kind != "clip" or "CLIPModel" not in config.get("architectures", ["CLIPModel"]):
-        what = (config.get("architectures") or [kind])[0]
+    kind, built = config.get("model_type"), config.get("architectures", ["CLIPModel"])
+    if kind != "clip" or not isinstance(built, list) or "CLIPModel" not in built:
+        what = str(built[0] if isinstance(built, list) and built else kind)[:80]
         raise ValueError(f"{path}: describes a {what}; only transformers' CLIPModel (both towers) can be converted")
-    text = _SHARED | _TEXT | _part(config, "text_config")
-    vision = _SHARED | _VISION | _part(config, "vision_config")
+    text = _SHARED | _TEXT | _part(path, config, "text_config")
+    vision = _SHARED | _VISION | _part(path, config, "vision_config")
+    for tower in (text, vision):
+        if not isinstance(tower["hidden_act"], str) or not isinstance(tower["layer_norm_eps"], (int, float)):
+            raise ValueError(f"{path}: hidden_act and layer_norm_eps must be a word and a number")
     acts = {text["hidden_act"], vision["hidden_act"]}
     if acts - {"gelu", "quick_gelu"} or len(acts) != 1:
         raise ValueError(
@@ -111,9 +114,11 @@ def convert_config(folder: Path) -> dict[str, Any]:
     }
 
 
-def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _part(path: Path, config: Mapping[str, Any], name: str) -> dict[str, Any]:
     # Old files repeat a tower's settings under `<name>_dict`, where the shorter key is null.
     part = config.get(name) or config.get(f"{name}_dict") or {}
+    if not isinstance(part, dict):
+        raise ValueError(f"{path}: {name} is {str(part)[:40]!r}, and an object is needed")
     return {key: value for key, value in part.items() if value is not None}
 
 
@@ -141,7 +146,7 @@ def convert_preprocess(folder: Path) -> dict[str, Any]:
             if not isinstance(values, list) or len(values) != 3:
                 raise ValueError(f"{path}: {theirs} is {values!r}, and three numbers are needed")
             result[ours] = tuple(values)
-    if config.get("resample") in _RESAMPLE:
+    if isinstance(config.get("resample"), int) and config["resample"] in _RESAMPLE:
         result["interpolation"] = _RESAMPLE[config["resample"]]
     return result
 
@@ -155,8 +160,11 @@ def read_folder_state(folder: Path) -> tuple[dict[str, torch.Tensor], Path]:
         index = folder / name
         if index.is_file():
             state: dict[str, torch.Tensor] = {}
-            for shard in sorted(set(read_json(index).get("weight_map", {}).values())):
-                if not isinstance(shard, str) or Path(shard).name != shard:
+            shards = read_json(index).get("weight_map", {})
+            if not isinstance(shards, dict):
+                raise ValueError(f"{index}: weight_map is no object")
+            for shard in sorted({str(name) for name in shards.values()}):
+                if Path(shard).name != shard:
                     raise ValueError(f"{index}: names a shard outside its folder: {shard!r}")
                 state.update(load_tensors(folder / shard))
             return state, index

@@ -19,6 +19,7 @@ from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
 from clipkit.backbone._text import TextTower
 from clipkit.backbone._tokenize import tokenize
+from clipkit.backbone._tokenizer_folder import own_tokenizer
 
 Tokenizer = Callable[..., Tensor]
 Model = TypeVar("Model", bound="ClipModel")
@@ -306,13 +307,18 @@ class ClipModel(nn.Module):
     def _default_tokenizer(self) -> Tokenizer:
         text_cfg = (self.model_cfg or {}).get("text_cfg", {})
         wanted = text_cfg.get("hf_tokenizer_name", "")
-        local = self._tokenizer_name.startswith("local-dir:")  # then its files lie in the folder
+        name, length = self._tokenizer_name, self.context_length
+        if name.startswith("local-dir:"):
+            return own_tokenizer(name, text_cfg, length)
+        never = {"trust_remote_code": False} if wanted else {}  # CLIP's own tokenizer has no such argument
         try:
-            if wanted and not local and not hub_reachable():
+            if wanted and not hub_reachable():
                 from transformers import AutoTokenizer
 
-                AutoTokenizer.from_pretrained(wanted, local_files_only=True)
-            return open_clip.get_tokenizer(self._tokenizer_name, context_length=self.context_length)
+                AutoTokenizer.from_pretrained(wanted, local_files_only=True, **never)
+            if name.startswith("hf-hub:"):
+                return own_tokenizer(name, text_cfg, length)
+            return open_clip.get_tokenizer(name, context_length=length, **never)
         except Exception as error:
             kind = f"the Hugging Face tokenizer {wanted!r}" if wanted else "a tokenizer"
             raise ValueError(

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from clipkit.claims.results import Claim, judge
 from clipkit.claims.verdict import spread
+from clipkit.errors import shown
 from clipkit.provenance import now
 
 
@@ -27,12 +28,18 @@ def page(claims: Sequence[Claim], work_dir: Path = Path("work_dirs/claims")) -> 
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     sections = [_section(claim, work_dir) for claim in claims]
     return templates.get_template("page.html").render(date=now(), sections=sections)
+
+
+def _text(value: Any) -> str:
+    """What a record or a config says, as it may be shown; jinja escapes it then."""
+    return value if isinstance(value, Markup) else shown(value, 4096)
 
 
 def _section(claim: Claim, work_dir: Path) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def _pictures(claim: Claim, work_dir: Path) -> Iterable[tuple[str, str]]:
     """(name of the run, its first picture in base64) for each arm."""
     for arm in claim.arms:
         for path in sorted(work_dir.glob(f"{claim.run}/{arm}-[0-9]*/*.png"))[:1]:
-            yield path.parent.name, base64.b64encode(path.read_bytes()).decode()
+            yield path.parent.name, Markup(base64.b64encode(path.read_bytes()).decode())
 
 
 def _statement(claim: Claim, statement: Mapping[str, Any]) -> tuple[str, str, str]:

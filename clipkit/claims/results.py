@@ -14,7 +14,7 @@ from typing import Any
 
 from clipkit.claims.verdict import paired
 from clipkit.config_files import find_config
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import ClipkitError, one_line, some
 
 Seeds = dict[int, float]  # seed -> value
 
@@ -86,7 +86,7 @@ def collect(records: Sequence[Mapping[str, Any]]) -> list[Claim]:
         if claim.arms:
             claims.append(claim)
     if unknown := sorted({r["claim"] for r in records if r["claim"].lower() not in described}):
-        problem = f"results of {', '.join(unknown)}: no such claim in {folder}"
+        problem = f"results of {some(unknown, 20)}: no such claim in {folder}"
         if not claims:
             raise ClipkitError(problem)
         print(f"left out: {problem}", file=sys.stderr)

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from clipkit.claims.definition import arm_names
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 from clipkit.files import append_lines
 from clipkit.provenance import commit, hardware, now
 
@@ -34,7 +34,7 @@ def run_all(
         try:
             values = _run(path, name, seed, folder, slot, jobs)
         except ClipkitError as error:
-            print(f"error: {claim} {name} seed {seed}: {error}", file=sys.stderr, flush=True)
+            print(f"error: {claim} {name} seed {seed}: {one_line(error)}", file=sys.stderr, flush=True)
             return False
         finally:
             slots.put(slot)

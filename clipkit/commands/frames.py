@@ -13,7 +13,7 @@ from pathlib import Path
 
 from clipkit.commands import _options
 from clipkit.commands._headers import docstring
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 SETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "csv")
 DTYPES = ("fp16", "fp32")
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if part.problems:
             print(f"{split}: {part.problems.summary()}", file=sys.stderr)
     for line in list(broken.values())[:20]:
-        print(line, file=sys.stderr)
+        print(one_line(line), file=sys.stderr)
     if broken:
         print(f"{len(broken)} videos could not be read", file=sys.stderr)
     return 1 if broken or any(part.problems for part in found) else 0

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data import list_images
     from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.engine.config import parse_options
-    from clipkit.errors import ClipkitError, one_line
+    from clipkit.errors import ClipkitError, one_line, shown
     from clipkit.predict.predictor import open_predictor
 
     files = list_images(args.inputs)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             stem = _free_name(file, taken)
             found = writer.write(file, stem)
-            print(f"{file} -> {out / stem}_{writer.picture}  {found}")
+            print(shown(f"{file} -> {out / stem}_{writer.picture}  {found}", 4096))
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
             print(f"skipped: {one_line(error)}", file=sys.stderr)

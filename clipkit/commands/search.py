@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +75,7 @@ def _index(args: argparse.Namespace) -> int:
 
 def _query(args: argparse.Namespace) -> int:
     from clipkit.data.video import DEFAULT_BACKEND
-    from clipkit.errors import ClipkitError
+    from clipkit.errors import ClipkitError, shown
     from clipkit.search.index import SearchIndex
     from clipkit.search.sheet import contact_sheet, interval
 
@@ -84,12 +83,11 @@ def _query(args: argparse.Namespace) -> int:
         raise ClipkitError(f"--top must be at least 1, got {args.top}")
     index = SearchIndex(args.index)
     clip, made_by, named = _load(args, _about(args.index)[0], "fp32")
-    if made_by["weights"] != index.key["weights"]:
+    if made_by["weights"] != index.key.get("weights"):
         raise ClipkitError(f"{args.index}: was made by another model than {named['clip']}; name that one with --clip")
     moments = index.search(clip.encode_text([args.text])[0].float().cpu().numpy(), args.top, faiss=args.faiss)
     for rank, moment in enumerate(moments, 1):
-        path = os.fsencode(moment.path).decode("utf-8", "replace")  # a file's name may be any bytes
-        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {path}")
+        print(f"{rank}  {moment.score:.3f}  {interval(moment):>15}  {shown(moment.path, 4096)}")
     if not moments:
         print("the index is empty")
     elif args.contact_sheet:
@@ -105,15 +103,21 @@ def _query(args: argparse.Namespace) -> int:
 
 def _about(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What an existing index says of itself: the model's name, and its key."""
+    from clipkit.errors import ClipkitError
+    from clipkit.safe import read_json
+
     model, store = Path(folder) / "model.json", Path(folder) / "frames/store.json"
     if not (model.is_file() and store.is_file()):
         return {}, {}
     try:
-        return json.loads(model.read_text()), json.loads(store.read_text())["key"]
+        named, key = read_json(model), read_json(store)["key"]
+        if not all(isinstance(named.get(part), (str, type(None))) for part in ("clip", "pretrained")):
+            raise ValueError
+        if not isinstance(key, dict) or not isinstance(key.get("fps", 2.0), (int, float)):
+            raise ValueError
     except (ValueError, KeyError):
-        from clipkit.errors import ClipkitError
-
         raise ClipkitError(f"{folder}: its {model.name} or {store.name} is damaged; make the index again") from None
+    return named, key
 
 
 def _load(
@@ -126,9 +130,32 @@ def _load(
     from clipkit.errors import ClipkitError
 
     name = args.clip or named.get("clip")
+    if name is not None and not args.clip:
+        _refuse_own_model(Path(args.index if args.command == "query" else args.out), named)
     if name is None:
         raise ClipkitError("a new index needs --clip NAME (ViT-B-32 with --pretrained openai, …, or tiny_clip)")
     pretrained = args.pretrained or (named.get("pretrained") if name == named.get("clip") else None)
     device = usable_device(args.device or own_device())
     clip, made_by = load_frozen(name, pretrained, precision, device)
-    return clip, made_by, {"clip": name, "pretrained": pretrained}
+    return clip, made_by, {"clip": _absolute(name), "pretrained": pretrained and _absolute(pretrained)}
+
+
+def _absolute(name: str) -> str:
+    """A folder or file by its whole path, so that the index means the same model from everywhere."""
+    prefix = "local-dir:" if name.startswith("local-dir:") else ""
+    place = Path(name.removeprefix(prefix)).expanduser()
+    return f"{prefix}{place.absolute()}" if prefix or place.is_file() else name
+
+
+def _refuse_own_model(index: Path, named: dict[str, Any]) -> None:
+    """An index may come from a stranger: what it brings along is no model to load unasked."""
+    from clipkit.errors import ClipkitError
+
+    for name in filter(None, (named["clip"], named.get("pretrained"))):
+        place = Path(name.removeprefix("local-dir:"))
+        is_path = name.startswith("local-dir:") or place.exists() or len(place.parts) > 2
+        if is_path and (not place.is_absolute() or index.resolve() in (place.resolve(), *place.resolve().parents)):
+            raise ClipkitError(
+                f"{index / 'model.json'}: names a model by a path inside or relative to the index, which is not "
+                "followed; if you know the model, name it with --clip"
+            )

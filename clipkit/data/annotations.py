@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from clipkit.errors import ClipkitError, did_you_mean, some
+from clipkit.safe import open_picture, parse_xml
 from clipkit.text import Vocabulary
 
 from .images import IMAGE_SUFFIXES
@@ -202,7 +201,7 @@ def read_voc(
             if objects is None:
                 continue
             try:
-                with Image.open(by_stem[name]) as opened:
+                with open_picture(by_stem[name]) as opened:
                     found.append(LabelledImage(name, by_stem[name], *opened.size))
             except Exception:  # as in _usable, which was not asked to look
                 problems.add("unreadable images", by_stem[name].name)
@@ -226,7 +225,7 @@ def read_voc(
 def _read_xml(xml: Path, problems: Problems) -> list[tuple[str, str, Corners | None, bool]] | None:
     """(where, name, corners, difficult) of each object; None, and a problem noted, where the file cannot be read."""
     try:
-        objects = ET.parse(xml).getroot().findall("object")
+        objects = parse_xml(xml).findall("object")
     except FileNotFoundError:
         problems.add("images without an annotation file", xml.name)
         return None
@@ -269,7 +268,7 @@ def _usable(path: Path, check: bool, problems: Problems) -> bool:
         return False
     if check:
         try:
-            with Image.open(path) as opened:
+            with open_picture(path) as opened:
                 # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.
                 opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
                 opened.load()

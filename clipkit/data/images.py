@@ -7,6 +7,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from clipkit.errors import ClipkitError
+from clipkit.safe import open_picture
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
@@ -32,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such image")
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return np.asarray(_eight_bits(_upright(image), path).convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
@@ -74,7 +75,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such mask")
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.load()
             if image.mode not in ("L", "P", "I", "I;16", "1"):
                 raise ClipkitError(

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from clipkit.errors import ClipkitError, some
+from clipkit.safe import open_picture
 
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, exif_turn, read_mask
 
@@ -97,7 +98,7 @@ def pair_folders(
 def _check(image: Path, mask: Path, num_classes: int | None, ignore_index: int, pairs: Pairs) -> bool:
     """Notes what is wrong with a pair; True when nothing is."""
     try:
-        with Image.open(image) as opened:
+        with open_picture(image) as opened:
             size = opened.size
             # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.
             opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clipkit.errors import ClipkitError
+from clipkit.safe import open_npz
 
 from .images import list_images
 
@@ -125,8 +126,10 @@ def clean_boxes(
 
 def _from_npz(path: Path) -> dict[Any, tuple[np.ndarray, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             arrays = {name: file[name] for name in file.files}
+    except ClipkitError:
+        raise
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise ClipkitError(f"{path}: not a readable .npz of plain arrays ({str(error)[:80]})") from None
     if missing := {"names", "counts", "boxes"} - set(arrays):

@@ -19,7 +19,8 @@ from clipkit.data._video_backends import BACKENDS, DEFAULT_BACKEND, MODULES, lac
 from clipkit.data._video_process import ReaderFailed, Refused, borrow
 from clipkit.data._video_sampling import Fps, Indices, Sampling, Segments, Uniform, to_json
 from clipkit.data.bad_files import read_on_bad
-from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.errors import ClipkitError, did_you_mean, one_line
+from clipkit.safe import is_text
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -188,7 +189,7 @@ class VideoReader:
             if self.on_bad == "raise":
                 raise
             self.skipped[str(path)] = str(error)
-            print(f"skipped: {error}", file=sys.stderr)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
             return None
 
 
@@ -206,6 +207,8 @@ def _job(
         raise VideoError(f"{path}: no such video")
     if place.is_file() and not place.stat().st_size:
         raise VideoError(f"{path}: is empty; copy or download it again")
+    if place.is_file() and _is_playlist(place):
+        raise VideoError(f"{path}: is a text or a playlist, which names other files or addresses, and no film")
     if place.is_file() and find_spec(MODULES[backend].partition(".")[0]) is None:
         raise BackendMissing(f"{path}: {lacking(backend)}")
     return {
@@ -216,6 +219,16 @@ def _job(
         "folder_fps": folder_fps,
         "timeout": timeout,
     }
+
+
+# ffmpeg goes by content, whatever the name ends in: HLS, concat, DASH and Smooth Streaming, SDP.
+_LISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<Smooth", b"[playlist]", b"v=0")
+
+
+def _is_playlist(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(2048)
+    return is_text(path) or head.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(_LISTS) or b"c=IN IP" in head
 
 
 def _failed(path: str | Path, error: Exception) -> VideoError:

@@ -24,13 +24,13 @@ import csv
 import json
 import math
 import os
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.safe import load_plain_pickle
 
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
@@ -149,7 +149,7 @@ def _msvd(root: Path, split: str) -> Iterator[Entry]:
         captions = _json(path)
     else:
         path = root / "raw-captions.pkl"
-        captions = _plain_pickle(path)
+        captions = load_plain_pickle(_existing(path))
     with _reading(path):
         for identifier in _lines(root / f"{split}_list.txt"):
             texts = captions.get(identifier, [])
@@ -302,18 +302,3 @@ def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
             ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ClipkitError(f"{path}: not a table in UTF-8 with commas ({str(error)[:80]})") from None
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Lists, dicts, text and numbers only: whatever a pickle can do beyond that begins with looking up a name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it wants {module}.{name}")
-
-
-def _plain_pickle(path: Path) -> Any:
-    with _existing(path).open("rb") as file:
-        try:
-            return _PlainUnpickler(file).load()
-        except Exception as error:  # damaged pickles raise a dozen types
-            raise ClipkitError(f"{path}: not a pickle of plain lists and words ({str(error)[:80]})") from None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clipkit.embed.encoder import finite
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 Item = TypeVar("Item")
 
@@ -72,5 +72,5 @@ class Work(ABC, Generic[Item]):
         if self.on_bad == "raise":
             raise ClipkitError(found)
         self.problems[key] = found
-        print(f"\nskipped: {found}", file=sys.stderr)
+        print(f"\nskipped: {one_line(found)}", file=sys.stderr)
         return None

@@ -19,6 +19,7 @@ from mmengine.runner.checkpoint import get_torch_safe_globals
 from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
+from clipkit.safe import check_torch
 
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
 
@@ -50,7 +51,10 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     if path.suffix == ".safetensors":
         return {"state_dict": _load_safetensors(path, map_location)}
     try:
+        check_torch(path)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
+    except ClipkitError:
+        raise
     except pickle.UnpicklingError as error:
         raise ClipkitError(f"{path}: {_refusal(str(error))}") from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
@@ -94,7 +98,10 @@ def guard_pretrained() -> None:
 def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
     try:
         # The classes that mmengine's training checkpoints hold beside tensors; they do nothing when they are read.
-        with torch.serialization.safe_globals(get_torch_safe_globals()):
+        known = get_torch_safe_globals()
+        with torch.serialization.safe_globals(known):
+            if isinstance(file, (str, os.PathLike)):
+                check_torch(Path(file), known)
             return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         name = file if isinstance(file, (str, os.PathLike)) else "pretrained weights"

@@ -70,6 +70,8 @@ def load_config(source: str | Path | Config) -> Config:
     if isinstance(source, Config):
         return source
     path = find_config(source)
+    if path.suffix.lower() in (".yaml", ".yml"):  # its reader in mmengine makes any Python object that the text names
+        raise ClipkitError(f"{path}: YAML is not read: it can run code and looks like data; write the config in Python")
     try:
         return Config.fromfile(str(path))
     except ClipkitError:

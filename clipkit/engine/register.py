@@ -95,8 +95,10 @@ _EXTRAS = {"mmseg": "seg", "mmdet": "det", "mmcv": "seg", "decord": "video"}
 def register_engine() -> None:
     """Registers the parts that are always there, and makes mmengine read pretrained weights safely."""
     from clipkit.engine.checkpoint import guard_pretrained
+    from clipkit.engine.foreign_files import guard_files
 
     guard_pretrained()
+    guard_files()
     with quiet_imports():
         for room in _ALWAYS:
             importlib.import_module(room)

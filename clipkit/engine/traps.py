@@ -119,6 +119,11 @@ def read_pretrained_by(reader: Callable[..., Any]) -> None:
     checkpoint._safe_torch_load = reader
 
 
+def read_addresses_by(reader: Callable[..., Any]) -> None:
+    """Gives mmengine another `load_url(url, **options)`, which brings weights from an address."""
+    checkpoint.load_url = reader
+
+
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 

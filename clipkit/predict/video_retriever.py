@@ -16,7 +16,7 @@ from clipkit.data.padding import pad_rows, spread
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed.frame_source import FrameSource
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 from clipkit.predict.predictor import Predictor
 
 
@@ -99,7 +99,7 @@ class VideoRetriever(Predictor):
                 if on_bad == "raise":
                     raise
                 problems[path] = str(error)
-                print(f"skipped: {error}", file=sys.stderr)
+                print(f"skipped: {one_line(error)}", file=sys.stderr)
                 continue
             chosen = frames[spread(len(frames), self.max_frames)]
             embedded, mask = self.model.embed_frames([chosen.to(self.device)])

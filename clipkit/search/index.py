@@ -26,7 +26,7 @@ from clipkit.data.video import BackendMissing, Fps, stream_video
 from clipkit.embed.encoder import finite
 from clipkit.errors import ClipkitError, one_line
 from clipkit.search.media import Moment, is_image
-from clipkit.store import Store
+from clipkit.store import Store, StoreError
 
 FORMAT = 1
 BATCH = 64  # frames that are embedded at once
@@ -50,6 +50,8 @@ class SearchIndex:
         self.folder = Path(folder)
         if key is None and not (self.folder / "frames/store.json").is_file():
             raise FileNotFoundError(f"{folder}: no index here; make one with `clipkit search index … --out {folder}`")
+        if (self.folder / "frames").is_symlink():  # of a received index it could lead to another store of this machine
+            raise StoreError(f"{self.folder / 'frames'}: is a link; an index holds its frames itself")
         self.store = Store(self.folder / "frames", key)
         self._faiss: Any = None
         self._load()
@@ -114,15 +116,22 @@ class SearchIndex:
             self.embeddings: np.ndarray = np.zeros((0, 0), np.float32)
             return
         place = self.folder / f"flat-{digest}"
+        if place.is_symlink():
+            place.unlink()
         flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
         flat.build(["all"], lambda _: [self._join()], progress=False)
-        record = flat["all"]
+        record = _checked(flat["all"], place)
         self.embeddings, self._frame, self._start, self._end = (record[n] for n in ("embeddings", *_COLUMNS))
         for old in self.folder.glob("flat-*"):
             if old != place:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _join(self) -> dict[str, np.ndarray]:
+        first = _checked(self.store[self._ids[0]], self.store.folder)
+        shape = first["embeddings"].shape[1]
+        for name in self._ids[1:]:
+            if _checked(self.store[name], self.store.folder)["embeddings"].shape[1] != shape:
+                raise StoreError(f"{self.store.folder}: its records differ in width; make the index again")
         columns = {name: self.store.read(self._ids, name)[0] for name in ("embeddings", *_COLUMNS)}
         rows = columns["embeddings"].astype(np.float32)
         columns["embeddings"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -144,6 +153,8 @@ class SearchIndex:
         if not len(self):
             return []
         query = np.asarray(query, dtype=np.float32)
+        if query.shape != self.embeddings.shape[1:]:
+            raise StoreError(f"{self.folder}: its embeddings have another width than the model's; make the index again")
         query = query / np.linalg.norm(query)
         ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
         found: list[Moment] = []
@@ -210,6 +221,17 @@ def index_key(made_by: dict[str, Any], fps: float) -> dict[str, Any]:
     """What the rows of an index depend on. `made_by`: of `clipkit.embed.encoder.load_frozen`."""
     preprocessing = {"size": made_by["preprocessing"]["size"], "resize_mode": "squash", "resampler": "bicubic"}
     return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
+
+
+def _checked(record: dict[str, np.ndarray], place: Path) -> dict[str, np.ndarray]:
+    """A record with the columns that a search reads: the folder may be somebody else's."""
+    rows = record.get("embeddings")
+    columns = [record.get(name) for name in _COLUMNS]
+    if rows is None or rows.ndim != 2 or rows.dtype.kind != "f":
+        raise StoreError(f"{place}: holds no embeddings; make the index again")
+    if any(column is None or column.ndim != 1 or column.dtype.kind not in "iuf" for column in columns):
+        raise StoreError(f"{place}: holds no frames and times; make the index again")
+    return record
 
 
 def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from clipkit.data.draw import INK, PAPER, grid
 from clipkit.data.images import read_image
 from clipkit.data.video import Indices, read_video
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 from clipkit.search.media import Moment
 
 WIDTH, HEIGHT, COLUMNS = 224, 168, 5
@@ -39,7 +39,7 @@ def contact_sheet(query: str, moments: Sequence[Moment], **options: Any) -> np.n
     """
     tiles = [_tile(moment, options) for moment in moments]
     rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
-    return grid(rows, [f'"{query}"'])
+    return grid(rows, [f'"{shown(query)}"'])
 
 
 def _tile(moment: Moment, options: dict[str, Any]) -> np.ndarray:
@@ -56,7 +56,7 @@ def _tile(moment: Moment, options: dict[str, Any]) -> np.ndarray:
     except (ClipkitError, OSError):
         ImageDraw.Draw(canvas).rectangle((0, 0, WIDTH - 1, HEIGHT - 1), outline=INK)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=12)
-    for line, text in enumerate((Path(moment.path).name, f"{interval(moment)}   {moment.score:.3f}")):
+    for line, text in enumerate((shown(Path(moment.path).name), f"{interval(moment)}   {moment.score:.3f}")):
         draw.text((2, HEIGHT + 2 + 16 * line), _cut(text, font), fill=INK, font=font)
     return np.asarray(canvas)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.datasets import BaseSegDataset, COCOStuffDataset
-from PIL import Image
 
 from clipkit.data.palette import palette
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.registry import DATASETS, TRANSFORMS
 from clipkit.errors import ClipkitError, one_line
+from clipkit.safe import check_mat, open_picture
 
 THINGS = 80
 WIDE_IGNORE = 65535
@@ -110,9 +110,12 @@ def _read_ids(path: str) -> np.ndarray:
         if path.endswith(".mat"):
             from scipy.io import loadmat
 
+            check_mat(path)
             return np.asarray(loadmat(path, variable_names=["LabelMap"])["LabelMap"])
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return np.asarray(image)
+    except ClipkitError:
+        raise
     except FileNotFoundError:
         raise ClipkitError(f"{path}: no such mask") from None
     except KeyError:

@@ -60,6 +60,24 @@ def commit(fd: int, path: Path, chunks: list[bytes | memoryview]) -> None:
     put(fd, temporary_of(path), path)
 
 
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a file that lies here itself. A folder that came from somebody else may hold links to files of
+    this machine, or pipes that never end.
+
+    Raises:
+        FileNotFoundError: no such file.
+        StoreError: a link, or no plain file; or one with another name, which would be written too.
+    """
+    try:
+        fd = open_plain(path, flags)
+    except ClipkitError as error:
+        raise StoreError(str(error)) from None
+    if flags != os.O_RDONLY and os.fstat(fd).st_nlink > 1:
+        os.close(fd)
+        raise StoreError(f"{path}: has another name (a hard link), a store needs a file of its own; remove it")
+    return fd
+
+
 def temporary_of(path: Path) -> Path:
     """Where `path` is written before it has its name."""
     return path.with_name(path.name + ".tmp")
@@ -85,14 +103,14 @@ def explain(error: OSError, path: Path, size: int, kept: str) -> StoreError:
 def _lock(path: Path, temporary: Path, wait: bool) -> int | None:
     while not path.exists():
         try:
-            fd = open_plain(temporary, os.O_RDWR | os.O_CREAT)
-        except ClipkitError as error:
-            raise StoreError(str(error)) from None
+            fd = open_file(temporary, os.O_RDWR | os.O_CREAT)
+        except StoreError:  # nothing that a store left here: take its name, without touching what it leads to
+            if temporary.is_dir() and not temporary.is_symlink():
+                raise
+            temporary.unlink(missing_ok=True)
+            continue
         except OSError as error:
             raise explain(error, path, 4096, "what was there before stays") from None
-        if os.fstat(fd).st_nlink > 1:  # it would be emptied under its other name too
-            os.close(fd)
-            raise StoreError(f"{temporary}: has another name (a hard link), a store needs a file of its own; remove it")
         try:
             if fcntl is not None:
                 fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

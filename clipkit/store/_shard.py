@@ -14,14 +14,16 @@ header itself (taken with that field's digits set to 0). The bytes depend on the
 from __future__ import annotations
 
 import json
+import math
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from clipkit.store._files import StoreError
+from clipkit.store._files import StoreError, open_file
 
 FORMAT = "clipkit-shard-1"
 _TYPES = {
@@ -30,6 +32,7 @@ _TYPES = {
 }  # fmt: skip
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
 _NO_CRC = "00000000"
+_META = ("key_sha256", "ids_crc32", "index_crc32")
 Record = dict[str, np.ndarray]
 
 
@@ -76,16 +79,19 @@ class Shard:
 
     def __init__(self, path: Path, ids: Sequence[str], key_digest: str) -> None:
         self.path = path
-        try:
-            data: np.ndarray = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
-        except ValueError:  # numpy's word for an empty file
-            raise self._damaged("is empty") from None
+        with os.fdopen(open_file(path), "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise self._damaged("is empty")
+            data: np.ndarray = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
         size = int.from_bytes(data[:8].tobytes(), "little")
         text = data[8 : 8 + size].tobytes()
         if len(data) < 8 or len(text) != size:
             raise self._damaged("is cut off in its header")
         header = self._parse(text)
         meta = header.pop("__metadata__")
+        wrong = _disagreement(meta, header, len(ids))
+        if wrong:
+            raise self._damaged(f"has a header that {wrong}")
         if meta["key_sha256"] != key_digest or meta["ids_crc32"] != crc_of_ids(ids):
             raise StoreError(f"{path}: belongs to another store; delete the file and build again")
         expected = 8 + size + max(entry["data_offsets"][1] for entry in header.values())
@@ -101,6 +107,9 @@ class Shard:
         self.arrays: Record = arrays
         self.offsets = index["index.offsets"]
         self._crc = index["index.crc32"]
+        rows = {len(array) for array in arrays.values()}
+        if self.offsets[0] != 0 or (np.diff(self.offsets) < 0).any() or rows != {int(self.offsets[-1])}:
+            raise self._damaged("has an index that does not fit its arrays")
 
     def _parse(self, text: bytes) -> dict[str, Any]:
         # The header's own CRC first: whatever comes after may then trust it.
@@ -109,9 +118,13 @@ class Shard:
         blank = text[:start] + _NO_CRC.encode() + text[start + 8 :]
         if stated != f"{zlib.crc32(blank):08x}".encode():
             raise self._damaged("has a damaged header")
-        header = json.loads(text)
-        if header["__metadata__"]["format"] != FORMAT:
-            raise StoreError(f"{self.path}: has format {header['__metadata__']['format']}, this clipkit reads {FORMAT}")
+        try:
+            header = json.loads(text)
+            found = header["__metadata__"]["format"]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise self._damaged("has a header that is not one of a store") from None
+        if found != FORMAT:
+            raise StoreError(f"{self.path}: has format {str(found)[:40]}, this clipkit reads {FORMAT}")
         return header
 
     def record(self, row: int, identifier: str) -> Record:
@@ -128,6 +141,32 @@ class Shard:
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(f"{self.path}: {what}; delete this file and build again, only this shard is computed anew")
+
+
+def _disagreement(meta: Any, header: Mapping[str, Any], records: int) -> str:
+    """What contradicts in a header whose checksum is right: whoever wrote it can have computed that too; or ''."""
+    if not isinstance(meta, dict) or not all(isinstance(meta.get(name), str) for name in _META):
+        return f"lacks {', '.join(_META)}"
+    for name, dtype, length in (("index.offsets", "I64", records + 1), ("index.crc32", "U32", records)):
+        entry = header.get(name)
+        if not isinstance(entry, dict) or entry.get("dtype") != dtype or entry.get("shape") != [length]:
+            return f"describes no {name} of {records} records"
+    if len(header) < 3:
+        return "describes no arrays"
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or str(entry.get("dtype")) not in _TYPES:
+            return f"gives {name[:40]!r} no type of numbers"
+        shape, span = entry.get("shape"), entry.get("data_offsets")
+        if not _are_lengths(shape) or not _are_lengths(span):
+            return f"gives {name[:40]!r} no shape or place"
+        size = math.prod(shape) * np.dtype(_TYPES[entry["dtype"]]).itemsize
+        if not shape or len(span) != 2 or span[1] - span[0] != size:
+            return f"gives {name[:40]!r} a place of another size than its shape"
+    return ""
+
+
+def _are_lengths(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
 def crc_of_ids(ids: Sequence[str]) -> str:

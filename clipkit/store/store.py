@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clipkit.store._files import StoreError, claim, commit, explain, sweep, temporary_of
+from clipkit.store._files import StoreError, claim, commit, explain, open_file, sweep, temporary_of
 from clipkit.store._key import differences, digest, plain
 from clipkit.store._shard import Record, Shard, encode
 
@@ -63,7 +63,13 @@ class Store:
             self._create(asked, {"shard_size": shard_size or 256, "batch_size": batch_size or 32})
         made = _read_json(self.folder / "store.json")
         if made.get("format") != FORMAT:
-            raise StoreError(f"{self.folder}: has store format {made.get('format')}, this clipkit reads {FORMAT}")
+            raise StoreError(
+                f"{self.folder}: has store format {str(made.get('format'))[:40]}, this clipkit reads {FORMAT}"
+            )
+        if not isinstance(made.get("key"), dict) or any(type(made.get(n)) is not int or made[n] < 1 for n in sizes):
+            raise StoreError(
+                f"{self.folder / 'store.json'}: is damaged (key, {', '.join(sizes)}); delete the store and build again"
+            )
         wrong = [] if asked is None else differences(made["key"], asked)
         wrong += [f"{n} is {made[n]} in the store and {v} here" for n, v in sizes.items() if v not in (None, made[n])]
         if wrong:
@@ -146,14 +152,18 @@ class Store:
 
     def refresh(self) -> None:
         """Takes notice of what other processes added."""
-        while (path := self._part_path(self._parts)).is_file():
+        while os.path.lexists(path := self._part_path(self._parts)):
             part = _read_json(path)
-            if not isinstance(part.get("ids"), list) or part.get("first_shard") != len(self._starts):
+            ids: Any = part.get("ids")
+            is_list = isinstance(ids, list) and all(isinstance(identifier, str) for identifier in ids)
+            if not is_list or part.get("first_shard") != len(self._starts):
                 raise StoreError(f"{path}: does not fit its store; restore it from a copy, or delete the store")
-            for start in range(0, len(part["ids"]), self.shard_size):
+            if len(set(ids)) != len(ids) or not self._place.keys().isdisjoint(ids):
+                raise StoreError(f"{path}: lists an id twice; restore it from a copy, or delete the store")
+            for start in range(0, len(ids), self.shard_size):
                 self._starts.append(len(self._ids) + start)
-            self._place.update((identifier, len(self._ids) + i) for i, identifier in enumerate(part["ids"]))
-            self._ids += part["ids"]
+            self._place.update((identifier, len(self._ids) + i) for i, identifier in enumerate(ids))
+            self._ids += ids
             self._parts += 1
 
     # ------------------------------------------------------------------ writing
@@ -384,7 +394,8 @@ def _write(fd: int, path: Path, chunks: list[bytes | memoryview], kept: Callable
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        with os.fdopen(open_file(path), "rb") as file:
+            content = json.loads(file.read())
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: is damaged ({error}); delete the store and build it again") from None
     if not isinstance(content, dict):

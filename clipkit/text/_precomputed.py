@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipkit.errors import one_line
+from clipkit.errors import ClipkitError, one_line
 from clipkit.files import write_bytes
+from clipkit.safe import open_npz
 from clipkit.text._embeddings import TextEmbeddings
 from clipkit.text._label_file import read_label_file
 
@@ -39,6 +40,8 @@ def load_embeddings(path: str | Path, names_path: str | Path | None = None) -> T
         raise ValueError(f"{path}: ends in {path.suffix!r}; embeddings are read from .npy, .npz or .safetensors")
     try:
         array, names = readers[path.suffix](path)
+    except ClipkitError:
+        raise
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
@@ -102,7 +105,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, None]:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    with np.load(path, allow_pickle=False) as archive:
+    with open_npz(path) as archive:
         names = [str(name) for name in archive["names"]] if "names" in archive.files else None
         fields = [field for field in archive.files if field != "names"]
         array = archive[_choose(path, fields)]

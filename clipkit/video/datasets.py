@@ -24,7 +24,7 @@ from clipkit.embed.frame_source import FrameSource
 from clipkit.embed.frame_store import FrameStore, caption_id
 from clipkit.embed.videos import embed_frames
 from clipkit.engine.registry import DATASETS, FUNCTIONS
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, one_line
 
 
 @DATASETS.register_module()
@@ -171,7 +171,7 @@ class VideoTexts(Dataset):
             if self.on_bad == "raise":
                 raise ClipkitError(f"{error}; repair it, or leave it out with on_bad=skip") from None
             self.skipped.add(index)
-            print(f"skipped: {error}", file=sys.stderr)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
             return None
         return frames[spread(len(frames), self.max_frames)]
 

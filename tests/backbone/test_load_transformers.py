@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from clipkit.backbone._load import find_source, load_weights, runs_quick_gelu
+from clipkit.errors import ClipkitError
 from support.clip_files import SMALL, build, clip, one_line, transformers_clip
 
 
@@ -81,3 +82,23 @@ def test_shards_stay_in_their_folder(tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
     with pytest.raises(ValueError, match="outside its folder"):
         load_weights(tmp_path, clip())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text_config": 3}, {"vision_config": [1]}, {"architectures": "x"}, {"architectures": []},
+        {"text_config": {"hidden_act": ["gelu"]}}, {"vision_config": {"layer_norm_eps": "small"}},
+        {"text_config": {"num_hidden_layers": 1 << 30}}, {"vision_config": {"image_size": 1 << 20}},
+        {"text_config": {"vocab_size": "many"}}, {"projection_dim": "wide"}, {"projection_dim": 1 << 40},
+    ],
+)  # fmt: skip
+def test_a_config_that_says_anything_is_one_line(tmp_path, change):
+    transformers_clip(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for key, value in change.items():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises((ValueError, ClipkitError)) as error:
+        find_source(f"local-dir:{tmp_path}")
+    assert "config.json" in one_line(error)

@@ -62,3 +62,17 @@ def test_random_weights_of_a_frozen_clip_are_said_once(capsys):
         build_frozen({"name": "tiny-shapes"})
     build_frozen({"name": "tiny_clip"})
     assert capsys.readouterr().err.count("weights are random") == 1
+
+
+def test_text_rows_and_a_classifier_read_both_spellings(capsys):
+    pytest.importorskip("mmengine")
+    from clipkit.classification.classifier import ClipClassifier
+    from clipkit.text.class_rows import build_text
+
+    whole = dict(name="tiny_clip", pretrained=str(FOLDER / "open_clip_model.safetensors"))
+    now, before = build_text(dict(clip=whole)), build_text(dict(clip=whole["name"], pretrained=whole["pretrained"]))
+    assert now.clip.weights_hash == before.clip.weights_hash == tiny_clip().weights_hash
+    models = ClipClassifier(dict(name="tiny_clip", precision="bf16")), ClipClassifier("tiny_clip", precision="bf16")
+    assert [model.precision for model in models] == ["bf16", "bf16"]
+    assert models[0].clip.weights_hash == models[1].clip.weights_hash  # the rows of text stay in float32
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -139,6 +139,12 @@ def test_pretrained_weights_are_read_by_the_reader_that_is_given(tmp_path, monke
     assert seen == [str(file)]
 
 
+def test_weights_by_address_are_read_by_the_reader_that_is_given(monkeypatch):
+    monkeypatch.setattr(mmengine_checkpoint, "load_url", mmengine_checkpoint.load_url)  # put back after
+    traps.read_addresses_by(lambda url, **_: {"from": url})
+    assert mmengine_checkpoint._load_checkpoint("http://localhost:1/a.pth") == {"from": "http://localhost:1/a.pth"}
+
+
 def kinds_of_preprocessor():
     with quiet_imports():
         from mmdet.models import DetDataPreprocessor

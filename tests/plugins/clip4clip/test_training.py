@@ -231,11 +231,12 @@ ROWS = [("000000.mkv", "one"), ("000000.mkv", "two"), ("000000.mkv", "Three"), (
 
 @pytest.mark.parametrize("store", [True, False])
 def test_a_pass_over_the_data_reads_each_video_once(tmp_path, work, monkeypatch, store):
-    from clipkit.embed import videos as embed_frames
+    films(work)  # made before reading is counted
+    from clipkit.embed import frame_source
 
-    read, real = [], embed_frames.stream_video
+    read, real = [], frame_source.stream_video
     counted = lambda path, *a, **k: read.append(Path(path).name) or real(path, *a, **k)  # noqa: E731
-    monkeypatch.setattr(embed_frames, "stream_video", counted)
+    monkeypatch.setattr(frame_source, "stream_video", counted)
     data = own_data(tmp_path, work, ROWS, sentences=None, store=str(tmp_path / "s") if store else None)
     for _ in range(2):
         samples = [data[i] for i in range(len(data))]

@@ -1,20 +1,24 @@
-"""Reading files of tensors from strangers: nothing in them is ever run, and every bad one ends in one line."""
+"""Files of tensors: what they are, and their contents."""
 
 from __future__ import annotations
 
-import json
+import io
+import mmap
+import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from clipkit.errors import one_line
+from clipkit.safe._budget import OverBudget, require
+from clipkit.safe._pickles import Rehearsal, check_pickle
+from clipkit.safe._zips import check_zip
 
-__all__ = ["FileKind", "file_kind", "load_tensors", "read_json"]
+if TYPE_CHECKING:
+    import torch
 
 FileKind = Literal["safetensors", "torch", "torchscript", "npz"]
 
@@ -57,14 +61,17 @@ def file_kind(path: str | Path) -> FileKind:
     header = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and header <= _MAX_SAFETENSORS_HEADER:
         return "safetensors"
-    if _is_text(head):
+    if is_text(path):
         web = head.lstrip()[:1] == b"<"
         what = "a web page (a failed download?)" if web else "a text file"
         raise ValueError(f"{path}: is {what}, not weights; give a .safetensors, .pt, .pth or .bin file")
     raise ValueError(f"{path}: is no known format of weights (.safetensors, .pt, .pth, .bin, .npz), or is damaged")
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(path: str | Path) -> bool:
+    """Whether a file begins as text does: no zeros, and UTF-8."""
+    with Path(path).open("rb") as file:
+        head = file.read(512)
     if b"\x00" in head:
         return False
     try:
@@ -75,13 +82,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _zip_kind(path: Path) -> FileKind:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ValueError(
-            f"{path}: is truncated or damaged (its list of contents is unreadable): copy it again"
-        ) from error
+    names = list(check_zip(path))
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     inside = {name.split("/", 1)[1] for name in names if "/" in name}
@@ -115,16 +116,76 @@ def load_tensors(path: str | Path, *, allowed: Sequence[Any] = ()) -> dict[str, 
         raise ValueError(f"{path}: is a TorchScript archive (a program), and a file of tensors is needed")
     if kind == "npz":
         raise ValueError(f"{path}: is a NumPy archive, and a PyTorch or safetensors file is needed")
+    import torch  # here: what reads pictures and tables does without
+
     with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's advice on pickle protocols; the error below says what to do
         try:
+            check_torch(path, allowed)
             content = torch.load(path, map_location="cpu", weights_only=True)
+        except OverBudget:
+            raise
         except Exception as error:
             raise ValueError(f"{path}: {_why_torch_refused(str(error))}") from error
     if not isinstance(content, dict):
         what = type(content).__name__
         raise ValueError(f"{path}: holds a {what}, and a dict of tensors is needed: save the model's state_dict()")
     return content
+
+
+def check_torch(path: str | Path, allowed: Sequence[Any] = ()) -> None:
+    """Looks at what `torch.save` wrote before `torch.load` builds it: what tensors claim must be in the file, and what
+    they take must be within the file's allowance.
+
+    Args:
+        path: the file, a zip archive or the format before 1.6.
+        allowed: classes, or pairs of a class and its name, as torch's `safe_globals` takes them.
+
+    Raises:
+        OverBudget: one line that names the file.
+        UnpicklingError: sizes that are not in the file; a name (`GLOBAL module.name`) that no tensor needs.
+        ValueError: an archive that is damaged.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    names = [_name_of(item) for item in allowed]
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"  # as torch decides
+    if is_zip:
+        members = check_zip(path)
+        pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise pickle.UnpicklingError(f"it has {len(pickles)} files data.pkl")
+        with zipfile.ZipFile(path) as archive:
+            played = _rehearse(io.BytesIO(archive.read(pickles[0])), path, size, names)
+        folder = pickles[0].removesuffix("data.pkl") + "data/"
+        for key, claimed in played.storages.items():
+            held = members[folder + key].file_size if folder + key in members else 0
+            if claimed > held:
+                raise pickle.UnpicklingError(f"tensor data/{key} says it has {claimed} bytes and has {held}")
+    else:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            # A number that says torch, the protocol, the machine, and then the object; its storages follow.
+            for _ in range(4):
+                played = _rehearse(whole, path, size, names)  # type: ignore[arg-type]
+        if sum(played.storages.values()) > size:
+            raise pickle.UnpicklingError("its tensors say that they are larger than the file")
+    require(path, size, played.views, "its tensors")
+
+
+def _rehearse(file: IO[bytes], path: Path, size: int, allowed: Sequence[str]) -> Rehearsal:
+    start = file.tell()
+    check_pickle(file, path, size)
+    file.seek(start)
+    played = Rehearsal(file, allowed)
+    played.load()
+    return played
+
+
+def _name_of(item: Any) -> str:
+    if isinstance(item, tuple):
+        return str(item[1])
+    return f"{item.__module__}.{getattr(item, '__qualname__', item.__name__)}"
 
 
 def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -159,22 +220,3 @@ def _why_torch_refused(message: str) -> str:
             "get a .safetensors file, or save the state_dict() with torch.save"
         )
     return f"is truncated or damaged ({one_line(message, 120)}): copy it again"
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: one line, where it is not JSON or not an object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: is not valid JSON ({one_line(error, 120)})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, and a JSON object is needed")
-    return content

@@ -1,0 +1,32 @@
+"""Reading files from strangers: nothing in them runs, none takes the machine, each bad one ends in one line.
+
+docs/trust.md says what is promised and which test holds it.
+"""
+
+from clipkit.safe._budget import OverBudget, allowance, require
+from clipkit.safe._json import read_json
+from clipkit.safe._mat import check_mat
+from clipkit.safe._pickles import check_pickle, load_plain_pickle
+from clipkit.safe._pictures import open_picture
+from clipkit.safe._tensors import FileKind, check_torch, file_kind, is_text, load_tensors
+from clipkit.safe._xml import parse_xml
+from clipkit.safe._zips import check_zip, open_npz
+
+__all__ = [
+    "FileKind",
+    "OverBudget",
+    "allowance",
+    "check_mat",
+    "check_pickle",
+    "check_torch",
+    "check_zip",
+    "file_kind",
+    "is_text",
+    "load_plain_pickle",
+    "load_tensors",
+    "open_npz",
+    "open_picture",
+    "parse_xml",
+    "read_json",
+    "require",
+]

@@ -1,0 +1,63 @@
+"""Pictures from strangers: by a list of formats, and no larger decoded than their file explains."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from clipkit.safe._budget import OverBudget, require
+
+# Pillow goes by content, whatever the name ends in, and knows formats that start another program (EPS: Ghostscript) or
+# hand the file to any library that registered (BUFR, GRIB, HDF5, WMF).
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
+
+
+@contextmanager
+def open_picture(source: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """`PIL.Image.open` of one of `FORMATS`, after a look at the size that its header states; the first of its frames.
+
+    Raises:
+        OverBudget: its pixels would take more than the file's allowance.
+        OSError, SyntaxError, ValueError: as Pillow's, for what is no picture.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the budget below answers for sizes
+        try:
+            image = Image.open(source, formats=_formats())
+        except Image.DecompressionBombError:
+            raise OverBudget(
+                f"{_name(source)}: has more pixels than Pillow reads (PIL.Image.MAX_IMAGE_PIXELS): make it smaller"
+            ) from None
+    with image:
+        # At the smallest allowance that is 89 million pixels in colours, where Pillow begins to warn.
+        itemsize = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 3
+        require(_name(source), _size(source), image.width * image.height * itemsize, "its pixels")
+        yield image
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow has."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _name(source: str | Path | BinaryIO) -> object:
+    return source if isinstance(source, (str, Path)) else "a picture"
+
+
+def _size(source: str | Path | BinaryIO) -> int:
+    if isinstance(source, (str, Path)):
+        return os.path.getsize(source)
+    place = source.tell()
+    try:
+        return source.seek(0, os.SEEK_END)
+    finally:
+        source.seek(place)

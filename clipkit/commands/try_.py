@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-CLIP, TAG = "ViT-B-16-quickgelu", "openai"
+CLIP, TAG = "ViT-B-16-quickgelu", "openai"  # of clipkit.predict.dense; help imports nothing heavy
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from clipkit.predict.predictor import ImageLike, as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import Background, TextBank, TextEmbeddings, Vocabulary
 
+CLIP, TAG = "ViT-B-16-quickgelu", "openai"
 NONE = "none of these"
 NEUTRAL = ("background",)
 """What stands for `NONE` among the prompts. In the embedded world this word wins on 82 % of the pixels whose own name
@@ -56,8 +57,8 @@ class DenseSegmenter:
     @classmethod
     def load(
         cls,
-        clip: str = "ViT-B-16-quickgelu",
-        pretrained: str | None = "openai",
+        clip: str = CLIP,
+        pretrained: str | None = TAG,
         *,
         dense: str = "sclip",
         device: str | torch.device | None = None,
@@ -99,7 +100,7 @@ class DenseSegmenter:
         device = parts[0].values.device
         found = classify_placed(parts, text.matrix.to(device), self.scale, tile=256)
         ids = text.row_class.to(device)[found.labels]
-        return Segmentation(ids.cpu(), found.probability.float().cpu(), (*text.names, NONE))
+        return Segmentation(ids.cpu(), found.probability.float().cpu(), (*text.names, NONE), rgb)
 
     @torch.no_grad()
     def embed(self, rgb: np.ndarray) -> list[Placed]:

@@ -38,7 +38,7 @@ setup(
     packages=[*find_packages(include=["clipkit", "clipkit.*"]), *plugin_packages, *config_packages],
     package_dir={"clipkit": "clipkit", "clipkit_plugins": "plugins", "clipkit_configs": "configs"},
     package_data={
-        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log", "**/*.html"],
+        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log", "**/*.html", "**/*.png"],
         "clipkit_plugins": ["**/*.md", "**/*.txt", "**/*.json"],
         "clipkit_configs": ["*.py", "**/*.py"],
     },

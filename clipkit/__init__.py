@@ -26,10 +26,14 @@ _HOME = {
     "TextEmbeddings": "text",
     "TunableCLIP": "backbone",
     "Vocabulary": "text",
+    "classify": "predict.quick",
+    "example": "predict.quick",
+    "find": "predict.quick",
     "load_embeddings": "text",
     "pool_boxes": "adapters",
     "pool_masks": "adapters",
     "save_open_clip_folder": "backbone",
+    "segment": "predict.quick",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 

@@ -15,6 +15,7 @@ from typing import Any
 from clipkit.errors import ClipkitError, ShownRecord, did_you_mean, one_line
 
 COMMANDS = {
+    "try": ("clipkit.commands.try_", "your photos and your words in, pictures out; nothing is trained"),
     "train": ("clipkit.commands.train", "train what a config says"),
     "test": ("clipkit.commands.test", "score a checkpoint, with any labels"),
     "predict": ("clipkit.commands.predict", "images and labels in, pictures and masks out"),

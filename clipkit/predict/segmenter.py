@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from clipkit.data.label_picture import label_picture
+from clipkit.predict.picture import Picture
 from clipkit.predict.predictor import ImageLike, Predictor, as_rgb, is_instance_of
 
 
-@dataclass
-class Segmentation:
+@dataclass(repr=False)
+class Segmentation(Picture):
     """One image's result.
 
     Attributes:
@@ -21,11 +24,28 @@ class Segmentation:
         scores: (H, W) float32, softmax probability of the best label among all labels (where the model takes the best
             of a label's words, of that word among all words); a pixel that a threshold sent to background keeps it.
         names: what the indices mean.
+        image: (H, W, 3) uint8, what was segmented; None where it was not kept.
     """
 
     labels: Tensor
     scores: Tensor
     names: tuple[str, ...]
+    image: np.ndarray | None = None
+
+    def plot(self) -> Image.Image:
+        """The photo beside its regions, with their names written on them."""
+        shape = (*self.labels.shape, 3)
+        photo = np.full(shape, 255, np.uint8) if self.image is None else self.image
+        return Image.fromarray(label_picture(photo, self.labels.numpy(), self.names, beside=self.image is not None))
+
+    def masks(self) -> dict[str, Tensor]:
+        """Name -> (H, W) bool; only labels that occur."""
+        return {name: self.labels == self.names.index(name) for name in self.shares()}
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        found = ", ".join(f"{name} {share:.1f} %" for name, share in self.shares().items())
+        return f"Segmentation({width} x {height}: {found})"
 
     def shares(self) -> dict[str, float]:
         """Name -> share of the image's pixels in percent, largest first; only labels that occur."""
@@ -80,7 +100,7 @@ class Segmenter(Predictor):
             scores = result.pred_scores.data[0].float()
         else:
             scores = self._probability(result.seg_logits.data.float(), index)
-        return Segmentation(index.cpu(), scores.cpu(), names)
+        return Segmentation(index.cpu(), scores.cpu(), names, rgb)
 
     def _probability(self, logits: Tensor, index: Tensor) -> Tensor:
         """`(K, H, W)` of the label that was chosen, `(H, W)`."""

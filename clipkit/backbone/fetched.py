@@ -1,0 +1,46 @@
+"""Whether a CLIP's weights are on this machine already, and where."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from open_clip.pretrained import get_pretrained_cfg
+
+# Of the weights' own model cards; of any other the card must be asked.
+_LICENCES = {"openai": "MIT", "laion": "MIT", "apple": "Apple's research licence", "timm": "see its model card"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a CLIP's weights come from.
+
+    Attributes:
+        repository: on the Hugging Face hub.
+        licence: as far as it is known without asking.
+        path: of the file on this machine; None: it has not been fetched yet.
+    """
+
+    repository: str
+    licence: str
+    path: Path | None
+
+
+def find_weights(name: str, pretrained: str | None) -> Weights | None:
+    """What is known of a name and tag, or of `hf-hub:owner/name`, without asking any server; None for local files, and
+    for tags that do not lie on the hub."""
+    if name.startswith("hf-hub:"):
+        entry = name.removeprefix("hf-hub:") + "/"
+    else:
+        entry = (get_pretrained_cfg(name.replace("/", "-"), str(pretrained)) if pretrained else {}).get("hf_hub") or ""
+    repository, filename = os.path.split(entry)
+    if not repository:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    wanted = [filename] if filename else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    found = [try_to_load_from_cache(repository, file) for file in wanted]
+    path = next((Path(file) for file in found if isinstance(file, str)), None)
+    owner = str(pretrained) if pretrained == "openai" else repository.partition("/")[0]
+    return Weights(repository, _LICENCES.get(owner, "see its model card"), path)

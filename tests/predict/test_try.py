@@ -1,0 +1,106 @@
+"""`clipkit try`: a photo and words in, a picture out, without OpenMMLab and without training."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clipkit.cli import main
+from clipkit.data import read_image
+from clipkit.errors import ClipkitError
+from clipkit.inference import sliding_window
+from clipkit.predict.dense import NONE, DenseSegmenter
+from clipkit.predict.try_photos import run_try
+
+SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> DenseSegmenter:
+    return DenseSegmenter.load("tiny_clip", None, dense="maskclip")
+
+
+def test_the_scene_is_segmented_by_its_words(tiny):
+    found = tiny(SCENE, "orange star; scarlet star, yellow triangle, blue ring, wood")
+    assert found.names == ("orange star", "yellow triangle", "blue ring", "wood", NONE)
+    assert found.labels.shape == (64, 64) and found.scores.shape == (64, 64)
+    # Where the objects are in the picture, by eye: x, y.
+    named = {(12, 46): "orange star", (37, 44): "blue ring", (30, 10): "wood"}
+    assert {place: found.names[found.labels[place[1], place[0]]] for place in named} == named
+
+
+def test_what_is_not_asked_for_is_none_of_these(tiny):
+    found = tiny(SCENE, ["orange star"])
+    assert found.names[found.labels[10, 30]] == NONE and found.shares()[NONE] > 60
+
+
+def test_it_equals_windows_of_logits_in_plain_form(tiny):
+    image = torch.rand(3, 96, 160, generator=torch.Generator().manual_seed(0)).mul(255).byte()
+    text = tiny.encode(["red star", "grass"])
+    found = tiny(image, text)
+
+    def logits(batch):
+        dense = torch.nn.functional.normalize(tiny.clip.features(batch).dense.double(), dim=1)
+        small = tiny.scale * torch.einsum("bdhw,kd->bkhw", dense, text.matrix.double())
+        return torch.nn.functional.interpolate(small, batch.shape[-2:], mode="bilinear", align_corners=False)
+
+    resized = torch.nn.functional.interpolate(
+        image[None].float() / 255, (64, 104), mode="bilinear", align_corners=False, antialias=True
+    )
+    summed = sliding_window(logits, resized, tiny.window, tiny.stride)
+    whole = torch.nn.functional.interpolate(summed, (96, 160), mode="bilinear", align_corners=False)[0]
+    p, row = whole.softmax(0).max(0)
+    top = whole.topk(2, 0).values
+    sure = top[0] - top[1] > 1e-3
+    assert torch.equal(found.labels[sure], text.row_class[row][sure])
+    torch.testing.assert_close(found.scores.double(), p, atol=1e-4, rtol=0)
+
+
+def test_the_command_writes_a_picture_and_says_what_it_saw(tmp_path, capsys):
+    code = main(["try", str(SCENE), "orange star, unicorn", "--clip", "tiny_clip", "--out", str(tmp_path)])
+    said = capsys.readouterr()
+    assert code == 0
+    with Image.open(tmp_path / "scene_try.png") as picture:
+        assert picture.size[0] > 2 * picture.size[1] * 0.9  # the photo beside its regions
+    assert "orange star" in said.out and NONE in said.out
+    assert said.err.count("warning") == 1 and "unicorn" in said.err and "orange star" not in said.err
+
+
+def test_a_bad_photo_is_named_and_the_others_are_done(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    Image.fromarray(read_image(SCENE)).save(tmp_path / "whole.png")
+    pictures, bad = run_try([str(tmp_path)], "grass", tmp_path / "out", clip="tiny_clip", pretrained=None)
+    assert bad == 1 and [path.name for path in pictures] == ["whole_try.png"] and pictures[0].is_file()
+    assert "broken.jpg" in capsys.readouterr().err
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(read_image(SCENE)).save(tmp_path / folder / "x.png")
+    inputs = [str(tmp_path / folder / "x.png") for folder in ("a", "b")]
+    pictures, _ = run_try(inputs, "grass", tmp_path, clip="tiny_clip", pretrained=None)
+    assert {path.name for path in pictures} == {"x_try.png", "x-2_try.png"}
+
+
+def test_a_file_in_place_of_the_words_is_explained(tmp_path):
+    with pytest.raises(ClipkitError, match="the last argument is the words"):
+        run_try([str(SCENE)], str(SCENE), tmp_path, clip="tiny_clip", pretrained=None)
+
+
+@pytest.mark.parametrize("shape", [(1, 400), (400, 1), (3, 3), (1, 1)])
+def test_odd_shapes_are_segmented(tiny, shape):
+    assert tiny(np.full((*shape, 3), 90, np.uint8), ["grass"]).labels.shape == shape
+
+
+def test_it_needs_no_openmmlab(tmp_path):
+    blocked = "import sys\nfor name in ('mmengine', 'mmcv', 'mmseg', 'mmdet'): sys.modules[name] = None\n"
+    run = f"from clipkit.cli import main\nsys.exit(main(['try', {str(SCENE)!r}, 'blue ring', '--clip', 'tiny_clip', "
+    code = blocked + run + f"'--out', {str(tmp_path)!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "scene_try.png").is_file()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,11 +14,11 @@ from tqdm import tqdm
 from clipkit.backbone.fetched import find_weights
 from clipkit.data import list_images, read_image
 from clipkit.data.fetch import address_stem, fetch, is_address
+from clipkit.data.images import read_bytes
 from clipkit.data.label_picture import label_picture
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
-from clipkit.predict.predictor import as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import Vocabulary
 from clipkit.text.familiar import unfamiliar
@@ -122,7 +121,7 @@ def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path]) -> Iterato
 
 
 def _read(source: str | Path) -> np.ndarray:
-    return as_rgb(Image.open(io.BytesIO(fetch(str(source))))) if is_address(source) else read_image(source)
+    return read_bytes(fetch(str(source))) if is_address(source) else read_image(source)
 
 
 def _free_names(sources: Sequence[str | Path]) -> list[str]:

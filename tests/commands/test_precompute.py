@@ -169,7 +169,9 @@ def test_broken_and_missing_images_are_named_and_found_again_when_repaired(folde
     good = (folder / "b.png").read_bytes()
     (folder / "b.png").write_bytes(good[: len(good) // 2])
     annotations = tmp_path / "coco.json"
-    annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": n} for n in [*NAMES, "gone.png"]]}))
+    annotations.write_text(
+        json.dumps({"images": [{"id": i, "file_name": n} for i, n in enumerate([*NAMES, "gone.png"])]})
+    )
     arguments = (folder, tmp_path / "s", "--annotations", annotations)
     for _ in range(2):  # also when they were skipped by an earlier run
         assert run(*arguments) == 1
@@ -180,7 +182,7 @@ def test_broken_and_missing_images_are_named_and_found_again_when_repaired(folde
     store = TeacherStore(tmp_path / "s")
     assert len(store["b.png"].boxes) == 0 and len(store["a.png"].boxes) == 5
     (folder / "b.png").write_bytes(good)
-    annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": n} for n in NAMES]}))
+    annotations.write_text(json.dumps({"images": [{"id": i, "file_name": n} for i, n in enumerate(NAMES)]}))
     assert run(*arguments) == 0
     assert len(TeacherStore(tmp_path / "s")["b.png"].boxes) == 5
 
@@ -244,11 +246,11 @@ def test_images_without_proposals_and_useless_boxes_are_named(folder, tmp_path, 
 
 def test_a_shard_begun_with_images_that_are_now_left_out_is_not_filled_with_something_else(folder, tmp_path, capsys):
     annotations = tmp_path / "coco.json"
-    annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": name} for name in NAMES]}))
+    annotations.write_text(json.dumps({"images": [{"id": i, "file_name": name} for i, name in enumerate(NAMES)]}))
     arguments = (folder, tmp_path / "s", "--annotations", annotations)
     assert run(*arguments) == 0
     (tmp_path / "s" / "shard-000000.safetensors").unlink()
-    annotations.write_text(json.dumps({"images": [{"id": 1, "file_name": name} for name in NAMES[:2]]}))
+    annotations.write_text(json.dumps({"images": [{"id": i, "file_name": name} for i, name in enumerate(NAMES[:2])]}))
     assert run(*arguments) == 2
     assert "sub/c.png was begun by an earlier run" in capsys.readouterr().err
 

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from clipkit.data import list_images, read_image
 from clipkit.data.draw import legend
+from clipkit.data.picture import Picture
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 from clipkit.predict.dense import CLIP, TAG, DenseSegmenter
-from clipkit.predict.picture import Picture
 from clipkit.predict.predictor import ImageLike, as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.search.media import Moment

@@ -89,7 +89,7 @@ def segment(image: ImageLike, labels: Words, clip: str = CLIP, pretrained: str |
         clip, pretrained: see `FrozenCLIP.from_pretrained`; the default has OpenAI's weights, which are fetched once.
             `tiny_clip` comes with the package and knows a small world of shapes.
 
-    Example:
+    Examples:
         >>> result = segment(example("scene"), "orange star, blue ring, wood", clip="tiny_clip")
         >>> result.names
         ('orange star', 'blue ring', 'wood', 'none of these')

@@ -241,7 +241,7 @@ class SearchIndex:
             FileNotFoundError: an input that does not exist, or a folder without any.
             StoreError: the index was made by another model.
 
-        Example:
+        Examples:
             >>> index = SearchIndex.of("photos", clip="tiny_clip")
             >>> index.find("a red circle, not grass").show()
         """

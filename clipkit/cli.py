@@ -67,8 +67,11 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
     logging.setLogRecordFactory(ShownRecord)
     try:
         if command not in COMMANDS:
-            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
+            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS, limit=len(COMMANDS))}')
         return import_module(COMMANDS[command][0]).main(argv) or 0
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

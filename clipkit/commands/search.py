@@ -20,7 +20,9 @@ _WORDS = (
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit search`."""
     parser = argparse.ArgumentParser(
-        prog="clipkit search", description="Find the second of a video, or the image, that a text describes."
+        prog="clipkit search",
+        description="Find the image, or the second of a video, that a text describes: first `clipkit search index "
+        'photos`, then `clipkit search query "a red ball"`.',
     )
     reading = [_options.device(), _options.videos()]
     commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
@@ -47,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--contact-sheet", metavar="FILE", help="write a picture of thumbnails")
     query.add_argument("--clip", metavar="NAME", help="the model, if it has another name now")
     query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
-    query.add_argument("--faiss", action="store_true", help="compare with FAISS (same answers)")
+    query.add_argument("--faiss", action="store_true", help="let FAISS compare, for large indexes; the same answers")
     return parser
 
 

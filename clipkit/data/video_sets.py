@@ -273,7 +273,7 @@ class _reading:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; clipkit/data/video_sets.py says what must lie where")
+        raise FileNotFoundError(f"{path}: no such file; `clipkit frames --help` says what must lie where")
     return path
 
 

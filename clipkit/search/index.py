@@ -55,7 +55,9 @@ class SearchIndex:
     def __init__(self, folder: str | Path, key: dict[str, Any] | None = None) -> None:
         self.folder = Path(folder)
         if key is None and not (self.folder / "frames/store.json").is_file():
-            raise FileNotFoundError(f"{folder}: no index here; make one with `clipkit search index … --out {folder}`")
+            raise FileNotFoundError(
+                f"{folder}: no index here; make one with `clipkit search index PHOTOS --out {folder}`"
+            )
         if (self.folder / "frames").is_symlink():  # of a received index it could lead to another store of this machine
             raise StoreError(f"{self.folder / 'frames'}: is a link; an index holds its frames itself")
         self.store = Store(self.folder / "frames", key)

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Replaces `{README plugins/lseg}` and `{FILE CHANGELOG.md}` by that file; its links become relative to the page."""
+    """Replaces `{README plugins/lseg}`, `{FILE CHANGELOG.md}` by that file; links become relative to the page."""
 
     def read(match: re.Match) -> str:
         text = (ROOT / match[1] / "README.md").read_text(encoding="utf-8")

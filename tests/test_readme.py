@@ -11,6 +11,7 @@ import torch
 
 from clipkit import FrozenCLIP
 from clipkit.cli import COMMANDS
+from clipkit.predict import quick
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(f"plugins/{name}/README.md" for name in ("clip", "clip4clip", "lseg", "vild")))
@@ -37,6 +38,7 @@ def test_python_runs(tmp_path, monkeypatch):
     shutil.copy(ROOT / "examples/scene.png", tmp_path / "photos")
     random_weights = FrozenCLIP.from_pretrained("tiny-shapes")
     monkeypatch.setattr(FrozenCLIP, "from_pretrained", lambda *_names, **_how: random_weights)
+    monkeypatch.setattr(quick, "_loaded", quick._loaded.__wrapped__)  # remembers no random weights
     student = torch.nn.Linear(8, random_weights.embed_dim)
     names = {
         "images": torch.rand(3, 3, 64, 64),

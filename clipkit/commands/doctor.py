@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import select
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from clipkit.errors import one_line
@@ -60,11 +62,8 @@ def _system() -> Iterator[Finding]:
     if sys.platform.startswith("linux"):
         yield Finding("system", "Linux, tested: workers are forked, videos read through polled pipes, stores locked")
         return
-    from clipkit.data._video_process import _HAS_POLL
-    from clipkit.store._files import fcntl
-
-    reading = "polled pipes" if _HAS_POLL else "threads"
-    locks = "locked" if fcntl else "not locked (let one process write at a time)"
+    reading = "polled pipes" if hasattr(select, "poll") and hasattr(os, "readv") else "threads"
+    locks = "locked" if find_spec("fcntl") else "not locked (let one process write at a time)"
     text = f"{platform.system()}, expected to work, not tested: workers are spawned, videos read through {reading}, "
     yield Finding("system", f"{text}stores {locks}")
 

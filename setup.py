@@ -29,7 +29,7 @@ TEST = [
     "faiss-cpu>=1.9",
     "scikit-learn>=1.5",
 ]
-DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.6"]  # ruff breaks long signatures
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
 config_packages = ["clipkit_configs" + ("." + n if n else "") for n in ["", *find_namespace_packages("configs")]]

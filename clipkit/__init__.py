@@ -10,7 +10,7 @@ from typing import Any
 # What OpenCV, which mmcv reads pictures with, decodes at most; Pillow's limit. It looks here once, when it is imported.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(178_956_970))
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "CLIPTeacher": "adapters",
@@ -20,6 +20,7 @@ _HOME = {
     "Features": "backbone",
     "FrozenCLIP": "backbone",
     "Fusion": "adapters",
+    "SearchIndex": "search.index",
     "Segmenter": "engine",
     "Store": "store",
     "TextBank": "text",

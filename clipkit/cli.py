@@ -60,7 +60,7 @@ def run(command: str, argv: Sequence[str] | None = None) -> int:
 
     def call() -> int | None:
         if command not in COMMANDS:
-            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS)}')
+            raise ClipkitError(f'unknown command "{command}"; {did_you_mean(command, COMMANDS, limit=len(COMMANDS))}')
         return import_module(COMMANDS[command][0]).main(argv)
 
     return _guarded(call)

@@ -31,7 +31,8 @@ def installed_config(name: str | Path) -> Path:
     for folder in _folders():
         if (folder / relative).is_file():
             return folder / relative
-    raise ClipkitError(f"no config {name}; {did_you_mean(relative.as_posix(), installed_configs())}")
+    near = did_you_mean(relative.as_posix(), installed_configs(), limit=4)
+    raise ClipkitError(f"no config {name}; {near}; `clipkit list configs` has all")
 
 
 def installed_configs() -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from clipkit import FrozenCLIP
 from clipkit.cli import COMMANDS
+from clipkit.predict import quick
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(f"plugins/{name}/README.md" for name in ("clip", "clip4clip", "lseg", "vild")))
@@ -30,9 +32,13 @@ def joined(block: str) -> list[str]:
     return block.replace("\\\n", " ").splitlines()
 
 
-def test_python_runs(monkeypatch):
+def test_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(ROOT / "examples/scene.png", tmp_path / "photos")
     random_weights = FrozenCLIP.from_pretrained("tiny-shapes")
-    monkeypatch.setattr(FrozenCLIP, "from_pretrained", lambda *_names: random_weights)
+    monkeypatch.setattr(FrozenCLIP, "from_pretrained", lambda *_names, **_how: random_weights)
+    monkeypatch.setattr(quick, "_loaded", quick._loaded.__wrapped__)  # remembers no random weights
     student = torch.nn.Linear(8, random_weights.embed_dim)
     names = {
         "images": torch.rand(3, 3, 64, 64),
@@ -44,9 +50,10 @@ def test_python_runs(monkeypatch):
         "optimizer": torch.optim.SGD(student.parameters(), 0.1),
     }
     found = blocks("README.md", "python")
-    assert len(found) == 3
+    assert len(found) == 5
     for block in found:
         exec(block, names)
+    assert (tmp_path / "found.png").is_file() and len(names["names"].names) == 2
     assert names["features"].shape == (3, 256, 8, 8) and names["loss"].isfinite()
     assert student.weight.grad.abs().sum() > 0
 

@@ -20,7 +20,7 @@ class ClipAdapter(nn.Module):
         ratio: r, 0.2 in the released code; the paper chooses it for each data set.
         reduction: D over the hidden width.
 
-    Example:
+    Examples:
         >>> classifier = torch.nn.functional.normalize(torch.randn(5, 16), dim=-1)
         >>> ClipAdapter(classifier)(torch.randn(8, 16)).shape
         torch.Size([8, 5])

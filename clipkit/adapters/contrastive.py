@@ -23,7 +23,7 @@ class LogitScale(nn.Module):
         minimum: lower bound, `None` for none.
         learned: False keeps it fixed (a buffer, still saved in the state dict).
 
-    Example:
+    Examples:
         >>> scale = LogitScale()
         >>> round(scale().item(), 2)
         14.29
@@ -77,7 +77,7 @@ class ContrastiveLoss(nn.Module):
     The computation is in float32 (float64 stays), also under autocast: at a scale of 100 half precision would round
     the logits by up to 0.4.
 
-    Example:
+    Examples:
         >>> images, texts = torch.randn(8, 16, requires_grad=True), torch.randn(8, 16)
         >>> ContrastiveLoss(chunk=4)(images, texts, LogitScale()()).backward()
         >>> images.grad.shape

@@ -17,7 +17,7 @@ class L1DistillLoss(nn.Module):
 
     ViLD's scale (Gu et al. 2022, eq. 3 and the released code; w = 0.5 for ResNet-50). `F.l1_loss` is D times smaller.
 
-    Example:
+    Examples:
         >>> L1DistillLoss()(torch.randn(8, 16), torch.randn(8, 16)).shape
         torch.Size([])
     """
@@ -36,7 +36,7 @@ class L1DistillLoss(nn.Module):
 class CosineDistillLoss(nn.Module):
     """`L = w * mean_i (1 - cos(s_i, t_i))`, CLIPSelf (Wu et al. 2024, eq. 1).
 
-    Example:
+    Examples:
         >>> rows = torch.randn(8, 16)
         >>> CosineDistillLoss()(rows, 3 * rows).abs().item() < 1e-6
         True
@@ -58,7 +58,7 @@ class SimilarityKLLoss(nn.Module):
     which are class or concept embeddings (RegionCLIP, Zhong et al. 2022, eq. 3; tau = 0.01). Without anchors the
     teacher's own rows are the anchors, in-batch, as in relation distillation of CLIP by CLIP.
 
-    Example:
+    Examples:
         >>> student, teacher, concepts = torch.randn(8, 16), torch.randn(8, 16), torch.randn(5, 16)
         >>> SimilarityKLLoss(temperature=0.1)(student, teacher, anchors=concepts).shape
         torch.Size([])
@@ -94,7 +94,7 @@ class RelationalDistillLoss(nn.Module):
     The student's dimension is free, for the two spaces are never compared (Tung & Mori 2019, eq. 4, with rows of
     unit length).
 
-    Example:
+    Examples:
         >>> RelationalDistillLoss()(torch.randn(8, 16), torch.randn(8, 32)).shape  # widths may differ
         torch.Size([])
     """

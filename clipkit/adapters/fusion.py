@@ -40,7 +40,7 @@ class Fusion(nn.Module):
     Raises:
         ValueError: unknown mode, or heads that do not divide the width.
 
-    Example:
+    Examples:
         >>> fusion = Fusion(host_channels=32, clip_channels=16, mode="film")
         >>> features, dense = torch.randn(2, 32, 24, 24), torch.randn(2, 16, 7, 7)
         >>> torch.equal(fusion(features, dense), features)  # before the first step

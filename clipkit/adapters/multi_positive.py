@@ -31,7 +31,7 @@ class MultiPositiveLoss(nn.Module):
     Raises:
         ValueError: unknown `targets`.
 
-    Example:
+    Examples:
         >>> videos, sentences, actions = torch.randn(6, 16), torch.randn(6, 16), torch.tensor([0, 0, 1, 2, 2, 2])
         >>> MultiPositiveLoss()(videos, sentences, 14.3, actions).shape
         torch.Size([])

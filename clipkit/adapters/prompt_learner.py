@@ -31,7 +31,7 @@ class PromptLearner(nn.Module):
     Raises:
         ValueError: an unknown position, or a name that does not fit beside the context.
 
-    Example:
+    Examples:
         >>> from clipkit import FrozenCLIP
         >>> PromptLearner(FrozenCLIP.from_pretrained("tiny_clip"), ["red star", "blue ring"], context=4)().shape
         torch.Size([2, 128])

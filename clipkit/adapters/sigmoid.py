@@ -21,7 +21,7 @@ class SigmoidLoss(nn.Module):
     Args:
         chunk, gather, normalize: as for `ContrastiveLoss`.
 
-    Example:
+    Examples:
         >>> SigmoidLoss()(torch.randn(8, 16), torch.randn(8, 16), logit_scale=10.0, logit_bias=-10.0).shape
         torch.Size([])
     """

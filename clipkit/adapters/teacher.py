@@ -31,7 +31,7 @@ class CLIPTeacher:
         resize_mode: how a crop becomes CLIP's square, see `crop_boxes`: 'squash' shows all of the region, 'shortest' is
             CLIP's own preprocessing, which cuts long ones.
 
-    Example:
+    Examples:
         >>> from clipkit import FrozenCLIP
         >>> teacher = CLIPTeacher(FrozenCLIP.from_pretrained("tiny_clip"), crop_scales=(1.0, 1.5))
         >>> boxes = [torch.tensor([[4.0, 4.0, 40.0, 40.0]]), torch.empty(0, 4)]

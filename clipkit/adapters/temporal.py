@@ -77,7 +77,7 @@ class TemporalPool(nn.Module):
 class MeanPool(TemporalPool):
     """The masked mean of the frames: no parameters, blind to their order (CLIP4Clip's `meanP`).
 
-    Example:
+    Examples:
         >>> MeanPool()(torch.randn(3, 12, 16)).shape
         torch.Size([3, 16])
     """
@@ -93,7 +93,7 @@ class SeqLSTM(TemporalPool):
         contrast: the LSTM sees `changes(frames)` instead. Frames of a video are almost alike, and a short training does
             not find what moves in them; without it this is the original.
 
-    Example:
+    Examples:
         >>> SeqLSTM(16).similarity(torch.randn(5, 16), torch.randn(3, 12, 16)).shape
         torch.Size([5, 3])
     """
@@ -125,7 +125,7 @@ class SeqTransformer(TemporalPool):
 
     `temporal_head` starts it as CLIP's first text blocks.
 
-    Example:
+    Examples:
         >>> SeqTransformer(64).similarity(torch.randn(5, 64), torch.randn(3, 12, 64)).shape
         torch.Size([5, 3])
     """

@@ -20,7 +20,7 @@ class QueryScoring(nn.Module):
         temperature: of the softmax over cosines. 0.05 is 5 on CLIP's logits at a scale of 100; a high one is the mean.
         chunk: sentences at a time; memory is O(chunk · M · F).
 
-    Example:
+    Examples:
         >>> QueryScoring().similarity(torch.randn(5, 16), torch.randn(3, 12, 16)).shape
         torch.Size([5, 3])
     """
@@ -66,7 +66,7 @@ class WeightedTokenInteraction(nn.Module):
         layers: linear layers of each weight network, with ReLU between; 2 in the paper's best form.
         chunk: sentences at a time; memory is O(chunk · M · L · F).
 
-    Example:
+    Examples:
         >>> words, frames = torch.randn(5, 7, 16), torch.randn(3, 12, 16)
         >>> WeightedTokenInteraction(16).similarity(words, frames).shape
         torch.Size([5, 3])

@@ -34,7 +34,7 @@ class TightTransformer(nn.Module):
         chunk: pairs at a time; memory is O(chunk · F · D).
         contrast: `changes(frames)` are added to the frames, see `SeqLSTM`.
 
-    Example:
+    Examples:
         >>> TightTransformer(64).similarity(torch.randn(5, 64), torch.randn(3, 12, 64)).shape
         torch.Size([5, 3])
     """

@@ -33,7 +33,7 @@ class TipAdapter(nn.Module):
         alpha: weight of the cache; beta: how quickly its answer falls with distance. See `search`.
         learn_keys: Tip-Adapter-F: the keys become a parameter.
 
-    Example:
+    Examples:
         >>> keys, labels, classifier = torch.randn(10, 16), torch.arange(10) % 5, torch.eye(5, 16)
         >>> TipAdapter(keys, labels, classifier)(torch.randn(8, 16)).shape
         torch.Size([8, 5])

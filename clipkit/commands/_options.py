@@ -17,10 +17,14 @@ ON_BAD = ("raise", "skip")
 def config() -> argparse.ArgumentParser:
     """The positional `config`, and `--cfg-options`."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("config", help="a config file, or the name of an installed one: lseg/lseg_tiny_shapes.py")
+    options.add_argument(
+        "config",
+        help="a config file, or the name of an installed one: lseg/lseg_tiny_shapes.py (`clipkit list configs`)",
+    )
     options.add_argument(
         "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="change the config, e.g. train_cfg.max_iters=100 train_dataloader.batch_size=8",
+        help="change the config, e.g. train_cfg.max_iters=100 train_dataloader.batch_size=8; it takes all "
+        "words that follow, so write it last",
     )  # fmt: skip
     return options
 
@@ -40,7 +44,12 @@ def runner() -> argparse.ArgumentParser:
     """What training and testing share."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--work-dir", help="where logs and checkpoints go (default: work_dirs/<config name>)")
-    options.add_argument("--launcher", default="auto", choices=LAUNCHERS, help="auto sees torchrun by itself")
+    options.add_argument(
+        "--launcher",
+        default="auto",
+        choices=LAUNCHERS,
+        help="how the processes of several GPUs find each other (default: auto, which sees torchrun by itself)",
+    )
     return options
 
 
@@ -49,11 +58,15 @@ def labels(purpose: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     which = options.add_mutually_exclusive_group()
     which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
-    which.add_argument("--labels-file", metavar="FILE", help="one class a line, `name; synonym; …`, or JSON")
+    which.add_argument(
+        "--labels-file",
+        metavar="FILE",
+        help="the same from a file: one class a line, `name; synonym; …`; # begins a comment; or JSON",
+    )
     options.add_argument(
         "--separator",
-        help="the labels file is another project's, with this between a line's words: ', ' SCLIP, ',' ClearCLIP, '; ' "
-        "ProxyCLIP",
+        help="what stands between a line's words, where the labels file is another project's: ', ' in SCLIP's, ',' in "
+        "ClearCLIP's, '; ' in ProxyCLIP's",
     )
     return options
 
@@ -85,8 +98,12 @@ def embedding(what: str) -> argparse.ArgumentParser:
     options.add_argument("--out", required=True, metavar="DIR", help="the store, a folder of its own")
     options.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
     options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
-    options.add_argument("--precision", default="auto", help="fp32, bf16, fp16, auto: the fast one here (default)")
-    options.add_argument("--workers", type=int, default=4, help="how many are read at a time (default: 4)")
+    options.add_argument(
+        "--precision",
+        default="auto",
+        help="what CLIP computes in: fp32, bf16, fp16, or auto, the fastest of them here (default)",
+    )
+    options.add_argument("--workers", type=int, default=4, help="files that are read side by side (default: 4)")
     options.add_argument(
         "--on-bad", default="skip", choices=ON_BAD,
         help=f"{what} that cannot be read: skip, name it at the end, exit with 1 (default), or raise at once",
@@ -106,9 +123,14 @@ def videos() -> argparse.ArgumentParser:
     """How video files are read; `--backend` is None unless it is given."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
-        "--backend", choices=BACKENDS, help="that reads videos (default: decord where it is installed, else pyav)"
+        "--backend",
+        choices=BACKENDS,
+        help="library that reads videos (default: decord where it is installed, else pyav)",
     )
     options.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds without a frame until a video hangs (default: 30)"
+        "--timeout",
+        type=float,
+        default=30.0,
+        help="seconds without a frame after which a video is given up (default: 30)",
     )
     return options

@@ -28,13 +28,22 @@ from pathlib import Path
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit claim`."""
-    parser = argparse.ArgumentParser(prog="clipkit claim", description="Run a claim's arms over seeds.")
-    parser.add_argument("claim", help="a claim's id (C3), or the file that defines it")
-    parser.add_argument("--seeds", default="10-14", help="e.g. 10-14 or 1,3,5 (default: 10-14)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--arms", help="only these, separated by commas")
-    parser.add_argument("--results", metavar="FILE", help="default: work_dirs/claims/<id>.jsonl")
-    parser.add_argument("--work-dir", default="work_dirs/claims", help="logs and checkpoints of the runs")
+    parser = argparse.ArgumentParser(
+        prog="clipkit claim",
+        description="Test a claim of a paper again: run each of the variants that it compares with several seeds.",
+    )
+    parser.add_argument("claim", help="a claim's id (C3; docs/claims.md lists them), or the file that defines it")
+    parser.add_argument(
+        "--seeds", default="10-14", help="every variant runs with each: 10-14, or 1,3,5 (default: 10-14)"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side (default: 1)")
+    parser.add_argument("--arms", help="only these of the variants that are compared, separated by commas")
+    parser.add_argument(
+        "--results", metavar="FILE", help="a line of JSON for each run (default: work_dirs/claims/<id>.jsonl)"
+    )
+    parser.add_argument(
+        "--work-dir", default="work_dirs/claims", help="where logs and checkpoints go (default: work_dirs/claims)"
+    )
     return parser
 
 

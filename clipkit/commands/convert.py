@@ -11,7 +11,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit convert", description="Turn a checkpoint of a plugin's original into clipkit's, or back."
     )
-    parser.add_argument("plugin", help="lseg, …")
+    parser.add_argument("plugin", help="whose checkpoint it is: lseg, … (`clipkit list plugins`)")
     parser.add_argument("source", metavar="IN", help="the checkpoint to read (.ckpt, .pth, .pt, .safetensors)")
     parser.add_argument("target", metavar="OUT", help="the checkpoint to write (.pth); must not exist")
     parser.add_argument("--reverse", action="store_true", help="from clipkit to the original's layout")

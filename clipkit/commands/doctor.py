@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import select
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from clipkit.errors import one_line
@@ -39,7 +41,7 @@ class Finding(NamedTuple):
 
 def examine() -> Iterator[Finding]:
     """All findings, each as soon as it is made."""
-    for check in (_python, _clipkit, _torch, _torchvision, _opencv, _openmmlab, _operators, _others):
+    for check in (_python, _system, _clipkit, _torch, _torchvision, _opencv, _openmmlab, _operators, _others):
         try:
             yield from check()
         except Exception as error:  # noqa: PERF203 (the doctor never dies of what it finds)
@@ -53,6 +55,17 @@ def _python() -> Iterator[Finding]:
     text = f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     text += f"; newer than clipkit's {meant}" if here > newest else ""
     yield Finding("python", text, f"clipkit needs {meant}" if here < oldest else "")
+
+
+def _system() -> Iterator[Finding]:
+    """What stands for fork, polled pipes and file locks where the system has none."""
+    if sys.platform.startswith("linux"):
+        yield Finding("system", "Linux, tested: workers are forked, videos read through polled pipes, stores locked")
+        return
+    reading = "polled pipes" if hasattr(select, "poll") and hasattr(os, "readv") else "threads"
+    locks = "locked" if find_spec("fcntl") else "not locked (let one process write at a time)"
+    text = f"{platform.system()}, expected to work, not tested: workers are spawned, videos read through {reading}, "
+    yield Finding("system", f"{text}stores {locks}")
 
 
 def _clipkit() -> Iterator[Finding]:

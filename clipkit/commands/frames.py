@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--segments", type=int, metavar="N", help="the middle frames of N equal segments instead")
     parser.add_argument("--short-side", type=int, metavar="PIXELS", help="resize while reading (default: no)")
     parser.add_argument("--tokens", action="store_true", help="keep every token of a sentence too, for head wti")
-    parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="on disk (default: fp16)")
+    parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
     return parser
 
 

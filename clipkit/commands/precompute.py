@@ -35,19 +35,34 @@ def parser() -> argparse.ArgumentParser:
         parents=[_options.embedding("an image"), _options.device()],
     )
     parser.add_argument("images", help="a folder of images")
-    parser.add_argument("--annotations", metavar="JSON", help="in COCO's or LVIS's format: the images it lists, only")
+    parser.add_argument(
+        "--annotations", metavar="JSON", help="only the images that this file lists, in COCO's or LVIS's format"
+    )
     boxes = parser.add_mutually_exclusive_group(required=True)
     boxes.add_argument("--proposals", metavar="FILE", help="boxes from a file (below)")
     boxes.add_argument(
         "--rpn", nargs=2, metavar=("CONFIG", "CHECKPOINT"), help="boxes of a trained mmdet detector's RPN"
     )
-    boxes.add_argument("--grid", action="store_true", help="sliding boxes that stand out by colour; needs no training")
-    parser.add_argument("--max-boxes", type=int, default=300, metavar="N", help="the best N of an image (default: 300)")
-    parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="on disk (default: fp16)")
-    parser.add_argument(
-        "--scales", nargs="+", type=float, default=[1.0, 1.5], help="crops of each box, summed (default: 1 1.5)"
+    boxes.add_argument(
+        "--grid", action="store_true", help="boxes of a grid that stand out by colour; needs no detector"
     )
-    parser.add_argument("--order", default=ORDERS[0], choices=ORDERS, help=f"of the crops' sum (default: {ORDERS[0]})")
+    parser.add_argument(
+        "--max-boxes", type=int, default=300, metavar="N", help="boxes of an image, the best ones (default: 300)"
+    )
+    parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
+    parser.add_argument(
+        "--scales",
+        nargs="+",
+        type=float,
+        default=[1.0, 1.5],
+        help="sizes of a box's crops, whose embeddings are summed (default: 1 1.5)",
+    )
+    parser.add_argument(
+        "--order",
+        default=ORDERS[0],
+        choices=ORDERS,
+        help=f"sum first, then length 1, or the other way round (default: {ORDERS[0]})",
+    )
     parser.add_argument(
         "--resize-mode", default="squash", choices=RESIZE_MODES,
         help="crops stretched to CLIP's square (default), or cut to it as CLIP's own preprocessing does",

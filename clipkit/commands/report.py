@@ -25,9 +25,9 @@ def parser() -> argparse.ArgumentParser:
         help="files of JSON lines, or folders of them (default: docs/claims and work_dirs/claims, judged together)",
     )
     parser.add_argument(
-        "--work-dir", default="work_dirs/claims", help="where the runs left pictures (work_dirs/claims)"
+        "--work-dir", default="work_dirs/claims", help="where the runs left pictures (default: work_dirs/claims)"
     )
-    parser.add_argument("--out", default="report.html", help="default: report.html")
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page to write (default: report.html)")
     return parser
 
 

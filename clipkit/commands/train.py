@@ -16,14 +16,24 @@ def parser() -> argparse.ArgumentParser:
         parents=[_options.config(), _options.runner()],
     )
     parser.add_argument(
-        "--resume", nargs="?", const=True, default=False, help="go on from the newest checkpoint, or from this file"
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="FILE",
+        help="go on where the run in --work-dir stopped, or from this checkpoint",
     )
     parser.add_argument(
-        "--amp", nargs="?", const=True, default=False, metavar="bf16|fp16", help="mixed precision (the fast one)"
+        "--amp",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="bf16|fp16",
+        help="mixed precision: less memory, mostly faster (default: the one that the device computes fast)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything random (default: the config's, else 0)")
-    parser.add_argument("--deterministic", action="store_true", help="deterministic CUDA kernels, slower")
-    parser.add_argument("--vis", metavar="tensorboard|wandb", help="log there too")
+    parser.add_argument("--deterministic", action="store_true", help="the same numbers in every run on a GPU, slower")
+    parser.add_argument("--vis", metavar="tensorboard|wandb", help="write the log for this viewer too")
     return parser
 
 

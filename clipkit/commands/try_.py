@@ -17,11 +17,11 @@ def parser() -> argparse.ArgumentParser:
         description="Segment your photos by your words with a frozen CLIP, without training: PHOTO_try.png shows each "
         "photo beside its regions with their names. It segments only; boxes and counts are for trained detectors.",
     )
+    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="photos, folders of photos, http(s) addresses")
     parser.add_argument(
-        "inputs", nargs="+", metavar="PHOTO", help="photos, folders of photos, http(s) addresses, videos"
-    )
-    parser.add_argument(
-        "words", metavar="WORDS", help='what to look for: "cat, bench; park bench, grass" (; before a synonym)'
+        "words",
+        metavar="WORDS",
+        help='what to look for, in quotes: "cat, bench; park bench, grass" (; before a synonym)',
     )
     parser.add_argument("--out", default=".", metavar="DIR", help="where pictures go (default: here)")
     parser.add_argument("--show", action="store_true", help="open the pictures when they are done")
@@ -33,10 +33,18 @@ def parser() -> argparse.ArgumentParser:
         f"which comes with the package and knows a small world of shapes (default: {CLIP}:{TAG}, fetched once)",
     )
     parser.add_argument(
-        "--dense", default="sclip", help="how the dense map is read: sclip, maskclip, clearclip, naclip, vanilla"
+        "--dense",
+        default="sclip",
+        help="how CLIP's last layer is read: sclip (default), maskclip, clearclip, naclip, vanilla",
     )
     parser.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="windows in one pass (default: 8)")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=8,
+        metavar="N",
+        help="pieces of a photo in one pass; fewer take less memory (default: 8)",
+    )
     return parser
 
 

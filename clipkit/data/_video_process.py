@@ -10,10 +10,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ _PIPE_BYTES = 1 << 20  # as much as Linux allows without privileges
 _START = 60.0  # seconds beyond the timeout that imports may take
 _CODE = "import sys; sys.path[0:1] = []; sys.path.append({root!r}); from clipkit.data._video_child import main; main()"
 _F_SETPIPE_SZ = 1031
+_HAS_POLL = hasattr(select, "poll") and hasattr(os, "readv")
 
 
 class ReaderFailed(Exception):
@@ -38,6 +41,56 @@ class ReaderFailed(Exception):
 
 class Refused(Exception):
     """What the reader says is wrong with the video; it is fit for the next. Ends such a line too."""
+
+
+class _Polled:
+    """Waits for a pipe's bytes as POSIX does."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor, self.poll = descriptor, select.poll()
+        self.poll.register(descriptor, select.POLLIN)
+
+    def read_into(self, view: memoryview, seconds: float) -> int | None:
+        """How many bytes came, 0 at the end, None if none came in time."""
+        return os.readv(self.descriptor, [view]) if self.poll.poll(seconds * 1000) else None
+
+    def close(self) -> None:
+        """Before the descriptor is closed."""
+        self.poll.unregister(self.descriptor)
+
+
+class _Threaded:
+    """The same where pipes cannot be polled, as on Windows: a thread waits in `read`, which copies once more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.come: queue.Queue[bytes] = queue.Queue(8)
+        self.rest = memoryview(b"")
+        self.thread = threading.Thread(target=self._pump, args=(descriptor,), daemon=True)
+        self.thread.start()
+
+    def _pump(self, descriptor: int) -> None:
+        data = b"more"
+        while data:
+            data = os.read(descriptor, _PIPE_BYTES)
+            self.come.put(data)
+
+    def read_into(self, view: memoryview, seconds: float) -> int | None:
+        """See `_Polled.read_into`."""
+        if not len(self.rest):
+            try:
+                self.rest = memoryview(self.come.get(timeout=seconds))
+            except queue.Empty:
+                return None
+        count = min(len(view), len(self.rest))
+        view[:count] = self.rest[:count]
+        self.rest = self.rest[count:]
+        return count
+
+    def close(self) -> None:
+        """See `_Polled.close`; the process is dead or told to end, so its pipe has an end."""
+        while self.thread.is_alive():
+            with suppress(queue.Empty):
+                self.come.get(timeout=0.05)
 
 
 class _Reader:
@@ -52,6 +105,7 @@ class _Reader:
         )  # fmt: skip
         assert self.process.stdin and self.process.stdout
         self.input, self.output = self.process.stdin, self.process.stdout
+        self.pipe = (_Polled if _HAS_POLL else _Threaded)(self.output.fileno())
         self.videos = 0
         self.ready: set[str] = set()
         self._widen()
@@ -94,6 +148,7 @@ class _Reader:
     def close(self) -> None:
         """Lets an idle one end."""
         self.input.close()
+        self.pipe.close()
         self.output.close()
         self.process.wait()
         _all.discard(self)
@@ -106,13 +161,10 @@ class _Reader:
 
     def _exactly(self, buffer: Any) -> Any:
         view, deadline = memoryview(buffer), time.monotonic() + self.timeout
-        descriptor = self.output.fileno()
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
         while len(view):
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            got = self.pipe.read_into(view, max(0.0, deadline - time.monotonic()))
+            if got is None:
                 raise ReaderFailed(f"gave no frame within {self.limit:g} s")
-            got = os.readv(descriptor, [view])
             if not got:
                 raise ReaderFailed(self._end())
             view = view[got:]
@@ -121,7 +173,7 @@ class _Reader:
 
     def _end(self) -> str:
         code = self.process.wait()
-        if code == -signal.SIGALRM:
+        if hasattr(signal, "SIGALRM") and code == -signal.SIGALRM:
             return f"gave no frame within {self.limit:g} s"
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"ended the process that read it ({how}; CLIPKIT_DEBUG=1 shows its output)"

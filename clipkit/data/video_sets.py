@@ -291,5 +291,5 @@ def _compare_counts(name: str, split: str, listed: list[Entry], problems: Proble
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; clipkit/data/video_sets.py says what must lie where")
+        raise FileNotFoundError(f"{path}: no such file; `clipkit frames --help` says what must lie where")
     return path

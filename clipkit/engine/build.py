@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,12 +23,14 @@ from clipkit.engine.runner import ClipkitRunner
 from clipkit.engine.variables import resolve_variables
 from clipkit.errors import ClipkitError, did_you_mean
 
+# Windows has no fork, and macOS's own libraries do not survive one.
+_START = "fork" if sys.platform.startswith("linux") else "spawn"
 _DEFAULTS: dict[str, Any] = {
     "default_scope": "clipkit",
     "plugins": [],
     "default_hooks": {},
     "custom_hooks": [],
-    "env_cfg": {"cudnn_benchmark": False, "mp_cfg": {"mp_start_method": "fork", "opencv_num_threads": 0}},
+    "env_cfg": {"cudnn_benchmark": False, "mp_cfg": {"mp_start_method": _START, "opencv_num_threads": 0}},
     "log_processor": {"by_epoch": False},
     "log_level": "INFO",
     "randomness": {"seed": 0, "deterministic": False},

@@ -55,7 +55,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     """
     path = Path(path)
     if not path.is_file():
-        what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file"
+        what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file or folder"
         raise DamagedCheckpoint(f"{path}: {what}{_beside(path)}")
     if path.suffix == ".safetensors":
         return {"state_dict": _load_safetensors(path, map_location)}

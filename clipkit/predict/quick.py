@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from clipkit.data import list_images, read_image
 from clipkit.data.draw import legend
+from clipkit.data.picture import Picture
 from clipkit.errors import ClipkitError, did_you_mean, one_line
 from clipkit.predict.dense import CLIP, TAG, DenseSegmenter
-from clipkit.predict.picture import Picture
 from clipkit.predict.predictor import ImageLike, as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.search.media import Moment
@@ -89,7 +89,7 @@ def segment(image: ImageLike, labels: Words, clip: str = CLIP, pretrained: str |
         clip, pretrained: see `FrozenCLIP.from_pretrained`; the default has OpenAI's weights, which are fetched once.
             `tiny_clip` comes with the package and knows a small world of shapes.
 
-    Example:
+    Examples:
         >>> result = segment(example("scene"), "orange star, blue ring, wood", clip="tiny_clip")
         >>> result.names
         ('orange star', 'blue ring', 'wood', 'none of these')

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.data.label_picture import label_picture
-from clipkit.predict.picture import Picture
+from clipkit.data.picture import Picture
 from clipkit.predict.predictor import ImageLike, Predictor, as_rgb, is_instance_of
 
 

@@ -12,7 +12,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,22 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from clipkit.backbone import ClipModel
 from clipkit.data.images import read_image
 from clipkit.data.video import BackendMissing, Fps, stream_video
 from clipkit.embed.encoder import finite
 from clipkit.errors import ClipkitError, one_line
+from clipkit.files import write_text
 from clipkit.search._lock import locked
-from clipkit.search.media import Moment, is_image
+from clipkit.search.media import Moment, is_image, list_media
+from clipkit.search.model import about_index, load_model
+from clipkit.search.query import Found, text_vector
 from clipkit.store import Store, StoreError
 
 FORMAT = 1
+INDEX = "clipkit_index"  # the folder of an index that nobody named
 BATCH = 64  # frames that are embedded at once
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
@@ -52,13 +58,16 @@ class SearchIndex:
     def __init__(self, folder: str | Path, key: dict[str, Any] | None = None) -> None:
         self.folder = Path(folder)
         if key is None and not (self.folder / "frames/store.json").is_file():
-            raise FileNotFoundError(f"{folder}: no index here; make one with `clipkit search index … --out {folder}`")
+            raise FileNotFoundError(
+                f"{folder}: no index here; make one with `clipkit search index PHOTOS --out {folder}`"
+            )
         if (self.folder / "frames").is_symlink():  # of a received index it could lead to another store of this machine
             raise StoreError(f"{self.folder / 'frames'}: is a link; an index holds its frames itself")
         self.store = Store(self.folder / "frames", key)
         self.left_out: dict[str, str] = {}
         """Files that searches did not answer with, for they are not what was indexed, and why."""
         self._faiss: Any = None
+        self._clip: ClipModel | None = None
         self._load()
 
     @property
@@ -244,6 +253,72 @@ class SearchIndex:
         first = int(below[place - 1]) + 1 if place else low
         last = int(below[place]) - 1 if place < len(below) else high - 1
         return first, last
+
+    # ------------------------------------------------------------------ with the index's own CLIP
+
+    @classmethod
+    def of(
+        cls,
+        inputs: str | Path | Sequence[str | Path],
+        folder: str | Path = INDEX,
+        clip: str | None = None,
+        pretrained: str | None = None,
+    ) -> SearchIndex:
+        """The index in `folder` of these videos, images and folders of them: made, or extended by what is new. What
+        cannot be read is named on stderr.
+
+        Args:
+            clip, pretrained: see `FrozenCLIP.from_pretrained`; None for the index's own, of a new one OpenAI's
+                ViT-B/16, which is fetched once.
+
+        Raises:
+            FileNotFoundError: an input that does not exist, or a folder without any.
+            StoreError: the index was made by another model.
+
+        Examples:
+            >>> index = SearchIndex.of("photos", clip="tiny_clip")
+            >>> index.find("a red circle, not grass").show()
+        """
+        files = list_media([inputs] if isinstance(inputs, (str, Path)) else inputs)
+        key = about_index(folder)[1]
+        model, made_by, named = load_model(folder, clip, pretrained, key.get("precision", "auto"))
+        resize = key.get("preprocessing", {}).get("resize_mode")
+        index = cls(folder, index_key(made_by, key.get("fps", 2.0), resize))
+        write_text(index.folder / "model.json", json.dumps(named))
+        for _, problem in tqdm(index.add(files, model), "indexing", len(files), unit="file", delay=2, disable=None):
+            if problem:
+                tqdm.write(f"skipped: {problem}", file=sys.stderr)
+        return index
+
+    def find(self, text: str | None = None, *, image: str | Path | None = None, top: int = 5) -> Found:
+        """What `search` answers to words, "a red ball, not grass" (see `clipkit.search.query.text_vector`), or to a
+        picture; to both, q = the mean of the two, each of unit length.
+
+        Args:
+            image: a picture's file, embedded as the index's own are.
+
+        Raises:
+            ClipkitError: neither is given; or the index's model is not the one that made it.
+        """
+        if self._clip is None:
+            self._clip, made_by, named = load_model(self.folder, None, None, "fp32")
+            self.check_model(made_by, named["clip"])
+        return Found(text or str(image), self.search(self.vector(self._clip, text, image), top))
+
+    def check_model(self, made_by: dict[str, Any], name: str) -> None:
+        """Raises ClipkitError unless a model made this index."""
+        if made_by["weights"] != self.key.get("weights"):
+            raise ClipkitError(f"{self.folder}: was made by another model than {name}; name that one with --clip")
+
+    def vector(self, clip: ClipModel, text: str | None, image: str | Path | None = None) -> np.ndarray:
+        """`(D,)` float32: what `find` looks for."""
+        parts = [] if text is None else [text_vector(clip, text)]
+        if image is not None:
+            row = _embed(read_image(image)[None], clip, self.key["preprocessing"]["resize_mode"])[0].astype(np.float32)
+            parts.append(row / np.linalg.norm(row))
+        if not parts:
+            raise ClipkitError("nothing to look for: give words or a picture")
+        return np.mean(parts, axis=0)
 
 
 _COLUMNS = ("frame", "start", "end")

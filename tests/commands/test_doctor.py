@@ -56,6 +56,15 @@ def test_all_is_well(world):
     assert only(doctor._python).advice == ""
 
 
+def test_another_system_says_what_stands_for_posix(world, monkeypatch):
+    monkeypatch.setattr(doctor.platform, "system", lambda: "Windows")
+    monkeypatch.setattr(doctor.sys, "platform", "win32")
+    monkeypatch.delattr(doctor.select, "poll")
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    text = only(doctor._system).text
+    assert "not tested: workers are spawned, videos read through threads" in text and "one process write" in text
+
+
 def test_both_mmcv_distributions(world):
     world.installed["mmcv"] = "2.2"
     finding = next(f for f in doctor._openmmlab() if f.topic == "mmcv")

@@ -101,3 +101,14 @@ def test_torchrun_on_the_cpu(config, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert load_checkpoint(tmp_path / "w" / "iter_4.pth")["meta"]["iter"] == 4
+
+
+@pytest.mark.slow
+def test_workers_may_be_spawned(tmp_path):
+    """As on macOS and Windows. In a process of its own: how workers start is set once for all of one."""
+    options = ["train_cfg.max_iters=2", "train_cfg.val_interval=9", "train_dataloader.num_workers=1"]
+    command = [sys.executable, "-m", "clipkit", "train", "lseg/lseg_tiny_shapes.py", "--work-dir", str(tmp_path)]
+    options += ["train_dataloader.persistent_workers=True", "env_cfg.mp_cfg.mp_start_method=spawn"]
+    done = subprocess.run([*command, "--cfg-options", *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "iter_2.pth").is_file()

@@ -46,6 +46,20 @@ def test_a_video_that_hangs_is_given_up_in_time(tmp_path, videos):
     assert len(read_video(videos / "25.mp4", Uniform(4))) == 4
 
 
+def test_a_thread_reads_where_pipes_cannot_be_polled(tmp_path, videos, monkeypatch):
+    expected = read_video(videos / "25.mp4", Uniform(5))
+    _video_process._close_all()
+    monkeypatch.setattr(_video_process, "_HAS_POLL", False)
+    for _ in range(2):  # by the same process
+        assert np.array_equal(read_video(videos / "25.mp4", Uniform(5)).frames, expected.frames)
+    next(stream_video(videos / "25.mp4", Fps(25), batch=2))  # left before its end: its process is killed
+    os.mkfifo(tmp_path / "hangs.mp4")
+    with pytest.raises(VideoError, match=r"hangs\.mp4: gave no frame within 0\.5 s"):
+        read_video(tmp_path / "hangs.mp4", Uniform(4), timeout=0.5)
+    assert np.array_equal(read_video(videos / "29.97.mp4", Uniform(5)).indices, expected.indices)
+    _video_process._close_all()
+
+
 def test_a_long_way_to_a_frame_is_no_hang(videos, monkeypatch):
     slow = (
         "import sys, time; sys.path[0:1] = []; sys.path.append({root!r})\n"

@@ -130,7 +130,7 @@ def test_truncated_and_missing(tmp_path):
     (tmp_path / "b.pth").write_bytes((tmp_path / "a.pth").read_bytes()[:-700])
     with pytest.raises(ClipkitError, match=r"b\.pth: not a readable checkpoint, or cut short"):
         ck.load_checkpoint(tmp_path / "b.pth")
-    with pytest.raises(ClipkitError, match=r"no such checkpoint file; there is a.pth, b.pth"):
+    with pytest.raises(ClipkitError, match=r"no such checkpoint file or folder; there is a.pth, b.pth"):
         ck.load_checkpoint(tmp_path / "c.pth")
 
 

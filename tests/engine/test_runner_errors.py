@@ -59,7 +59,7 @@ def test_unknown_config_file_command_and_checkpoint(config, tmp_path, capsys):
     assert cli.main(["trian"]) == 2
     assert 'did you mean "train"' in capsys.readouterr().err
     assert cli.run("test", [str(config), str(tmp_path / "x.pth"), "--work-dir", str(tmp_path / "w")]) == 2
-    assert "no such checkpoint file" in capsys.readouterr().err
+    assert "no such checkpoint file or folder" in capsys.readouterr().err
 
 
 def test_broken_config_names_the_file(tmp_path):

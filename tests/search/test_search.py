@@ -168,7 +168,6 @@ def test_what_a_person_gets_wrong_is_one_line(tmp_path, capsys):
     for command, expected in (
         (["query", str(tmp_path / "none"), "a circle"], "no index here"),
         (["index", str(tmp_path / "none.mp4"), "--out", str(tmp_path / "i")], "no such file or folder"),
-        (["index", str(tmp_path / "a.png"), "--out", str(tmp_path / "i")], "a new index needs --clip"),
     ):
         assert cli.run("search", command) == 2
         line = capsys.readouterr().err

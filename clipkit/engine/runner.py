@@ -23,7 +23,7 @@ from clipkit.engine.checkpoint import (
     unpack_message_hub,
 )
 from clipkit.engine.distributed import init_process_group
-from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
+from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, left_out, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.errors import ClipkitError, one_line, some
@@ -142,15 +142,13 @@ class ClipkitRunner(Runner):
         meta = dict(meta or {})
         meta.setdefault("epoch", self.epoch + int(by_epoch))
         meta.setdefault("iter", self.iter + int(not by_epoch))
-        frozen = frozen_records(self.bare_model)
-        paths = [record["path"] for record in frozen]
         meta.update(
             format="clipkit/1",
             cfg=self._config_text,
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime("%Y%m%d_%H%M%S"),
-            frozen=frozen,
+            frozen=frozen_records(self.bare_model),
             dataset_meta=getattr(self.train_dataloader.dataset, "metainfo", None),
         )
         checkpoint: dict[str, Any] = {
@@ -163,9 +161,6 @@ class ClipkitRunner(Runner):
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint["param_schedulers"] = _scheduler_states(self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        for part in ("state_dict", "ema_state_dict"):
-            if part in checkpoint:
-                checkpoint[part] = drop_frozen(checkpoint[part], paths)
         save_checkpoint(checkpoint, f"{out_dir}/{filename}")
 
     def load_checkpoint(
@@ -247,7 +242,7 @@ def load_weights(
     Raises:
         ClipkitError: another shape; with `strict`, also missing or unexpected weights.
     """
-    paths = [record["path"] for record in frozen_records(model)]
+    paths = left_out(model)
     state_dict = drop_frozen(state_dict, paths)
     try:
         result = model.load_state_dict(state_dict, strict=False)

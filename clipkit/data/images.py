@@ -1,68 +1,17 @@
-"""Reading pictures and label masks from strangers: one clear line for whatever is wrong with a file."""
+"""Which files are pictures, and reading label masks from strangers."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from clipkit.errors import ClipkitError
-from clipkit.safe import open_picture
+from clipkit.safe import open_picture, unreadable
+from clipkit.safe import read_image as read_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif")
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # EXIF's orientation -> what puts it upright
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """The picture as (H, W, 3) uint8 RGB, turned as its EXIF says, where that can be read; grey becomes RGB,
-    transparency is dropped, 16-bit grey keeps its upper 8 bits.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ClipkitError: the file is no picture, is cut off, or has 32-bit pixels.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such image")
-    try:
-        with open_picture(path) as image:
-            return np.asarray(_eight_bits(_upright(image), path).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
-
-
-def _eight_bits(image: Image.Image, path: str | Path) -> Image.Image:
-    """Pillow's own conversion clips more than 8 bits instead of scaling them."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ClipkitError(
-            f"{path}: its pixels are 32-bit numbers, whose range nothing says; save it with 8 or 16 bits"
-        )
-    return image
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Not Pillow's `exif_transpose`: that writes the rest of the EXIF anew, and fails at what is broken there."""
-    turn = exif_turn(image)
-    return image if turn is None else image.transpose(turn)
-
-
-def exif_turn(image: Image.Image) -> Image.Transpose | None:
-    """How the picture must be turned to stand upright, as its EXIF says; None: not at all. Loads the pixels."""
-    image.load()  # a PNG may have its EXIF after the pixels
-    try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Pillow raises a dozen types on damaged EXIF
-        return None
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -84,11 +33,7 @@ def read_mask(path: str | Path) -> np.ndarray:
                 )
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ClipkitError(f"{path}: not a readable mask ({_reason(error)})") from None
-
-
-def _reason(error: Exception) -> str:
-    return "unknown format" if "cannot identify" in str(error) else str(error).split("\n")[0][:80]
+        raise ClipkitError(f"{path}: not a readable mask ({unreadable(error)})") from None
 
 
 def list_images(inputs: Sequence[str | Path]) -> list[Path]:

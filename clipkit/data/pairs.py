@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from clipkit.errors import ClipkitError, some
-from clipkit.safe import open_picture
+from clipkit.safe import exif_turn, open_picture
 
-from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, exif_turn, read_mask
+from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, read_mask
 
 _TURN = Image.Transpose
 _SIDEWAYS = (_TURN.ROTATE_90, _TURN.ROTATE_270, _TURN.TRANSPOSE, _TURN.TRANSVERSE)

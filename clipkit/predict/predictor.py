@@ -15,6 +15,7 @@ from clipkit.data import read_image
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError
+from clipkit.safe import as_rgb_array
 
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
@@ -157,7 +158,7 @@ def as_rgb(image: ImageLike) -> np.ndarray:
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return as_rgb_array(image)
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             raise ValueError(f"an image tensor must be (3, H, W) RGB, got {tuple(image.shape)}")

@@ -6,6 +6,7 @@ docs/trust.md says what is promised and which test holds it.
 from clipkit.safe._budget import OverBudget, allowance, require
 from clipkit.safe._json import read_json
 from clipkit.safe._mat import check_mat
+from clipkit.safe._photos import as_rgb_array, exif_turn, read_image, unreadable
 from clipkit.safe._pickles import check_pickle, load_plain_pickle
 from clipkit.safe._pictures import open_picture
 from clipkit.safe._tensors import FileKind, check_torch, file_kind, is_text, load_tensors
@@ -16,10 +17,12 @@ __all__ = [
     "FileKind",
     "OverBudget",
     "allowance",
+    "as_rgb_array",
     "check_mat",
     "check_pickle",
     "check_torch",
     "check_zip",
+    "exif_turn",
     "file_kind",
     "is_text",
     "load_plain_pickle",
@@ -27,6 +30,8 @@ __all__ = [
     "open_npz",
     "open_picture",
     "parse_xml",
+    "read_image",
     "read_json",
     "require",
+    "unreadable",
 ]

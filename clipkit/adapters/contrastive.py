@@ -16,9 +16,9 @@ from ._gather import batch_sizes, gather_rows, is_distributed, layout
 class LogitScale(nn.Module):
     """`exp(log_scale)`, the inverse temperature. Stored as a logarithm so that a step multiplies it.
 
-    A learned one is brought back into its bounds before it is used and saved, in place, as if `clamp_()` had followed the
-    optimiser's step (Radford et al. 2021, section 2.5). The gradient stays alive at the bound, which a clamp of what
-    `forward` returns would cut.
+    A learned one is brought back into its bounds before it is used and saved, in place, as if `clamp_()` had followed
+    the optimiser's step (Radford et al. 2021, section 2.5). The gradient stays alive at the bound; a clamp of what
+    `forward` returns would cut it.
 
     Args:
         init: scale at start; CLIP's is 1 / 0.07 (Radford et al. 2021, section 2.5).

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 pytest.importorskip("mmengine")
 
-from clipkit.errors import ClipkitError
 from clipkit.engine.runner import load_weights
+from clipkit.errors import ClipkitError
 from clipkit.hosts.fused_backbone import FusedBackbone
 from clipkit.hosts.host_images import HostImages, valid_part
 from support.closed_form import closed_form_

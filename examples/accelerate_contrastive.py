@@ -1,7 +1,6 @@
 """Accelerate: a small image tower learns a frozen CLIP's words by contrast, on whatever devices there are.
 
-    pip install accelerate
-    accelerate launch examples/accelerate_contrastive.py     (or python, for one process)
+    pip install accelerate && accelerate launch examples/accelerate_contrastive.py     (or python, for one process)
 
 About a minute on a laptop, no download: clipkit's own tiny CLIP and procedural scenes.
 """

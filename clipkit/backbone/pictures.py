@@ -31,7 +31,7 @@ def as_batch(images: Pictures, clip: Any) -> Tensor:
     if isinstance(images, Tensor):
         return _unit(images)
     single = isinstance(images, (str, Path, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim == 3)
-    items = [images] if single else list(images)  # type: ignore[list-item, arg-type]
+    items: list[Any] = [images] if single else list(images)  # type: ignore[arg-type]
     preprocess = clip.preprocess
     parts = [_unit(one) if isinstance(one, Tensor) else preprocess(Image.fromarray(_pixels(one))) for one in items]
     sizes = {tuple(part.shape) for part in parts}

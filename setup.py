@@ -29,6 +29,8 @@ TEST = [
     "faiss-cpu>=1.9",
     "scikit-learn>=1.5",
 ]
+# What only `pytest -m slow` needs.
+TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2"]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.6"]  # ruff breaks long signatures
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
@@ -58,6 +60,7 @@ setup(
         "media": MEDIA,
         "video": VIDEO,
         "test": TEST,
+        "test-slow": TEST_SLOW,
         "docs": DOCS,
         "all": sorted({*SEG, *DET, *VIDEO}),
     },

@@ -22,7 +22,7 @@ def batch(size):
 
 image_tower = nn.Sequential(nn.Linear(64, 128), nn.GELU(), nn.Linear(128, 16))
 text_tower = nn.Sequential(nn.Linear(32, 128), nn.GELU(), nn.Linear(128, 16))
-scale = LogitScale()  # learned, starts at 1 / 0.07
+scale = LogitScale()  # learned, starts at 1 / 0.07, stays at or below 100
 loss = ContrastiveLoss(chunk=128)  # chunk=None is the plain form: same value, same gradients
 
 parameters = [*image_tower.parameters(), *text_tower.parameters(), *scale.parameters()]
@@ -33,7 +33,6 @@ for step in range(300):
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
-    scale.clamp_()  # after the step: exp(log-scale) stays at or below 100
     if step % 100 == 0 or step == 299:
         print(f"step {step:3d}   loss {value.item():.3f}   scale {scale().item():.1f}")
 

@@ -27,6 +27,7 @@ def percentages(name: str) -> list[float]:
 
 def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "accelerate_contrastive.py",
         "actionclip.py",
         "clip4clip.py",
         "contrastive.py",
@@ -34,6 +35,7 @@ def test_every_example_is_tested():
         "distillation.py",
         "few_shot.py",
         "fusion.py",
+        "lightning_fusion.py",
         "linear_probe.py",
         "lseg.py",
         "search.py",
@@ -99,3 +101,15 @@ def test_clip4clip_sees_the_order_of_frames():
 def test_actionclip_takes_other_words():
     named, reworded = percentages("actionclip.py")
     assert named > 50 and reworded > 35  # 75.0 and 52.5 where it was written; chance is 25
+
+
+def test_lightning_trains_and_saves_the_rest_alone():
+    pytest.importorskip("lightning")
+    size, right = percentages("lightning_fusion.py")
+    assert size < 3 and right > 6  # 1 and 13.1 where it was written; chance is 1
+
+
+def test_accelerate_trains_and_saves_the_rest_alone():
+    pytest.importorskip("accelerate")
+    size, right = percentages("accelerate_contrastive.py")
+    assert size < 5 and right > 6  # 3 and 10.9 where it was written; chance is 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,9 @@ from ._gather import batch_sizes, gather_rows, is_distributed, layout
 class LogitScale(nn.Module):
     """`exp(log_scale)`, the inverse temperature. Stored as a logarithm so that a step multiplies it.
 
-    Call `clamp_()` after each optimiser step: clamping inside `forward` would cut the gradient at the bound.
+    A learned one is brought back into its bounds before it is used and saved, in place, as if `clamp_()` had followed
+    the optimiser's step (Radford et al. 2021, section 2.5). The gradient stays alive at the bound; a clamp of what
+    `forward` returns would cut it.
 
     Args:
         init: scale at start; CLIP's is 1 / 0.07 (Radford et al. 2021, section 2.5).
@@ -47,15 +50,24 @@ class LogitScale(nn.Module):
 
     def forward(self) -> Tensor:
         """The scale, shape `()`."""
+        self._restrain()
         return self.log_scale.exp()
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Brings the stored logarithm back into its bounds, in place."""
+        """Brings the stored logarithm back into its bounds, in place; a fixed one too."""
         self.log_scale.clamp_(self.log_minimum, self.log_maximum)
 
+    def _restrain(self) -> None:
+        if isinstance(self.log_scale, nn.Parameter):
+            self.clamp_()
+
+    def _save_to_state_dict(self, *args: Any) -> None:
+        self._restrain()
+        super()._save_to_state_dict(*args)
+
     def extra_repr(self) -> str:
-        return f"scale={self().item():.4g}, learned={isinstance(self.log_scale, nn.Parameter)}"
+        return f"scale={self.log_scale.exp().item():.4g}, learned={isinstance(self.log_scale, nn.Parameter)}"
 
 
 class ContrastiveLoss(nn.Module):

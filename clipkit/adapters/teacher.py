@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipkit.backbone.pictures import Picture, Pictures, as_batch, as_picture
+
 from ._crops import INTERPOLATIONS, RESIZE_MODES, crop_groups, scale_boxes
 from ._grid import to_whole_patches
 from .pooling import pool_boxes
@@ -63,26 +65,26 @@ class CLIPTeacher:
         self.crop_batch = crop_batch
 
     @torch.no_grad()
-    def image(self, images: Tensor) -> Tensor:
-        """`(B, D)` of `images` `(B, 3, H, W)`, RGB in [0, 1]."""
-        self._follow(images)
+    def image(self, images: Pictures) -> Tensor:
+        """`(B, D)` of `images`, given as to `FrozenCLIP.encode_image`."""
+        images = self._batch(images)
         return self.clip.encode_image(images, normalize=True)
 
     @torch.no_grad()
-    def dense(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    def dense(self, images: Pictures, size: tuple[int, int] | None = None) -> Tensor:
         """`(B, D, h, w)`, unit length at each place; interpolated to `size` before that where given."""
-        self._follow(images)
-        dense = self._dense(images)
+        dense = self._dense(self._batch(images))
         if size is not None and tuple(dense.shape[-2:]) != tuple(size):
             dense = F.interpolate(dense, size=size, mode="bilinear", align_corners=False)
         return F.normalize(dense, dim=1)
 
     @torch.no_grad()
-    def regions(self, images: Tensor | Sequence[Tensor], boxes: Sequence[Tensor], source: str = "crops") -> Tensor:
+    def regions(self, images: Tensor | Sequence[Picture], boxes: Sequence[Tensor], source: str = "crops") -> Tensor:
         """One embedding a box, `(sum n_b, D)` in the order of the images, never less precise than float32.
 
         Args:
-            images: `(B, 3, H, W)`, RGB in [0, 1]; for crops also B pictures `(3, H, W)` of any sizes.
+            images: `(B, 3, H, W)` RGB, float in [0, 1] or uint8; for crops also B pictures of any sizes: tensors
+                `(3, H, W)`, paths, PIL pictures or arrays `(H, W, 3)` uint8, none of which is resized.
             boxes: B tensors `(n_b, 4)`, x1 y1 x2 y2 in pixels.
             source: `'crops'` encodes each crop as an image (ViLD); `'dense'` pools the dense map of the whole image:
                 one pass an image however many boxes, less exact.
@@ -94,27 +96,31 @@ class CLIPTeacher:
             raise ValueError(f"{len(images)} images need as many box tensors, got {len(boxes)}")
         if source not in ("crops", "dense"):
             raise ValueError(f"source is 'crops' or 'dense', got {source!r}")
-        if len(images):
-            self._follow(images[0])
         if source == "dense":
-            batch = images if isinstance(images, Tensor) else torch.stack(list(images))
+            batch = as_picture(images) if isinstance(images, Tensor) else torch.stack([as_picture(i) for i in images])
+            self._follow(batch)
             height, width = batch.shape[-2:]
             return F.normalize(pool_boxes(self._dense(batch), boxes, (height, width)), dim=-1)
-        like = images[0] if len(images) else torch.zeros(0)
+        like = images[0] if len(images) else None
+        if isinstance(like, Tensor):
+            self._follow(like)
+        else:  # files and the like go to where the CLIP is
+            like = torch.zeros(0, device=getattr(self.clip, "device", None))
         total, shape = sum(map(len, boxes)), (len(self.crop_scales), -1, self.clip.embed_dim)
         embedded = like.new_zeros(shape[0] * total, shape[2], dtype=torch.promote_types(like.dtype, torch.float32))
-        for rows, crops in _rebatched(self._crops(images, boxes, total), self.crop_batch):
+        for rows, crops in _rebatched(self._crops(images, boxes, total, like.device), self.crop_batch):
             embedded[rows] = self.clip.encode_image(crops, normalize=self.order == "normalize-sum").to(embedded)
         return F.normalize(embedded.view(shape).sum(0), dim=-1)
 
     def _crops(
-        self, images: Tensor | Sequence[Tensor], boxes: Sequence[Tensor], total: int
+        self, images: Tensor | Sequence[Picture], boxes: Sequence[Tensor], total: int, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """(rows, crops `(n, 3, h, w)`) of all boxes: row `s * total + b` is box b at scale s. The crops come in CLIP's
         own precision: half of it rounds no more than the 8 bits of a picture file do."""
         start = 0
         for image, own in zip(images, boxes):
-            picture = image.to(getattr(self.clip, "dtype", image.dtype))
+            pixels = as_picture(image)
+            picture = pixels.to(device, getattr(self.clip, "dtype", pixels.dtype))
             scaled = torch.cat([scale_boxes(own, scale) for scale in self.crop_scales])
             mode = (self.clip.image_size, self.resize_mode, self.interpolation)
             for index, crops in crop_groups(picture, scaled, *mode, most=self.crop_batch):
@@ -123,6 +129,11 @@ class CLIPTeacher:
 
     def _dense(self, images: Tensor) -> Tensor:
         return self.clip.features(to_whole_patches(images, self.clip.patch_size)).dense
+
+    def _batch(self, images: Pictures) -> Tensor:
+        batch = as_batch(images, self.clip)
+        self._follow(batch)
+        return batch
 
     def _follow(self, images: Tensor) -> None:
         parameter = next(iter(self.clip.parameters()), None)

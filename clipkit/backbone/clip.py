@@ -22,6 +22,7 @@ from clipkit.backbone._flat import without_excess
 from clipkit.backbone._text import TextTower
 from clipkit.backbone._tokenize import tokenize
 from clipkit.backbone._tokenizer_folder import own_tokenizer
+from clipkit.backbone.pictures import Pictures, as_batch, check_range
 from clipkit.hub import hub_reachable
 
 Tokenizer = Callable[..., Tensor]
@@ -72,6 +73,7 @@ class ClipModel(nn.Module):
         self._tower = choose_tower(model.visual)
         self._text = TextTower(model)
         self._hash: tuple[int, str] | None = None
+        self._checked = False  # whether a batch on an accelerator was in range
         if dense != "maskclip" and not self._tower.no_dense and dense not in self._tower.variants:
             known = ", ".join(self._tower.variants)
             raise ValueError(f"dense={dense!r}: the image tower of {name!r} can give only: {known}")
@@ -200,14 +202,24 @@ class ClipModel(nn.Module):
 
     # Images ----------------------------------------------------------------------------------------------------------
 
-    def encode_image(self, images: Tensor, normalize: bool = True) -> Tensor:
-        """`(B, 3, H, W)` float RGB in [0, 1], any size, to `(B, D)`.
+    def forward(self, images: Pictures, normalize: bool = True) -> Tensor:
+        """As `encode_image`."""
+        return self.encode_image(images, normalize)
 
-        Pixels at the right and lower border that fill no patch are not seen, as in open_clip.
+    def encode_image(self, images: Pictures, normalize: bool = True) -> Tensor:
+        """Images to `(B, D)`.
+
+        Args:
+            images: `(B, 3, H, W)` RGB, any size, float in [0, 1] or uint8; or one or several paths, PIL pictures or
+                arrays `(H, W, 3)` uint8, which go through `preprocess`. Pixels at the right and lower border that fill
+                no patch are not seen, as in open_clip.
+            normalize: whether rows get length 1.
 
         Raises:
-            ValueError: images of another kind, or of a size that this tower cannot take.
+            ValueError: images of another kind, not in [0, 1], or of a size that this tower cannot take.
+            FileNotFoundError, ClipkitError: a file is not there, or is no picture.
         """
+        images = as_batch(images, self)
         with self._graph(images):
             embedding = self._tower(self._normalised(images)).embedding
             return F.normalize(embedding, dim=-1) if normalize else embedding
@@ -226,21 +238,22 @@ class ClipModel(nn.Module):
             embedding = self.encode_image(videos.flatten(0, 1), normalize)
         return embedding.unflatten(0, (len(videos), -1)) if len(videos) else embedding[:, None]
 
-    def features(self, images: Tensor, layers: Sequence[int] = (), *, dense: bool = True) -> Features:
+    def features(self, images: Pictures, layers: Sequence[int] = (), *, dense: bool = True) -> Features:
         """Everything that one pass gives; see `Features`. Nothing in it is normalised.
 
         Args:
-            images: `(B, 3, H, W)` float RGB in [0, 1], any size.
+            images: as for `encode_image`.
             layers: 0-based blocks (ViT) or stages (conv) whose maps are wanted; negative ones count from the end.
             dense: whether to compute the dense map.
 
         Raises:
-            ValueError: an unknown layer, or `dense` of a tower that cannot give a dense map.
+            ValueError: an unknown layer, or `dense` of a tower that cannot give a dense map; and as `encode_image`.
         """
         tower = self._tower
         if dense and (tower.no_dense or self.dense_variant not in tower.variants):
             reason = tower.no_dense or f"it has no plain attention in its last block for {self.dense_variant!r}"
             raise ValueError(f"{self.name!r} has no dense map: {reason}. features(..., dense=False) gives the rest")
+        images = as_batch(images, self)
         with self._graph(images):
             return tower(self._normalised(images), tower.resolve(layers), self.dense_variant if dense else None)
 
@@ -337,6 +350,10 @@ class ClipModel(nn.Module):
             raise ValueError(
                 f"images must be float RGB in [0, 1] of shape (B, 3, H, W), not {images.dtype} {tuple(images.shape)}"
             )
+        # An accelerator would have to be waited for each time; who forgets to divide by 255 forgets it at once.
+        if not torch.compiler.is_compiling() and (images.device.type == "cpu" or not self._checked):
+            check_range(images)
+            self._checked = True
         return ((images.to(self._mean.dtype) - self._mean) / self._std).to(self.dtype)
 
     def _set_normalisation(self, device: torch.device, dtype: torch.dtype) -> None:

@@ -17,12 +17,12 @@ class Weights:
     """Where a CLIP's weights come from.
 
     Attributes:
-        repository: on the Hugging Face hub.
+        address: of the repository, on the Hugging Face hub or what HF_ENDPOINT names instead.
         licence: as far as it is known without asking.
         path: of the file on this machine; None: it has not been fetched yet.
     """
 
-    repository: str
+    address: str
     licence: str
     path: Path | None
 
@@ -37,10 +37,10 @@ def find_weights(name: str, pretrained: str | None) -> Weights | None:
     repository, filename = os.path.split(entry)
     if not repository:
         return None
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import constants, try_to_load_from_cache
 
     wanted = [filename] if filename else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
     found = [try_to_load_from_cache(repository, file) for file in wanted]
     path = next((Path(file) for file in found if isinstance(file, str)), None)
     owner = str(pretrained) if pretrained == "openai" else repository.partition("/")[0]
-    return Weights(repository, _LICENCES.get(owner, "see its model card"), path)
+    return Weights(f"{constants.ENDPOINT}/{repository}", _LICENCES.get(owner, "see its model card"), path)

@@ -15,9 +15,12 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit try",
         description="Segment your photos by your words with a frozen CLIP, without training: PHOTO_try.png shows each "
-        "photo beside its regions with their names. It segments only; boxes and counts are for trained detectors.",
+        "photo beside its regions with their names, FILM_try.mp4 two frames a second of a film. It segments "
+        "only; boxes and counts are for trained detectors.",
     )
-    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="photos, folders of photos, http(s) addresses")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="PHOTO", help="photos, films, folders of them, http(s) addresses of photos"
+    )
     parser.add_argument(
         "words",
         metavar="WORDS",

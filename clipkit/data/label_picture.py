@@ -19,10 +19,12 @@ _SMALL = 0.002  # of the picture: regions below that get no name of their own
 
 
 def label_picture(
-    image: np.ndarray, labels: np.ndarray, names: Sequence[str], *, beside: bool = True, alpha: float = 0.6
-) -> np.ndarray:
+    image: np.ndarray, labels: np.ndarray, names: Sequence[str], *, beside: bool = True, alpha: float = 0.6,
+    film: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Photo (H, W, 3) uint8 and ids (H, W) -> RGB uint8 with the regions in their names' colours (`label_colours`),
-    each name where its region is deepest; a name whose region is too small for it stands in a line below."""
+    each name where its region is deepest; a name whose region is too small for it stands in a line below. In a `film`
+    all names stand there, so that its frames have one size and no name jumps about."""
     scale = (
         min(1.0, SIDE / max(image.shape[:2])) if max(image.shape[:2]) > SIDE else max(1, 320 // max(image.shape[:2]))
     )
@@ -34,10 +36,10 @@ def label_picture(
     draw = ImageDraw.Draw(painted)
     font = ImageFont.load_default(size=max(12, min(size) // 28))
     below = []
-    for i in sorted(set(np.unique(ids).tolist()), key=lambda i: -(ids == i).sum()):
+    for i in range(len(names)) if film else sorted(set(np.unique(ids).tolist()), key=lambda i: -(ids == i).sum()):
         if not 0 <= i < len(names) or colours[i] is None:
             continue
-        place = _middle(ids == i)
+        place = None if film else _middle(ids == i)
         room = None if place is None else _write(draw, font, names[i], place, size)
         if room is None:
             below.append(i)

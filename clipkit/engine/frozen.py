@@ -24,16 +24,21 @@ def frozen_modules(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def frozen_records(model: nn.Module) -> list[dict[str, str]]:
-    """What a checkpoint says of the frozen CLIPs it leaves out: `path`, `name`, `weights_hash`."""
+    """What a checkpoint says of the frozen CLIPs it was trained with: `path`, `name`, `weights_hash`."""
     return [
         {"path": path, "name": str(module.name), "weights_hash": str(module.weights_hash)}
         for path, module in frozen_modules(model)
     ]
 
 
+def left_out(model: nn.Module) -> list[str]:
+    """Paths of the frozen CLIPs that `model.state_dict()` leaves out."""
+    return [path for path, module in frozen_modules(model) if not module.save_with_parent]
+
+
 def drop_frozen(state_dict: dict[str, Any], paths: list[str]) -> dict[str, Any]:
-    """The state dict without what lies below `paths` (also where an averaged copy adds `module.` in front)."""
-    prefixes = tuple(prefix for path in paths for prefix in (f"{path}.", f"module.{path}.")) if paths else ()
+    """The state dict without what lies below `paths`."""
+    prefixes = tuple(f"{path}." for path in paths)
     if "" in paths:
         return {}
     return {key: value for key, value in state_dict.items() if not key.startswith(prefixes)}

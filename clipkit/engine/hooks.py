@@ -30,8 +30,8 @@ class ReseedHook(Hook):
 
 @HOOKS.register_module()
 class ClampHook(Hook):
-    """After each optimiser step, calls `clamp_()` on every module that has it (`clipkit.adapters.LogitScale`): CLIP's
-    temperature is bounded after the step, not in the loss, so that its gradient stays alive at the bound."""
+    """After each optimiser step, calls `clamp_()` on every module that has it (`clipkit.adapters.LogitScale`,
+    which does so by itself before it is used)."""
 
     priority = "VERY_HIGH"
 

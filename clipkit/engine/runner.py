@@ -24,7 +24,7 @@ from clipkit.engine.checkpoint import (
     unpack_message_hub,
 )
 from clipkit.engine.distributed import init_process_group
-from clipkit.engine.frozen import check_frozen, drop_frozen, frozen_records, student_alone
+from clipkit.engine.frozen import check_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
@@ -164,15 +164,13 @@ class ClipkitRunner(Runner):
         meta = dict(meta or {})
         meta.setdefault("epoch", self.epoch + int(by_epoch))
         meta.setdefault("iter", self.iter + int(not by_epoch))
-        frozen = frozen_records(self.bare_model)
-        paths = [record["path"] for record in frozen]
         meta.update(
             format="clipkit/1",
             cfg=self._config_text,
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime("%Y%m%d_%H%M%S"),
-            frozen=frozen,
+            frozen=frozen_records(self.bare_model),
             dataset_meta=getattr(self.train_dataloader.dataset, "metainfo", None),
         )
         checkpoint: dict[str, Any] = {
@@ -186,13 +184,11 @@ class ClipkitRunner(Runner):
             checkpoint["param_schedulers"] = _scheduler_states(self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         for part in ("state_dict", "ema_state_dict"):
-            if part in checkpoint:
-                checkpoint[part] = drop_frozen(checkpoint[part], paths)
-                if broken := broken_weights(checkpoint[part], self.bare_model):
-                    raise ClipkitError(
-                        f"step {meta['iter']}: {some(broken)} hold numbers that are not finite: the training has "
-                        f"diverged, and {filename} is not written; {self.way_back()}"
-                    )
+            if broken := broken_weights(checkpoint.get(part, {}), self.bare_model):
+                raise ClipkitError(
+                    f"step {meta['iter']}: {some(broken)} hold numbers that are not finite: the training has "
+                    f"diverged, and {filename} is not written; {self.way_back()}"
+                )
         save_checkpoint(checkpoint, f"{out_dir}/{filename}")
 
     def load_checkpoint(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from clipkit.engine.checkpoint import DamagedCheckpoint
-from clipkit.engine.frozen import drop_frozen, frozen_records
+from clipkit.engine.frozen import drop_frozen, left_out
 from clipkit.errors import ClipkitError, one_line, some
 
 # What DistributedDataParallel, torch.compile, and modules that hold the model for training (Lightning's) put in front.
@@ -74,7 +74,7 @@ def load_weights(
         DamagedCheckpoint: a weight is not finite, or is no tensor.
         ClipkitError: another shape; with `strict`, also missing or unexpected weights.
     """
-    paths = [record["path"] for record in frozen_records(model)]
+    paths = left_out(model)
     state_dict = drop_frozen(state_dict, paths)
     refuse_broken(state_dict, model, filename)
     own = model.state_dict()

@@ -16,7 +16,7 @@ from clipkit.adapters import CLIPTeacher, pool_boxes
 from clipkit.engine.registry import MODELS
 from clipkit.engine.traps import normalises, swaps_channels
 from clipkit.errors import ClipkitError, did_you_mean
-from clipkit.hosts.frozen_child import build_clip, leave_out_of_state_dict
+from clipkit.hosts.frozen_child import build_clip
 from clipkit.hosts.host_images import HostImages, valid_part
 
 KINDS = ("image", "dense", "regions")
@@ -83,7 +83,6 @@ class DistilledModel(BaseModel):
         super().__init__(built.data_preprocessor if own else data_preprocessor or built.data_preprocessor, init_cfg)
         self.student = built
         self.clip = build_clip(clip)
-        leave_out_of_state_dict(self, "clip")
         self.teacher = CLIPTeacher(self.clip, crop_scales, order)
         written = student.get("data_preprocessor") if isinstance(student, Mapping) else None
         values = dict(written) if isinstance(written, Mapping) else preprocessor_values(self.data_preprocessor)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from clipkit.adapters import Fusion, to_whole_patches
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-from clipkit.hosts.frozen_child import build_clip, leave_out_of_state_dict
+from clipkit.hosts.frozen_child import build_clip
 from clipkit.hosts.host_images import HostImages, valid_part
 
 FEATURES = ("dense", "embedding", "maps")
@@ -82,7 +82,6 @@ class FusedBackbone(BaseModule):
         given = {} if pretrained is None else {"pretrained": pretrained}
         self.host = host if isinstance(host, nn.Module) else MODELS.build({**host, **given})
         self.clip = build_clip(clip)
-        leave_out_of_state_dict(self, "clip")
         self.pictures = HostImages(data_preprocessor, mean, std, channel_order, pad_value)
         self.features = features
         self.layers = tuple(layers)

@@ -78,14 +78,17 @@ class DenseSegmenter:
             options = {"short_side": side, "window": side, "stride": side // 2, **options}
         return cls(model, **options)
 
-    def encode(self, labels: Vocabulary | Sequence[str] | str) -> TextEmbeddings:
-        """Rows of the labels' words and of `none of these`. Only what is asked for is encoded."""
+    def vocabulary(self, labels: Vocabulary | Sequence[str] | str) -> Vocabulary:
+        """The labels, and words for what none of them fits."""
         asked = Vocabulary.parse(labels) if isinstance(labels, str) else labels
         if not isinstance(asked, Vocabulary):
             asked = Vocabulary(asked)
         synonyms = [group[1:] for group in asked.words]
-        background = Background("words", NEUTRAL)
-        return self.bank.encode(Vocabulary(asked.names, synonyms, self.templates, "max", background))
+        return Vocabulary(asked.names, synonyms, self.templates, "max", Background("words", NEUTRAL))
+
+    def encode(self, labels: Vocabulary | Sequence[str] | str) -> TextEmbeddings:
+        """Rows of the labels' words and of `none of these`. Only what is asked for is encoded."""
+        return self.bank.encode(self.vocabulary(labels))
 
     @torch.no_grad()
     def __call__(self, image: ImageLike, labels: Vocabulary | Sequence[str] | str | TextEmbeddings) -> Segmentation:

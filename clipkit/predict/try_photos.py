@@ -1,8 +1,10 @@
-"""What `clipkit try` does: photos and words in, pictures out; reading and drawing overlap with the network."""
+"""What `clipkit try` does: photos, films and words in, pictures out; reading and drawing overlap with the network."""
 
 from __future__ import annotations
 
+import io
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,18 +14,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from clipkit.backbone.fetched import find_weights
-from clipkit.data import list_images, read_image
+from clipkit.data import IMAGE_SUFFIXES, list_images, read_image, walk
 from clipkit.data.fetch import address_stem, fetch, is_address
-from clipkit.data.images import read_bytes
 from clipkit.data.label_picture import label_picture
+from clipkit.data.video import VIDEO_SUFFIXES, Fps, stream_video
+from clipkit.data.video_file import write_video
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
 from clipkit.predict.segmenter import Segmentation
-from clipkit.text import Vocabulary
+from clipkit.text import TextEmbeddings, Vocabulary
 from clipkit.text.familiar import unfamiliar
 
 AHEAD = 4  # photos that wait on either side of the network
+SHOWN = 560  # pixels of a photo's shorter side that are kept for the picture, whatever the network sees
+RATE = 2.0  # frames of a film that are segmented, a second
 
 
 def run_try(
@@ -45,46 +50,60 @@ def run_try(
     if Path(words).exists():
         raise ClipkitError(f'{words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
     vocabulary = Vocabulary.parse(words)
-    sources = [one for item in inputs for one in ([item] if is_address(item) else list_images([item]))]
+    sources = [one for item in inputs for one in ([item] if is_address(item) else _list_media(item))]
     out.mkdir(parents=True, exist_ok=True)
     segmenter = load_named(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
     strange = unfamiliar(segmenter.clip, vocabulary.names)
     if strange:
         warn_unfamiliar(clip, strange)
     text = segmenter.encode(vocabulary)
-    pictures, bad, won = [], 0, set()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
-        drawn: list[Future] = []
-        names = _free_names(sources)
-        read = _ahead(reader, sources)
-        bar = tqdm(zip(sources, names, read), total=len(sources), unit="photo", delay=2, disable=len(sources) == 1)
-        for source, stem, pixels in bar:
-            try:
-                rgb = pixels.result()
-                result = segmenter(rgb, text)
-                path = out / f"{stem}_try.png"
-                drawn.append(drawer.submit(_draw, path, rgb, result))
-                if len(drawn) > AHEAD:
-                    drawn.pop(0).result()
-                pictures.append(path)
-                won |= set(result.shares())
-                tqdm.write(f"{source} -> {path}  {describe(result)}")
-            except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
-                bad += 1
-                tqdm.write(f"skipped: {one_line(error)}", file=sys.stderr)
-        for last in drawn:
-            last.result()
+    pictures, bad, won = segment_files(segmenter, sources, text, out)
     lost = [name for name in vocabulary.names if name not in won]
     if lost and pictures:
         print(f"nowhere the best answer: {', '.join(lost)}")
     return pictures, bad
 
 
+def segment_files(
+    segmenter: DenseSegmenter, sources: Sequence[str | Path], text: TextEmbeddings, out: Path
+) -> tuple[list[Path], int, set[str]]:
+    """Segments photos and films into `out`: the files written, how many sources could not be used, and the names that
+    are somewhere the best answer."""
+    pictures, bad, won = [], 0, set()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
+        drawn: list[Future] = []
+        read = _ahead(reader, sources, segmenter.short_side)
+        named = zip(sources, _free_names(sources), read)
+        for source, stem, pixels in tqdm(named, total=len(sources), unit="file", delay=2, disable=len(sources) == 1):
+            try:
+                if _is_film(source):
+                    path = out / f"{stem}_try.mp4"
+                    shares = _segment_film(segmenter, source, text, path, drawer)
+                    said = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
+                else:
+                    rgb = pixels.result()
+                    result = segmenter(rgb, text)
+                    path = out / f"{stem}_try.png"
+                    drawn.append(drawer.submit(_draw, path, rgb, result))
+                    if len(drawn) > AHEAD:
+                        drawn.pop(0).result()
+                    shares, said = result.shares(), describe(result)
+                pictures.append(path)
+                won |= set(shares)
+                tqdm.write(f"{source} -> {path}  {said}")
+            except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
+                bad += 1
+                tqdm.write(f"skipped: {one_line(error)}", file=sys.stderr)
+        for last in drawn:
+            last.result()
+    return pictures, bad, won
+
+
 def load_named(clip: str, pretrained: str | None, **options: object) -> DenseSegmenter:
     """`DenseSegmenter.load`, and what a person wants to know about weights that are fetched."""
     before = find_weights(clip, pretrained)
     if before is not None and before.path is None:
-        print(f"fetching {clip} from huggingface.co/{before.repository} (licence: {before.licence}), once", flush=True)
+        print(f"fetching {clip} from {before.address} (licence: {before.licence}), once", flush=True)
     segmenter = DenseSegmenter.load(clip, pretrained, **options)  # type: ignore[arg-type]
     after = find_weights(clip, pretrained)
     if before is not None and before.path is None and after is not None and after.path is not None:
@@ -106,22 +125,64 @@ def describe(result: Segmentation) -> str:
     return ", ".join([*parts[:8], *([f"{len(parts) - 8} more"] if len(parts) > 8 else []), f"{NONE} {rest:.0f} %"])
 
 
+def _segment_film(
+    segmenter: DenseSegmenter, film: str | Path, text: TextEmbeddings, path: Path, drawer: ThreadPoolExecutor
+) -> dict[str, float]:
+    """Writes the film of a film's frames, `RATE` a second; returns each name's share of all of them."""
+    total: Counter[str] = Counter()
+
+    def frames() -> Iterator[np.ndarray]:
+        waiting: list[Future] = []
+        for part in stream_video(film, Fps(RATE), short_side=max(segmenter.short_side, SHOWN // 2), batch=8):
+            for rgb in part.frames:
+                result = segmenter(rgb, text)
+                total.update(result.shares())
+                waiting.append(drawer.submit(label_picture, rgb, result.labels.numpy(), result.names, film=True))
+                if len(waiting) > AHEAD:
+                    yield waiting.pop(0).result()
+        for last in waiting:
+            yield last.result()
+
+    count = write_video(frames(), path, RATE)
+    return {name: share / count for name, share in total.most_common()}
+
+
 def _draw(path: Path, rgb: np.ndarray, result: Segmentation) -> None:
     with writing(path) as partial:
-        Image.fromarray(label_picture(rgb, result.labels.numpy(), result.names)).save(partial, format="PNG")
+        picture = Image.fromarray(label_picture(rgb, result.labels.numpy(), result.names))
+        picture.save(partial, format="PNG", compress_level=1)
 
 
-def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path]) -> Iterator[Future]:
+def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path], short_side: int) -> Iterator[Future]:
     waiting: list[Future] = []
     for source in sources:
-        waiting.append(reader.submit(_read, source))
+        waiting.append(reader.submit(_read, source, short_side))
         if len(waiting) > AHEAD:
             yield waiting.pop(0)
     yield from waiting
 
 
-def _read(source: str | Path) -> np.ndarray:
-    return read_bytes(fetch(str(source))) if is_address(source) else read_image(source)
+def _read(source: str | Path, short_side: int) -> np.ndarray | None:
+    """A photo; no more of it than the network and the picture can show. None for a film."""
+    if _is_film(source):
+        return None
+    file = io.BytesIO(fetch(str(source))) if is_address(source) else Path(source)
+    return read_image(file, enough=max(short_side * 5 // 4, SHOWN), name=source)
+
+
+def _is_film(source: str | Path) -> bool:
+    return not is_address(source) and Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _list_media(item: str) -> list[Path]:
+    """A file as it is given, and the photos and films inside a folder."""
+    if not Path(item).is_dir():
+        return list_images([item])
+    endings = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    found = [path for path in walk(item) if path.suffix.lower() in endings]
+    if not found:
+        raise ClipkitError(f"{item}: no photos or films in this folder ({', '.join(endings)})")
+    return found
 
 
 def _free_names(sources: Sequence[str | Path]) -> list[str]:

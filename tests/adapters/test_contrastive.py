@@ -128,18 +128,43 @@ def test_wrong_shapes_and_chunk_are_refused():
         ContrastiveLoss(chunk=0)
 
 
-def test_logit_scale_is_clamped_after_the_step_not_in_forward():
-    scale = LogitScale(init=99.0)
-    optimizer = torch.optim.SGD(scale.parameters(), lr=1.0)
-    (-scale()).backward()
-    optimizer.step()
-    assert scale().item() > 100
-    scale.clamp_()
-    assert scale().item() == pytest.approx(100.0, rel=1e-6)
-    assert scale.log_scale.item() == pytest.approx(math.log(100), abs=1e-6)
-    scale.log_scale.data.fill_(-1.0)
-    scale.clamp_()
-    assert scale().item() == 1.0
+def test_logit_scale_keeps_itself_in_its_bounds_and_its_gradient_alive():
+    """As the original's loop, which clamps after each step."""
+    scale, plain = LogitScale(init=99.0), torch.nn.Parameter(torch.tensor(math.log(99.0)))
+    steps, theirs = (torch.optim.AdamW(own, lr=0.01) for own in (scale.parameters(), [plain]))
+    for step in range(12):
+        sign = 1 if step < 8 else -20  # up and into the bound, then away from it
+        for optimizer, value in ((steps, scale()), (theirs, plain.exp())):
+            assert value.item() <= 100.001
+            optimizer.zero_grad()
+            (-sign * value).backward()
+            optimizer.step()
+        with torch.no_grad():
+            plain.clamp_(0, math.log(100))
+        assert scale.state_dict()["log_scale"].item() == plain.item()
+        assert scale.log_scale.grad.item() == plain.grad.item() != 0
+    assert scale().item() < 99
+
+
+def test_logit_scale_is_clamped_before_each_use_and_by_hand():
+    scale = LogitScale()
+    for out, bound in ((9.0, 100.0), (-1.0, 1.0)):
+        scale.log_scale.data.fill_(out)
+        with torch.no_grad():
+            assert scale.eval()().item() == pytest.approx(bound, rel=1e-6)
+        scale.log_scale.data.fill_(out)
+        scale.clamp_()
+        assert scale.log_scale.exp().item() == pytest.approx(bound, rel=1e-6)
+    assert LogitScale(init=120.0, learned=False)().item() == pytest.approx(120.0)  # nothing can push it there
+
+
+def test_logit_scale_may_be_used_twice_before_backward_and_compiled():
+    scale = LogitScale(init=120.0)
+    (scale() * 2 + scale()).backward()
+    assert scale.log_scale.grad.item() == pytest.approx(300, rel=1e-5)
+    compiled = torch.compile(LogitScale(init=120.0), backend="aot_eager", fullgraph=True)
+    compiled().backward()
+    assert compiled.log_scale.grad.item() == pytest.approx(100, rel=1e-5)
 
 
 def test_logit_scale_is_saved_also_when_fixed():

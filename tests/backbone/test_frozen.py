@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipkit.backbone import FrozenCLIP, save_open_clip_folder
+from clipkit.backbone import FrozenCLIP, TunableCLIP, save_open_clip_folder
 from support.backbone_models import D, photos, small_model, words, write_config
 
 
@@ -42,6 +42,50 @@ def test_training_a_host_leaves_it_bit_identical(family):
         optimizer.zero_grad()
     assert same(before, state(host.clip))
     assert not same(first, state(host.head))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
+def test_no_gradient_that_passes_through_it_reaches_its_weights(optimizer):
+    class Behind(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.before, self.clip = nn.Conv2d(3, 3, 1), FrozenCLIP(small_model("vit"))
+
+    host = Behind().requires_grad_(True)  # a careless parent, and its optimiser right then
+    steps = optimizer(host.parameters(), lr=0.1, weight_decay=0.1)
+    before, first = state(host.clip), state(host.before)
+    for _ in range(2):
+        host.clip(host.before(photos(2, 3, 32, 32)).sigmoid()).sum().backward()
+        steps.step()
+        steps.zero_grad(set_to_none=False)
+    assert same(before, state(host.clip)) and not same(first, state(host.before))
+
+
+def test_a_parent_saves_it_only_on_request():
+    host, other = Host("vit"), Host("vit")
+    for value in other.clip.state_dict().values():
+        value.zero_()
+    alone = host.state_dict()
+    assert list(alone) == ["head.weight", "head.bias"]
+    assert set(host.clip.state_dict()) == {f"model.{key}" for key in host.clip.model.state_dict()}
+    nn.Sequential(other).load_state_dict({f"0.{key}": value for key, value in alone.items()}, strict=True)
+    assert same(host.head.state_dict(), other.head.state_dict()) and not other.clip.model.visual.proj.any()
+
+    host.clip.save_with_parent = True
+    whole = copy.deepcopy(host).state_dict()
+    other.load_state_dict(whole, strict=True)  # what a file holds is read, as of any module
+    assert same(state(host.clip), state(other.clip)) and host.clip.weights_hash == other.clip.weights_hash
+    host.load_state_dict(alone, strict=True)
+    del whole["clip.model.visual.proj"]
+    with pytest.raises(RuntimeError, match=r'Missing key.*"clip\.model\.visual\.proj"'):
+        other.load_state_dict(whole)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        host.clip.load_state_dict({})
+
+
+def test_a_parent_saves_what_may_have_trained():
+    host = nn.ModuleDict({"clip": TunableCLIP(small_model("vit"))})
+    assert set(host.state_dict()) == {f"clip.{key}" for key in host["clip"].state_dict()} != set()
 
 
 def test_data_parallel_training_of_a_host(tmp_path):

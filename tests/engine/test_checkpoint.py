@@ -156,7 +156,7 @@ def test_finding_checkpoints_in_a_place_of_their_own(tmp_path):
 
 
 class _Clip(torch.nn.Module):
-    name = "stand-in"
+    name, save_with_parent = "stand-in", False
 
     def __init__(self, weights_hash="a" * 64):
         super().__init__()
@@ -187,9 +187,16 @@ def test_frozen_clip_is_named_not_stored(stand_in_backbone):
     assert records == [{"path": "clip", "name": "stand-in", "weights_hash": "a" * 64}]
     kept = drop_frozen(model.state_dict(), ["clip"])
     assert set(kept) == {"head.weight", "head.bias"}
-    assert drop_frozen({"module.clip.tower.weight": 1, "steps": 2}, ["clip"]) == {"steps": 2}
     load_weights(model, kept, "a.pth", strict=True)  # the frozen part is not missed
     check_frozen(model, records, "a.pth")
+
+
+def test_frozen_clip_is_stored_on_request(stand_in_backbone):
+    model = _Host(_Clip())
+    model.clip.save_with_parent = True
+    stored = {key: torch.ones_like(value) for key, value in model.state_dict().items()}
+    load_weights(model, stored, "a.pth", strict=True)
+    assert model.clip.tower.weight.eq(1).all() and len(frozen_records(model)) == 1
 
 
 def test_other_clip_weights_are_refused(stand_in_backbone):

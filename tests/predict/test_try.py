@@ -1,7 +1,10 @@
 """`clipkit try`: a photo and words in, a picture out, without OpenMMLab and without training."""
 
+import importlib.util
+import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,8 @@ from clipkit.errors import ClipkitError
 from clipkit.inference import sliding_window
 from clipkit.predict.dense import NONE, DenseSegmenter
 from clipkit.predict.try_photos import run_try
+from support.video_files import steady
+from support.video_files import write_video as support_film
 
 SCENE = Path(__file__).parents[2] / "examples" / "scene.png"
 
@@ -104,3 +109,51 @@ def test_it_needs_no_openmmlab(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "scene_try.png").is_file()
+
+
+def write_film(path: Path, count: int, size: tuple[int, int] = (48, 64)) -> Path:
+    pixels = np.asarray(Image.fromarray(read_image(SCENE)).resize(size[::-1]))
+    return support_film(path, steady(Fraction(8), count), picture=lambda number: np.roll(pixels, number, axis=1))
+
+
+def test_a_folder_of_photos_and_films(tmp_path, capsys):
+    av = pytest.importorskip("av")
+    write_film(tmp_path / "a.mp4", 20)
+    Image.fromarray(read_image(SCENE)).save(tmp_path / "b.png")
+    (tmp_path / "c.mp4").write_bytes(b"no film at all")
+    (tmp_path / "notes.txt").write_text("not for us")
+    pictures, bad = run_try([str(tmp_path)], "grass, blue ring", tmp_path / "out", clip="tiny_clip", pretrained=None)
+    assert bad == 1 and [path.name for path in pictures] == ["a_try.mp4", "b_try.png"]
+    with av.open(str(tmp_path / "out" / "a_try.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        assert film.streams.video[0].average_rate == 2
+    assert len(frames) == 5  # of 2.5 seconds, two a second
+    # The photo's side is the photo, within what H.264 does to it.
+    shown = np.asarray(Image.fromarray(frames[0][: frames[0].shape[1] // 3, : frames[0].shape[1] // 2 - 3]))
+    assert shown.std() > 20 and np.abs(frames[0].astype(int) - frames[-1]).mean() > 1
+    said = capsys.readouterr()
+    assert "c.mp4" in said.err and said.err.count("skipped") == 1
+    shares = [float(n) for n in re.findall(r"(\d+) %", next(x for x in said.out.splitlines() if "a_try.mp4" in x))]
+    assert 98 <= sum(shares) <= 102
+
+
+def test_a_film_without_the_extra_is_skipped_in_one_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"a film")
+    Image.fromarray(read_image(SCENE)).save(tmp_path / "b.png")
+    real = importlib.util.find_spec
+    monkeypatch.setattr("clipkit.data.video_file.find_spec", lambda name: None if name == "av" else real(name))
+    pictures, bad = run_try([str(tmp_path)], "grass", tmp_path / "out", clip="tiny_clip", pretrained=None)
+    assert bad == 1 and [path.name for path in pictures] == ["b_try.png"]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "pip install 'openclipkit[media]'" in said
+
+
+def test_large_photos_are_read_as_large_as_they_are_shown(tmp_path):
+    pixels = np.asarray(Image.fromarray(read_image(SCENE)).resize((2400, 1800), Image.Resampling.BICUBIC))
+    for name in ("a.jpg", "a.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+        small = read_image(tmp_path / name, enough=560)
+        assert small.shape == ((900, 1200, 3) if name == "a.jpg" else (600, 800, 3))
+        whole = np.asarray(Image.fromarray(pixels).resize(small.shape[1::-1], Image.Resampling.BOX))
+        assert np.abs(small.astype(int) - whole).mean() < 1.5
+        assert read_image(tmp_path / name, enough=1801).shape == pixels.shape

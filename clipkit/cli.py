@@ -44,6 +44,7 @@ _EXTRAS = {
     **dict.fromkeys(("mmengine", "mmcv", "mmseg", "matplotlib", "scipy", "jinja2"), "seg"),
     "mmdet": "det",
     **dict.fromkeys(("av", "decord"), "media"),
+    **dict.fromkeys(("supervision", "pycocotools"), "formats"),
 }
 
 

@@ -1,7 +1,9 @@
 """Reading pictures and label masks from strangers: one clear line for whatever is wrong with a file."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -32,11 +34,20 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such image")
+    return _decode(path, path)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """As `read_image`, of a file's bytes; `name` stands in errors."""
+    return _decode(io.BytesIO(content), name)
+
+
+def _decode(source: str | Path | BinaryIO, name: str | Path) -> np.ndarray:
     try:
-        with open_picture(path) as image:
-            return np.asarray(_eight_bits(_upright(image), path).convert("RGB"))
+        with open_picture(source) as image:
+            return np.asarray(_eight_bits(_upright(image), name).convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
+        raise ClipkitError(f"{name}: not a readable image ({_reason(error)})") from None
 
 
 def _eight_bits(image: Image.Image, path: str | Path) -> Image.Image:

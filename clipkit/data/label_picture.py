@@ -23,9 +23,9 @@ def label_picture(
 ) -> np.ndarray:
     """Photo (H, W, 3) uint8 and ids (H, W) -> RGB uint8 with the regions in their names' colours (`label_colours`),
     each name where its region is deepest; a name whose region is too small for it stands in a line below."""
-    scale = (
-        min(1.0, SIDE / max(image.shape[:2])) if max(image.shape[:2]) > SIDE else max(1, 320 // max(image.shape[:2]))
-    )
+    longest = max(image.shape[:2])
+    enlarged = max(1, min(round(320 / image.shape[0]), SIDE // longest))  # small pictures, by a whole number
+    scale = SIDE / longest if longest > SIDE else enlarged
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     photo = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST)
     ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.data import read_image
+from clipkit.data.fetch import fetch, is_address
+from clipkit.data.images import decode_image
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError
@@ -81,6 +85,45 @@ class Predictor:
             self.model.set_labels(labels)
             self._current = key
         return tuple(self.model.label_names)
+
+
+class ImagePredictor(Predictor):
+    """What takes images: `predictor(image, labels)`, `predictor(images, labels)`."""
+
+    def __call__(self, image: ImageLike | Sequence[ImageLike], labels: Any = None) -> Any:
+        """The result of one image at its own size, or a list of results of a list.
+
+        Args:
+            image: a path or an http(s) address; a PIL image; an array (H, W, 3) uint8 RGB, or (H, W) grey; a tensor
+                (3, H, W) RGB, uint8 or float in [0, 1]; or a list of these.
+            labels: see `set_labels`.
+
+        Raises:
+            ClipkitError, ValueError, FileNotFoundError: an image cannot be used; the line says why.
+        """
+        if isinstance(image, (list, tuple)):
+            return list(self.each(image, labels))
+        return next(self.each([image], labels))  # type: ignore[list-item]
+
+    def each(self, images: Iterable[ImageLike], labels: Any = None, batch_size: int = 8) -> Iterator[Any]:
+        """Results in the order of the images, of which those of equal size share a forward pass, as far as they are
+        near each other: memory does not grow with their number."""
+        names, waiting = self.set_labels(labels), iter(images)
+        while group := [as_rgb(image) for image in islice(waiting, 4 * batch_size)]:
+            results: list[Any] = [None] * len(group)
+            sizes: dict[tuple[int, ...], list[int]] = {}
+            for place, rgb in enumerate(group):
+                sizes.setdefault(rgb.shape, []).append(place)
+            for places in sizes.values():
+                for start in range(0, len(places), batch_size):
+                    part = places[start : start + batch_size]
+                    for place, result in zip(part, self.predict([group[i] for i in part], names)):
+                        results[place] = result
+            yield from results
+
+    def predict(self, images: Sequence[np.ndarray], names: tuple[str, ...]) -> list[Any]:
+        """Results of (H, W, 3) uint8 images of equal size in one pass, for the labels that are set."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it predicts")
 
 
 def open_predictor(
@@ -153,7 +196,9 @@ def load_model(
 
 
 def as_rgb(image: ImageLike) -> np.ndarray:
-    """Whatever a predictor takes as (H, W, 3) uint8 RGB."""
+    """Whatever a predictor takes (see `ImagePredictor`) as (H, W, 3) uint8 RGB."""
+    if is_address(image):
+        return decode_image(fetch(str(image)), str(image))
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, Image.Image):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +12,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from clipkit.backbone.fetched import find_weights
-from clipkit.data import list_images, read_image
-from clipkit.data.fetch import address_stem, fetch, is_address
 from clipkit.data.label_picture import label_picture
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
+from clipkit.predict.inputs import free_names, list_inputs
 from clipkit.predict.predictor import as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import Vocabulary
@@ -46,7 +44,7 @@ def run_try(
     if Path(words).exists():
         raise ClipkitError(f'{words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
     vocabulary = Vocabulary.parse(words)
-    sources = [one for item in inputs for one in ([item] if is_address(item) else list_images([item]))]
+    sources = list_inputs(inputs)
     out.mkdir(parents=True, exist_ok=True)
     segmenter = load_named(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
     strange = unfamiliar(segmenter.clip, vocabulary.names)
@@ -56,7 +54,7 @@ def run_try(
     pictures, bad, won = [], 0, set()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
         drawn: list[Future] = []
-        names = _free_names(sources)
+        names = free_names(sources)
         read = _ahead(reader, sources)
         bar = tqdm(zip(sources, names, read), total=len(sources), unit="photo", delay=2, disable=len(sources) == 1)
         for source, stem, pixels in bar:
@@ -115,26 +113,7 @@ def _draw(path: Path, rgb: np.ndarray, result: Segmentation) -> None:
 def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path]) -> Iterator[Future]:
     waiting: list[Future] = []
     for source in sources:
-        waiting.append(reader.submit(_read, source))
+        waiting.append(reader.submit(as_rgb, source))
         if len(waiting) > AHEAD:
             yield waiting.pop(0)
     yield from waiting
-
-
-def _read(source: str | Path) -> np.ndarray:
-    return as_rgb(Image.open(io.BytesIO(fetch(str(source))))) if is_address(source) else read_image(source)
-
-
-def _free_names(sources: Sequence[str | Path]) -> list[str]:
-    """A stem a source, a number behind it where one comes again."""
-    taken: set[str] = set()
-    names = []
-    for source in sources:
-        stem = first = address_stem(str(source)) if is_address(source) else Path(source).stem
-        number = 1
-        while stem in taken:
-            number += 1
-            stem = f"{first}-{number}"
-        taken.add(stem)
-        names.append(stem)
-    return names

@@ -18,11 +18,16 @@ def config() -> argparse.ArgumentParser:
     """The positional `config`, and `--cfg-options`."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("config", help="a config file, or the name of an installed one: lseg/lseg_tiny_shapes.py")
+    add_cfg_options(options)
+    return options
+
+
+def add_cfg_options(options: argparse.ArgumentParser) -> None:
+    """`--cfg-options`."""
     options.add_argument(
         "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="change the config, e.g. train_cfg.max_iters=100 train_dataloader.batch_size=8",
     )  # fmt: skip
-    return options
 
 
 def checkpoint() -> argparse.ArgumentParser:

@@ -71,7 +71,8 @@ class Detections(Picture):
         return Image.fromarray(draw_detections(photo, self, beside))
 
     def polygons(self) -> list[list[np.ndarray]]:
-        """Of each object the outlines of its mask's parts, (k, 2) x y in pixels; needs the extra `formats`.
+        """Of each object the outlines of its mask's parts and their holes, (k, 2) x y in pixels; needs the extra
+        `formats`.
 
         Raises:
             ClipkitError: there are no masks, or the package supervision is missing.

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 from clipkit.data import save_indexed_png
 from clipkit.data.draw import save_picture
 from clipkit.data.palette import label_colours
+from clipkit.errors import ClipkitError
 from clipkit.files import write_text
 from clipkit.predict.detections import Detections, name_all
 from clipkit.predict.detector import Detector
+from clipkit.predict.film import predict_film
+from clipkit.predict.predictor import ImagePredictor, Predictor
 from clipkit.predict.segmenter import Segmenter
 
 
@@ -136,3 +139,16 @@ def write_segmentation(
 
 def _write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def film_of(
+    predictor: Predictor, source: Any, target: Path, labels: Any, fps: float | None, beside: bool, min_score: float
+) -> str:
+    """Writes a film of what is in a film; returns what to print. See `predict_film`."""
+    if not isinstance(predictor, ImagePredictor):
+        raise ClipkitError(f"{source}: {type(predictor).__name__} takes images, not videos")
+
+    def draw(result: Any) -> Any:
+        return (result.above(min_score) if isinstance(result, Detections) else result).plot(beside)
+
+    return f"{predict_film(predictor, source, target, labels, fps=fps, draw=draw)} frames"

@@ -40,16 +40,17 @@ class Predictor:
     def load(
         cls: type[Self],
         config: Any,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         device: str | torch.device | None = None,
         cfg_options: dict | None = None,
     ) -> Self:
         """Builds the config's model and loads its weights.
 
         Args:
-            config: path, name of an installed config, or a mmengine `Config`.
+            config: a work folder, which holds all that is needed; or the path of a config, the name of an installed
+                one, or a mmengine `Config`.
             checkpoint: what training wrote; a work folder stands for its newest checkpoint; None for a model that
-                trains nothing.
+                trains nothing. Of a work folder as `config`, None is its newest one.
             device: default: a GPU if there is one.
             cfg_options: dotted key -> value.
 
@@ -128,7 +129,7 @@ class ImagePredictor(Predictor):
 
 def open_predictor(
     config: Any,
-    checkpoint: str | Path | None,
+    checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
 ) -> tuple[Predictor, Any]:
@@ -172,8 +173,12 @@ def load_model(
     from clipkit.engine.frozen import check_frozen, student_alone
     from clipkit.engine.registry import MODELS
     from clipkit.engine.runner import load_weights
+    from clipkit.engine.work_folder import find_record, newest_checkpoint, read_record
 
     device = usable_device(device or own_device())
+    if isinstance(config, (str, Path)) and Path(config).is_dir():
+        checkpoint = checkpoint or newest_checkpoint(config)
+        config = read_record(find_record(config))
     state: dict = {"state_dict": {}}
     if checkpoint is not None:  # before the model is built: a wrong path should not cost half a minute
         checkpoint = resolve_checkpoint(checkpoint)

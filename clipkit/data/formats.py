@@ -1,11 +1,36 @@
-"""Labelled sets in the formats of other tools. Supervision (MIT; the extra `formats`) reads and writes them, what has a
-reader in `annotations` aside."""
+"""Labelled sets in the formats of other tools: COCO, Pascal VOC, YOLO, and masks of class ids.
+
+YOLO's lines and VOC's XML are written, and YOLO's read, by supervision (MIT; the extra `formats`).
+
+A set is a folder. What `read_labelled` looks for in it, with `SPLIT` the name of a part ("train"):
+
+    coco    one .json: SPLIT.json, annotations/SPLIT.json, SPLIT/*.json, or the only one; images where their names say,
+            below the JSON's folder, SPLIT, images/SPLIT, images or the set's folder
+    voc     Annotations/x.xml, JPEGImages/x.jpg, ImageSets/Main/SPLIT.txt; without a split all of them
+    yolo    images/SPLIT and labels/SPLIT, SPLIT/images and SPLIT/labels, or images and labels; data.yaml
+    masks   as yolo, with masks in place of labels, and labels.txt: a class a line, its number from 0 the mask's value
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from clipkit.errors import ClipkitError
+import numpy as np
+
+from clipkit.errors import ClipkitError, did_you_mean
+from clipkit.safe import open_picture
+from clipkit.text import Vocabulary
+
+from .annotations import LabelledBox, LabelledImage, LabelledSet, _inside, _labels, _read_xml, _usable, read_coco
+from .coco_results import to_rle
+from .images import IMAGE_SUFFIXES, exif_turn, read_mask
+from .pairs import _SIDEWAYS, Problems
+
+FORMATS = ("coco", "voc", "yolo", "masks")
+Found = list[tuple[str, Any, Any, bool, Any]]  # where, name or id, corners or None, crowd, mask
 
 
 def supervision() -> Any:
@@ -21,3 +46,225 @@ def supervision() -> Any:
             f'this needs the package {error.name}, which is not installed: pip install "openclipkit[formats]"'
         ) from None
     return package
+
+
+def read_labelled(
+    root: str | Path,
+    kind: str,
+    split: str | None = None,
+    classes: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    check: bool = True,
+    images: str | Path | None = None,
+) -> LabelledSet:
+    """Reads a set; see the module for what lies where.
+
+    Args:
+        kind: one of `FORMATS`.
+        split: the part; None: the whole.
+        classes: those wanted, in the order of the labels; others' objects are left out. None: all, in the file's order;
+            VOC, which lists none, by the alphabet.
+        rename: name in the file -> class, where the two differ.
+        check: see `read_coco`.
+        images: COCO's folder of images, where it lies elsewhere.
+
+    Raises:
+        FileNotFoundError: a part is missing.
+        ClipkitError: no such format, or a file that is not in it, or lacks a class.
+    """
+    root = Path(root)
+    if kind not in FORMATS:
+        raise ClipkitError(f'unknown format "{kind}"; {did_you_mean(kind, FORMATS)}')
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    if kind == "coco":
+        file = _coco_file(root, split)
+        places = [file.parent, root / (split or ""), root / "images" / (split or ""), root / "images", root]
+        folder = images or next((place for place in places if _holds_images(place)), file.parent)
+        return read_coco(file, folder, classes, check)
+    if kind == "voc":
+        return _read_voc(root, split, classes, rename, check)
+    pictures_in, labels = _two_folders(root, "labels" if kind == "yolo" else "masks", split)
+    names = _yolo_names(root, labels) if kind == "yolo" else _mask_names(root, labels)
+    read = _yolo_reader(labels, pictures_in) if kind == "yolo" else _mask_reader(labels, pictures_in)
+    pictures = sorted(path for path in pictures_in.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    named = {i: (rename or {}).get(name, name) for i, name in enumerate(names)}
+    return _collect(labels, pictures, read, named, classes, check, Problems())
+
+
+def _collect(
+    source: Path,
+    pictures: Sequence[Path],
+    read: Callable[[Path, int, int, Problems], Found | None],
+    names: Mapping[Any, str],
+    classes: Sequence[str] | None,
+    check: bool,
+    problems: Problems,
+) -> LabelledSet:
+    """`read(picture, width, height, problems)` gives a picture's objects; `names`: what it calls them -> class."""
+    wanted = tuple(dict.fromkeys(names.values())) if classes is None else tuple(classes)
+    label_of = _labels(source, names, wanted)
+    found: list[LabelledImage] = []
+    for path in pictures:
+        if not _usable(path, check, problems):
+            continue
+        try:
+            width, height = upright_size(path)
+        except Exception:  # as in _usable, which was not asked to look
+            problems.add("unreadable images", path.name)
+            continue
+        objects = read(path, width, height, problems)
+        if objects is None:
+            continue
+        found.append(LabelledImage(path.stem, path, width, height))
+        for where, name, corners, crowd, mask in objects:
+            if name not in names:
+                problems.add("objects of classes that the set does not list", where)
+            elif name not in label_of:
+                continue
+            elif corners is None:
+                problems.add("boxes that are no four numbers", where)
+            elif (box := _inside(corners, width, height)) is None:
+                problems.add("boxes outside their image or of zero size", where)
+            else:
+                found[-1].objects.append(LabelledBox(box, label_of[name], crowd, mask))
+    return LabelledSet(wanted, found, problems)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture turned as its EXIF says, as loaders give it."""
+    with open_picture(path) as opened:
+        width, height = opened.size
+        return (height, width) if opened.getexif() and exif_turn(opened) in _SIDEWAYS else (width, height)
+
+
+def _coco_file(root: Path, split: str | None) -> Path:
+    if split:
+        named = [root / f"{split}.json", root / "annotations" / f"{split}.json", *sorted((root / split).glob("*.json"))]
+        found = [path for path in named if path.is_file()][:1]
+    else:
+        found = sorted(root.glob("*.json")) or sorted((root / "annotations").glob("*.json"))
+    if len(found) != 1:
+        what = f"no {split or '*'}.json" if not found else f"{len(found)} .json files and no split that says which"
+        raise FileNotFoundError(f"{root}: {what} (a set in COCO's format)")
+    return found[0]
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+
+
+def _two_folders(root: Path, other: str, split: str | None) -> tuple[Path, Path]:
+    if split:
+        places = [(root / "images" / split, root / other / split), (root / split / "images", root / split / other)]
+    else:
+        places = [(root / "images", root / other)]
+    for images, labels in places:
+        if images.is_dir() and labels.is_dir():
+            return images, labels
+    wanted = " nor ".join(f"{images.relative_to(root)} with {labels.relative_to(root)}" for images, labels in places)
+    raise FileNotFoundError(f"{root}: has no folders {wanted}")
+
+
+def _beside(name: str, root: Path, labels: Path) -> Path:
+    for folder in (root, labels.parent, root.parent):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{root / name}: no such file: it lists the classes")
+
+
+def _yolo_names(root: Path, labels: Path) -> list[str]:
+    import yaml
+
+    file = _beside("data.yaml", root, labels)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        names = content["names"]
+        return [str(names[key]) for key in (sorted(names, key=int) if isinstance(names, dict) else range(len(names)))]
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
+        raise ClipkitError(f'{file}: lists no classes: it needs "names: [cat, dog]" or "names: {{0: cat}}"') from None
+
+
+def _yolo_reader(labels: Path, images: Path) -> Callable[[Path, int, int, Problems], Found | None]:
+    supervision()
+    from supervision.dataset.formats.yolo import yolo_annotations_to_detections
+
+    def read(picture: Path, width: int, height: int, problems: Problems) -> Found | None:
+        file = (labels / picture.relative_to(images)).with_suffix(".txt")
+        if not file.is_file():
+            return []  # YOLO's way to say that nothing is there
+        found: Found = []
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            for number, line in enumerate(filter(str.strip, lines), 1):
+                outlined = len(line.split()) > 6
+                one = yolo_annotations_to_detections([line], (width, height), with_masks=outlined)
+                mask = None if one.mask is None else to_rle(np.asarray(one.mask[0]))
+                corners = one.xyxy[0].tolist()
+                name = None if one.class_id is None else int(one.class_id[0])
+                where = f"{file.name} line {number}"
+                found.append((where, name, corners if all(map(math.isfinite, corners)) else None, False, mask))
+        except (OSError, ValueError):
+            problems.add("unreadable annotation files", file.name)
+            return None
+        return found
+
+    return read
+
+
+def _mask_names(root: Path, labels: Path) -> list[str]:
+    return list(Vocabulary.from_file(_beside("labels.txt", root, labels)).names)
+
+
+def _mask_reader(labels: Path, images: Path) -> Callable[[Path, int, int, Problems], Found | None]:
+    from scipy import ndimage
+
+    def read(picture: Path, width: int, height: int, problems: Problems) -> Found | None:
+        file = (labels / picture.relative_to(images)).with_suffix(".png")
+        try:
+            ids = read_mask(file)
+        except FileNotFoundError:
+            problems.add("images without a mask", picture.name)
+            return None
+        except ClipkitError:
+            problems.add("unreadable masks", file.name)
+            return None
+        if ids.shape != (height, width):
+            problems.add("masks of another size than their image", file.name)
+            return None
+        found: Found = []
+        for i in sorted(set(np.unique(ids).tolist()) - {255}):
+            parts, _ = ndimage.label(ids == i)
+            for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+                corners = tuple(map(float, (columns.start, rows.start, columns.stop, rows.stop)))
+                found.append((f"{file.name} value {i}", i, corners, False, to_rle(parts == number)))
+        return found
+
+    return read
+
+
+def _read_voc(
+    root: Path, split: str | None, classes: Sequence[str] | None, rename: Mapping[str, str] | None, check: bool
+) -> LabelledSet:
+    folder, problems = root / "Annotations", Problems()
+    pictures = {path.stem: path for path in (root / "JPEGImages").glob("*") if path.suffix.lower() in IMAGE_SUFFIXES}
+    chosen = sorted(path.stem for path in folder.glob("*.xml"))
+    if split:
+        file = root / "ImageSets" / "Main" / f"{split}.txt"
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such list of images (Pascal VOC's layout)")
+        chosen = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not pictures or not folder.is_dir():
+        raise FileNotFoundError(f"{root}: has no folders JPEGImages and Annotations (Pascal VOC's layout)")
+    for name in chosen:
+        if name not in pictures:
+            problems.add("missing images", name)
+    objects = {name: _read_xml(folder / f"{name}.xml", problems) for name in chosen if name in pictures}
+    said = sorted({word for rows in objects.values() for _, word, _, _ in rows or ()})
+    names = {word: (rename or {}).get(word, word) for word in said}
+
+    def read(picture: Path, width: int, height: int, problems: Problems) -> Found | None:
+        rows = objects[picture.stem]
+        return None if rows is None else [(*row, None) for row in rows]
+
+    return _collect(folder, [pictures[name] for name in objects], read, names, classes, check, problems)

@@ -93,9 +93,11 @@ def read_record(path: str | Path) -> Config:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call):
-        if ast.unparse(node.func) != "dict" or node.args or not all(word.arg for word in node.keywords):
+        plain = ast.unparse(node.func) == "dict" and all(word.arg for word in node.keywords)
+        if not plain or not all(isinstance(arg, ast.Dict) for arg in node.args[:1]) or len(node.args) > 1:
             raise ValueError(f"line {node.lineno} calls something")
-        return {word.arg: _value(word.value) for word in node.keywords}
+        braces = _value(node.args[0]) if node.args else {}  # keys that are no words
+        return {**braces, **{word.arg: _value(word.value) for word in node.keywords}}
     if isinstance(node, ast.Dict) and all(node.keys):
         return {ast.literal_eval(key): _value(item) for key, item in zip(node.keys, node.values) if key is not None}
     if isinstance(node, ast.List):

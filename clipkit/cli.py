@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("clipkit.commands.train", "train what a config says"),
     "test": ("clipkit.commands.test", "score a checkpoint, with any labels"),
     "predict": ("clipkit.commands.predict", "images and labels in, pictures and masks out"),
+    "label": ("clipkit.commands.label", "photos and words in, a labelled set in COCO, YOLO, VOC or masks out"),
     "browse": ("clipkit.commands.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.commands.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),

@@ -12,6 +12,7 @@ from typing import Any
 LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
 BACKENDS = ("decord", "pyav", "torchcodec", "opencv")
 ON_BAD = ("raise", "skip")
+CLIP, TAG = "ViT-B-16-quickgelu", "openai"  # of clipkit.predict.dense
 
 
 def config() -> argparse.ArgumentParser:
@@ -39,6 +40,25 @@ def checkpoint() -> argparse.ArgumentParser:
         "trains nothing",
     )
     return options
+
+
+def add_clip(options: Any) -> None:
+    """`--clip` of the commands that need no training; `clip_and_tag` reads it."""
+    options.add_argument(
+        "--clip",
+        default=f"{CLIP}:{TAG}",
+        metavar="NAME[:TAG]",
+        help="any of `clipkit list models`, e.g. ViT-L-14:openai; local-dir:FOLDER; NAME:weights.pt; or tiny_clip, "
+        f"which comes with the package and knows a small world of shapes (default: {CLIP}:{TAG}, fetched once)",
+    )
+
+
+def clip_and_tag(text: str) -> tuple[str, str | None]:
+    """Name, and tag or file or None."""
+    if text.startswith(("local-dir:", "hf-hub:")):
+        return text, None
+    name, _, tag = text.partition(":")
+    return name, tag or None
 
 
 def runner() -> argparse.ArgumentParser:

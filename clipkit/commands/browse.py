@@ -82,8 +82,11 @@ def lighten(dataset: Any, aside: Path, count: int) -> tuple[Any, str]:
     def walk(node: Any) -> Any:
         nonlocal said
         if isinstance(node, (list, tuple)):
-            teachers = [isinstance(item, dict) and str(item.get("type")).endswith("TeacherRegions") for item in node]
-            return type(node)(walk(item) for item, teaches in zip(node, teachers) if not teaches)
+            steps: list[Any] = []
+            for item in node:
+                teaches = isinstance(item, dict) and str(item.get("type")).endswith("TeacherRegions")
+                steps += item.get("transforms", []) if teaches else [item]  # what it does beside the teacher's view
+            return type(node)(map(walk, steps))
         if not isinstance(node, dict):
             return node
         found = {key: walk(value) for key, value in node.items() if key not in ("teacher", "store")}

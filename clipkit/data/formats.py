@@ -262,6 +262,9 @@ def _read_voc(
     objects = {name: _read_xml(folder / f"{name}.xml", problems) for name in chosen if name in pictures}
     said = sorted({word for rows in objects.values() for _, word, _, _ in rows or ()})
     names = {word: (rename or {}).get(word, word) for word in said}
+    wanted = set(classes or ())
+    if wanted & {*names.values()} or not said:  # one part of a set need not hold every class; none is an error
+        names |= {name: name for name in wanted - {*names.values()}}
 
     def read(picture: Path, width: int, height: int, problems: Problems) -> Found | None:
         rows = objects[picture.stem]

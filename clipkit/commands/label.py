@@ -79,9 +79,12 @@ def _identity(args: argparse.Namespace) -> str:
 
 def _model(args: argparse.Namespace, vocabulary: Any) -> Any:
     if not args.model:
-        from clipkit.predict.try_photos import load_named
+        from clipkit.predict.try_photos import load_named, warn_unfamiliar
+        from clipkit.text.familiar import unfamiliar
 
         segmenter = load_named(*_options.clip_and_tag(args.clip), device=args.device)
+        if strange := unfamiliar(segmenter.clip, vocabulary.names):
+            warn_unfamiliar(args.clip, strange)
         text = segmenter.encode(vocabulary)
         return lambda rgb: segmenter(rgb, text)
     from clipkit.errors import ClipkitError

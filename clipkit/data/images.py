@@ -53,17 +53,17 @@ def read_image(path: str | Path) -> np.ndarray:
         raise ClipkitError(f"{path}: not a readable image ({_reason(error)})") from None
 
 
-def read_bytes(data: bytes) -> np.ndarray:
-    """The picture of a file's content as (H, W, 3) uint8 RGB, see `to_rgb`.
+def read_bytes(data: bytes, name: str = "") -> np.ndarray:
+    """The picture of a file's content as (H, W, 3) uint8 RGB, see `to_rgb`; `name` stands in messages.
 
     Raises:
         ClipkitError: as `read_image`.
     """
     try:
         with open_picture(io.BytesIO(data)) as image:
-            return to_rgb(image, f"a picture of {len(data)} bytes")
+            return to_rgb(image, name or f"a picture of {len(data)} bytes")
     except _BROKEN as error:
-        raise ClipkitError(f"{len(data)} bytes: not a readable image ({_reason(error)})") from None
+        raise ClipkitError(f"{name or f'{len(data)} bytes'}: not a readable image ({_reason(error)})") from None
 
 
 def to_rgb(image: Image.Image, name: str = "") -> np.ndarray:

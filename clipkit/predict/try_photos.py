@@ -12,13 +12,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from clipkit.backbone.fetched import find_weights
-from clipkit.data import list_images, read_image
-from clipkit.data.fetch import address_stem, fetch, is_address
-from clipkit.data.images import read_bytes
 from clipkit.data.label_picture import label_picture
-from clipkit.errors import ClipkitError, one_line, some
+from clipkit.errors import ClipkitError, one_line, shown, some
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
+from clipkit.predict.inputs import free_names, list_inputs
+from clipkit.predict.predictor import as_rgb
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import Vocabulary
 from clipkit.text.familiar import unfamiliar
@@ -45,7 +44,7 @@ def run_try(
     if Path(words).exists():
         raise ClipkitError(f'{words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
     vocabulary = Vocabulary.parse(words)
-    sources = [one for item in inputs for one in ([item] if is_address(item) else list_images([item]))]
+    sources = list_inputs(inputs)
     out.mkdir(parents=True, exist_ok=True)
     segmenter = load_named(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
     strange = unfamiliar(segmenter.clip, vocabulary.names)
@@ -55,7 +54,7 @@ def run_try(
     pictures, bad, won = [], 0, set()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
         drawn: list[Future] = []
-        names = _free_names(sources)
+        names = free_names(sources)
         read = _ahead(reader, sources)
         bar = tqdm(zip(sources, names, read), total=len(sources), unit="photo", delay=2, disable=len(sources) == 1)
         for source, stem, pixels in bar:
@@ -68,10 +67,11 @@ def run_try(
                     drawn.pop(0).result()
                 pictures.append(path)
                 won |= set(result.shares())
-                tqdm.write(f"{source} -> {path}  {describe(result)}")
             except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
                 bad += 1
                 tqdm.write(f"skipped: {one_line(error)}", file=sys.stderr)
+            else:
+                tqdm.write(shown(f"{source} -> {path}  {describe(result)}", 4096))
         for last in drawn:
             last.result()
     lost = [name for name in vocabulary.names if name not in won]
@@ -114,26 +114,7 @@ def _draw(path: Path, rgb: np.ndarray, result: Segmentation) -> None:
 def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path]) -> Iterator[Future]:
     waiting: list[Future] = []
     for source in sources:
-        waiting.append(reader.submit(_read, source))
+        waiting.append(reader.submit(as_rgb, source))
         if len(waiting) > AHEAD:
             yield waiting.pop(0)
     yield from waiting
-
-
-def _read(source: str | Path) -> np.ndarray:
-    return read_bytes(fetch(str(source))) if is_address(source) else read_image(source)
-
-
-def _free_names(sources: Sequence[str | Path]) -> list[str]:
-    """A stem a source, a number behind it where one comes again."""
-    taken: set[str] = set()
-    names = []
-    for source in sources:
-        stem = first = address_stem(str(source)) if is_address(source) else Path(source).stem
-        number = 1
-        while stem in taken:
-            number += 1
-            stem = f"{first}-{number}"
-        taken.add(stem)
-        names.append(stem)
-    return names

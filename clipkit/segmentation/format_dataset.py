@@ -8,9 +8,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from clipkit.data import palette
+from clipkit.data.class_counts import class_counts
 from clipkit.data.formats import read_labelled
 from clipkit.data.write_formats import paint_objects
 from clipkit.engine.class_names import read_classes
+from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS, TRANSFORMS
 from clipkit.errors import ClipkitError
 
@@ -66,6 +68,11 @@ class FormatSegDataset(BaseSegDataset):
             what = f"{len(boxes)} images have boxes without masks, such as {boxes[0]}" if boxes else "no usable image"
             raise ClipkitError(f"{root} ({format}): {what}; boxes train detectors (vild/vild_folder.py)")
         names = self.found.classes
+        line = f"{root} ({format}): {len(self.found.images):,} images, "
+        line += class_counts(names, self.found.counts(), "objects")
+        if not any(self.found.counts()):
+            raise ClipkitError(f"{line}: nothing to learn from or to find; look at the classes and at the annotations")
+        print_log(line, "current")
         metainfo: dict[str, Any] = {"classes": names, "palette": palette(len(names))}
         if seen is not None:
             metainfo["seen"] = [name in set(seen) for name in names]
@@ -77,6 +84,10 @@ class FormatSegDataset(BaseSegDataset):
         return [
             {"img_path": str(image.path), "labelled": image, "seg_fields": [], **shared} for image in self.found.images
         ]
+
+    def prepare_data(self, idx: int) -> Any:
+        """An item through the pipeline; whatever a transform stumbles over names the picture."""
+        return named_pictures(super().prepare_data, self.get_data_info, idx)
 
 
 @TRANSFORMS.register_module()

@@ -19,6 +19,7 @@ ON_LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
 MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
+FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
     "pytest>=8",
     "ruff>=0.6",
@@ -26,6 +27,7 @@ TEST = [
     "transformers>=4.45",
     "tensorboard",
     "av>=15",
+    *FORMATS,
     "faiss-cpu>=1.9",
     "scikit-learn>=1.5",
 ]
@@ -58,11 +60,12 @@ setup(
         "seg": SEG,
         "det": DET,
         "media": MEDIA,
+        "formats": FORMATS,
         "video": VIDEO,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,
-        "all": sorted({*SEG, *DET, *VIDEO}),
+        "all": sorted({*SEG, *DET, *VIDEO, *FORMATS}),
     },
     entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},
 )

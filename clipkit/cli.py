@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("clipkit.commands.train", "train what a config says"),
     "test": ("clipkit.commands.test", "score a checkpoint, with any labels"),
     "predict": ("clipkit.commands.predict", "images and labels in, pictures and masks out"),
+    "label": ("clipkit.commands.label", "photos and words in, a labelled set in COCO, YOLO, VOC or masks out"),
     "browse": ("clipkit.commands.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.commands.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
@@ -40,6 +41,7 @@ _EXTRAS = {
     **dict.fromkeys(("mmengine", "mmcv", "mmseg", "matplotlib", "scipy", "jinja2"), "seg"),
     "mmdet": "det",
     **dict.fromkeys(("av", "decord"), "media"),
+    **dict.fromkeys(("supervision", "pycocotools"), "formats"),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
 BACKENDS = ("decord", "pyav", "torchcodec", "opencv")
 ON_BAD = ("raise", "skip")
+CLIP, TAG = "ViT-B-16-quickgelu", "openai"  # of clipkit.predict.dense
 
 
 def config() -> argparse.ArgumentParser:
@@ -21,12 +22,17 @@ def config() -> argparse.ArgumentParser:
         "config",
         help="a config file, or the name of an installed one: lseg/lseg_tiny_shapes.py (`clipkit list configs`)",
     )
+    add_cfg_options(options)
+    return options
+
+
+def add_cfg_options(options: argparse.ArgumentParser) -> None:
+    """`--cfg-options`."""
     options.add_argument(
         "--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
         help="change the config, e.g. train_cfg.max_iters=100 train_dataloader.batch_size=8; it takes all "
         "words that follow, so write it last",
     )  # fmt: skip
-    return options
 
 
 def checkpoint() -> argparse.ArgumentParser:
@@ -38,6 +44,25 @@ def checkpoint() -> argparse.ArgumentParser:
         "trains nothing",
     )
     return options
+
+
+def add_clip(options: Any) -> None:
+    """`--clip` of the commands that need no training; `clip_and_tag` reads it."""
+    options.add_argument(
+        "--clip",
+        default=f"{CLIP}:{TAG}",
+        metavar="NAME[:TAG]",
+        help="any of `clipkit list models`, e.g. ViT-L-14:openai; local-dir:FOLDER; NAME:weights.pt; or tiny_clip, "
+        f"which comes with the package and knows a small world of shapes (default: {CLIP}:{TAG}, fetched once)",
+    )
+
+
+def clip_and_tag(text: str) -> tuple[str, str | None]:
+    """Name, and tag or file or None."""
+    if text.startswith(("local-dir:", "hf-hub:")):
+        return text, None
+    name, _, tag = text.partition(":")
+    return name, tag or None
 
 
 def runner() -> argparse.ArgumentParser:

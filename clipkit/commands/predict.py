@@ -1,4 +1,4 @@
-"""`clipkit predict CONFIG CHECKPOINT INPUT… --labels "…" --out DIR`."""
+"""`clipkit predict WORK_DIR INPUT… --labels "…" --out DIR`."""
 
 from __future__ import annotations
 
@@ -14,33 +14,42 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit predict`."""
     parser = argparse.ArgumentParser(
         prog="clipkit predict",
-        description="Segment or detect with any labels: a picture with legend and a JSON for each image; a segmenter "
-        "also writes an indexed PNG, a detector one file of all detections in COCO's format.",
-        parents=[
-            _options.config(),
-            _options.checkpoint(),
-            _options.labels("what to look for, instead of what was trained"),
-            _options.device(),
-        ],
+        usage="clipkit predict [options] WORK_DIR INPUT [INPUT ...]\n"
+        "       clipkit predict [options] CONFIG CHECKPOINT INPUT [INPUT ...]",
+        description="Segment or detect with any labels: a picture with names and a JSON for each image; a segmenter "
+        "also writes an indexed PNG, a detector one file of all detections in COCO's format. A video gives a film.",
+        parents=[_options.labels("what to look for, instead of what was trained"), _options.device()],
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="images or folders of images")
+    parser.add_argument(
+        "config", metavar="WORK_DIR", help="the folder that `clipkit train` filled; or a config, as for `clipkit test`"
+    )
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT",
+        help="photos, folders of photos, http(s) addresses, videos (extra `media`); after a config first the "
+        "checkpoint: a file, a work folder, or `none`",
+    )  # fmt: skip
+    _options.add_cfg_options(parser)
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
+    parser.add_argument("--beside", action="store_true", help="show the photo beside its result")
     parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="detections to draw (default: 0.3)")
+    parser.add_argument("--fps", type=float, metavar="N", help="frames a second of a video (default: all)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Predicts; returns 0, or 1 when some images could not be used."""
     args = parser().parse_args(argv)
-    from clipkit.data import list_images
-    from clipkit.engine.checkpoint import given_checkpoint
+    from tqdm import tqdm
+
     from clipkit.engine.config import parse_options
     from clipkit.errors import ClipkitError, one_line, shown
+    from clipkit.predict.files import film_of
+    from clipkit.predict.inputs import free_names, is_video, list_inputs
     from clipkit.predict.predictor import open_predictor
 
-    files = list_images(args.inputs)
+    checkpoint, inputs = _split(args.config, args.inputs)
+    sources = list_inputs(inputs)
     labels = _options.read_labels(args)
-    checkpoint = given_checkpoint(args.checkpoint)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     predictor, files_of = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
@@ -50,27 +59,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         labels = _options.in_own_prompts(predictor.model, labels)
     names = predictor.set_labels(labels)
     writer = files_of(predictor, labels, out, args.min_score)
+    writer.beside = args.beside
     bad = 0
-    taken = set(writer.reserved)
-    for file in files:
+    stems = free_names(sources, writer.reserved)
+    for source, stem in zip(tqdm(sources, unit="file", delay=2, disable=len(sources) == 1), stems):
         try:
-            stem = _free_name(file, taken)
-            found = writer.write(file, stem)
-            print(shown(f"{file} -> {out / stem}_{writer.picture}  {found}", 4096))
+            if is_video(source):
+                target = out / f"{stem}.mp4"
+                found = film_of(predictor, source, target, labels, args.fps, args.beside, args.min_score)
+            else:
+                target = out / f"{stem}_{writer.picture}"
+                found = writer.write(source, stem)
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
             bad += 1
-            line = one_line(error)
-            print(f"skipped: {line if str(file) in line else f'{file}: {line}'}", file=sys.stderr)
+            line, name = one_line(error), shown(source, 4096)
+            tqdm.write(f"skipped: {line if name in line else f'{name}: {line}'}", file=sys.stderr)
+        else:
+            tqdm.write(shown(f"{source} -> {target}  {found}", 4096))
     writer.finish()
-    print(f"{len(files) - bad} of {len(files)} images, {len(names)} labels, results in {out}")
+    what = "files" if any(map(is_video, sources)) else "images"
+    print(f"{len(sources) - bad} of {len(sources)} {what}, {len(names)} labels, results in {out}")
     return 1 if bad else 0
 
 
-def _free_name(file: Path, taken: set[str]) -> str:
-    """The file's stem; a second file of the same name (another folder, another ending) gets a number."""
-    stem, number = file.stem, 1
-    while stem in taken:
-        number += 1
-        stem = f"{file.stem}-{number}"
-    taken.add(stem)
-    return stem
+def _split(config: str, inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The checkpoint, None for a work folder's own or for none, and the inputs."""
+    from clipkit.engine.checkpoint import given_checkpoint
+    from clipkit.errors import ClipkitError
+
+    if Path(config).is_dir():
+        return None, inputs
+    if len(inputs) < 2:
+        raise ClipkitError(f"{config} is no work folder: after a config come a checkpoint (or `none`) and images")
+    return given_checkpoint(inputs[0]), inputs[1:]

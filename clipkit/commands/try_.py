@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-CLIP, TAG = "ViT-B-16-quickgelu", "openai"  # of clipkit.predict.dense; help imports nothing heavy
+from clipkit.commands import _options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,13 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", default=".", metavar="DIR", help="where pictures go (default: here)")
     parser.add_argument("--show", action="store_true", help="open the pictures when they are done")
-    parser.add_argument(
-        "--clip",
-        default=f"{CLIP}:{TAG}",
-        metavar="NAME[:TAG]",
-        help="any of `clipkit list models`, e.g. ViT-L-14:openai; local-dir:FOLDER; NAME:weights.pt; or tiny_clip, "
-        f"which comes with the package and knows a small world of shapes (default: {CLIP}:{TAG}, fetched once)",
-    )
+    _options.add_clip(parser)
     parser.add_argument(
         "--dense",
         default="sclip",
@@ -56,15 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from clipkit.predict.try_photos import run_try
 
-    name, _, tag = (
-        args.clip.partition(":") if not args.clip.startswith(("local-dir:", "hf-hub:")) else (args.clip, "", "")
-    )
+    name, tag = _options.clip_and_tag(args.clip)
     pictures, bad = run_try(
         args.inputs,
         args.words,
         Path(args.out),
         clip=name,
-        pretrained=tag or None,
+        pretrained=tag,
         dense=args.dense,
         device=args.device,
         batch_size=args.batch_size,

@@ -41,19 +41,20 @@ __all__ = [
     "read_voc",
 ]
 
-_CUT = "boxes that reach beyond their image (cut at its edge)"
+CUT = "boxes that reach beyond their image (cut at its edge)"
 _ABROAD = "files outside the folder of images (give a folder that holds them all as images=)"
 
 
 @dataclass
 class LabelledBox:
     """One object: `box` x1 y1 x2 y2 in pixels, inside the image; `label` into the set's classes; `crowd`: whether it is
-    found or not counts neither way; `mask`: COCO's polygons or RLE, None without."""
+    found or not counts neither way; `mask`: COCO's polygons or RLE, None without; `score`: of what a model found."""
 
     box: Corners
     label: int
     crowd: bool = False
     mask: Any = None
+    score: float | None = None
 
 
 @dataclass
@@ -88,6 +89,18 @@ class LabelledSet:
         found = Counter(item.label for image in self.images for item in image.objects if not item.crowd)
         return [found[label] for label in range(len(self.classes))]
 
+    def without(self, name: str, training: bool) -> str:
+        """What to say of `lacking`: a set for evaluation, called `name`, may know fewer classes than were trained.
+
+        Raises:
+            ClipkitError: it is for training, where that is a mistake.
+        """
+        lacking = some(map(repr, self.lacking), 5)
+        if training:
+            known = sorted(set(self.classes) - set(self.lacking))
+            raise ClipkitError(f"{name}: has no category {lacking}; {did_you_mean(self.lacking[0], known)}")
+        return f"{name}: has no category {lacking}: evaluated without"
+
 
 def read_coco(
     annotations: str | Path,
@@ -117,7 +130,7 @@ def read_coco(
         raise FileNotFoundError(f"{folder}: no such folder of images")
     names = {c["id"]: str(c["name"]) for c in content["categories"]}
     wanted = tuple(names.values()) if classes is None else tuple(classes)
-    label_of, lacking = _labels(path, names, wanted)
+    label_of, lacking = label_ids(path, names, wanted)
     problems, notes = Problems(), Problems()
     found: dict[Any, LabelledImage] = {}
     for key, (name, width, height) in usable_images(content["images"], problems).items():
@@ -143,7 +156,7 @@ def read_coco(
             notes.add(f"{wrong} (their boxes count alone)", where)
             mask = None
         if reaches_out(row["bbox"], image.width, image.height):
-            notes.add(_CUT, where)
+            notes.add(CUT, where)
         image.objects.append(LabelledBox(box, label_of[row["category_id"]], crowd, mask))
     return LabelledSet(wanted, list(found.values()), problems, notes, lacking)
 
@@ -188,7 +201,7 @@ def read_voc(
         elif name not in by_stem:
             problems.add("missing images", name)
         elif size := usable_size(by_stem[name], check, problems):
-            objects = _read_xml(root / "Annotations" / f"{name}.xml", by_stem[name], size, problems)
+            objects = read_xml(root / "Annotations" / f"{name}.xml", by_stem[name], size, problems)
             if objects is None:
                 continue
             image = found[name] = LabelledImage(name, by_stem[name], *size)
@@ -202,7 +215,7 @@ def read_voc(
                     problems.add(OUTSIDE, where)
                 else:
                     if reaches_out(corners, *size):
-                        notes.add(_CUT, where)
+                        notes.add(CUT, where)
                     image.objects.append(LabelledBox(box, label_of[word], crowd))
     if others and not any(image.objects for image in found.values()):
         known = some(sorted(others), 10)
@@ -210,7 +223,7 @@ def read_voc(
     return LabelledSet(tuple(classes), list(found.values()), problems, notes)
 
 
-def _read_xml(
+def read_xml(
     xml: Path, picture: Path, size: tuple[int, int], problems: Problems
 ) -> list[tuple[str, str, Corners | None, bool]] | None:
     """(where, name, corners, difficult) of each object; None, and a problem noted, where the file cannot be read or
@@ -250,7 +263,7 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _labels(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> tuple[dict[Any, int], tuple[str, ...]]:
+def label_ids(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> tuple[dict[Any, int], tuple[str, ...]]:
     """Category id -> label, and the wanted names that no category has. Names are matched as labels are: case, `_` and
     spaces do not count."""
     try:

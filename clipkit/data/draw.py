@@ -50,9 +50,10 @@ def legend(entries: Sequence[tuple[str, Colour]], width: int, font_size: int = 1
 
 
 def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Colour]]) -> np.ndarray:
-    """The legend under the picture; a narrow picture gets a margin so that names fit."""
+    """The legend under the picture, its letters as large as the picture needs; a narrow one gets a margin so that names
+    fit."""
     width = max(picture.shape[1], 240)
-    key = legend(entries, width)
+    key = legend(entries, width, max(13, width // 70))
     canvas = np.full((picture.shape[0] + len(key), width, 3), 255, dtype=np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     canvas[picture.shape[0] :] = key
@@ -102,11 +103,15 @@ def save_picture(image: Image.Image, path: str | Path) -> None:
         image.save(partial, format=kind)
 
 
-def save_indexed_png(labels: np.ndarray, path, count: int) -> None:
-    """Writes ids as a palette PNG (values are the ids, colours are `palette`'s); above 256 labels as 16-bit grey."""
+def save_indexed_png(
+    labels: np.ndarray, path: str | Path, count: int, colours: Sequence[Colour | None] | None = None
+) -> None:
+    """Writes ids as a palette PNG (values are the ids, colours by default `palette`'s, None black); above 256 labels as
+    16-bit grey."""
     if count > 256:
         save_picture(Image.fromarray(labels.astype(np.uint16)), path)
         return
     image = Image.fromarray(labels.astype(np.uint8), mode="P")
-    image.putpalette([value for colour in palette(256) for value in colour])
+    table = [*(colours or ()), *palette(256)[len(colours or ()) :]]  # a shorter one would be saved with fewer bits
+    image.putpalette([value for colour in table for value in colour or (0, 0, 0)])
     save_picture(image, path)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .draw import INK, PAPER, Colour, with_legend
 from .palette import label_colours
 
+Box = tuple[float, float, float, float]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SIDE = 800  # of the picture: enough for a screen, and a photo of 20 megapixels is drawn as quickly as a small one
 _COARSE = 96  # side of the map on which the middle of a region is looked for
@@ -25,9 +26,9 @@ def label_picture(
     """Photo (H, W, 3) uint8 and ids (H, W) -> RGB uint8 with the regions in their names' colours (`label_colours`),
     each name where its region is deepest; a name whose region is too small for it stands in a line below. In a `film`
     all names stand there, so that its frames have one size and no name jumps about."""
-    scale = (
-        min(1.0, SIDE / max(image.shape[:2])) if max(image.shape[:2]) > SIDE else max(1, 320 // max(image.shape[:2]))
-    )
+    longest = max(image.shape[:2])
+    enlarged = max(1, min(round(320 / image.shape[0]), SIDE // longest))  # small pictures, by a whole number
+    scale = SIDE / longest if longest > SIDE else enlarged
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     photo = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST)
     ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
@@ -35,13 +36,13 @@ def label_picture(
     painted = _paint(np.asarray(photo), ids, colours, alpha)
     draw = ImageDraw.Draw(painted)
     font = ImageFont.load_default(size=max(12, min(size) // 28))
-    below = []
+    below: list[int] = []
+    written: list[Box] = []
     for i in range(len(names)) if film else sorted(set(np.unique(ids).tolist()), key=lambda i: -(ids == i).sum()):
         if not 0 <= i < len(names) or colours[i] is None:
             continue
         place = None if film else _middle(ids == i)
-        room = None if place is None else _write(draw, font, names[i], place, size)
-        if room is None:
+        if place is None or not _write(draw, font, names[i], place, size, written):
             below.append(i)
     rows = [np.asarray(photo), np.asarray(painted)] if beside else [np.asarray(painted)]
     whole = np.concatenate([np.pad(row, ((0, 0), (0, 6), (0, 0)), constant_values=255) for row in rows], axis=1)[:, :-6]
@@ -78,18 +79,23 @@ def _middle(mask: np.ndarray) -> tuple[float, float] | None:
 
 
 def _write(
-    draw: ImageDraw.ImageDraw, font: Font, name: str,
-    place: tuple[float, float], size: tuple[int, int],
-) -> tuple[int, int] | None:  # fmt: skip
+    draw: ImageDraw.ImageDraw, font: Font, name: str, place: tuple[float, float], size: tuple[int, int],
+    written: list[Box],
+) -> bool:  # fmt: skip
+    """Writes a name at a place and notes its box, unless it is too wide or would cover another name."""
     left, top, right, bottom = draw.textbbox((0, 0), name, font=font)
     width, height = right - left, bottom - top
     if width + 8 > size[0]:
-        return None
+        return False
     x = min(max(place[0] * size[0] - width / 2, 4), size[0] - width - 4)
     y = min(max(place[1] * size[1] - height / 2, 4), size[1] - height - 4)
-    draw.rectangle((x - 4, y - 3, x + width + 4, y + height + 3), fill=PAPER, outline=INK)
+    box = (x - 4, y - 3, x + width + 4, y + height + 3)
+    if any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in written):
+        return False
+    written.append(box)
+    draw.rectangle(box, fill=PAPER, outline=INK)
     draw.text((x - left, y - top), name, fill=INK, font=font)
-    return round(x), round(y)
+    return True
 
 
 def _with_line(picture: np.ndarray, entries: Sequence[tuple[str, Colour | None]]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Detection data sets of strangers for mmdet's pipelines: COCO's and LVIS's JSON, Pascal VOC's XML."""
+"""Detection data sets of strangers for mmdet's pipelines: COCO's and LVIS's JSON, Pascal VOC's XML, YOLO, masks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from mmengine.logging import print_log
 from clipkit.data import palette
 from clipkit.data.annotations import LabelledSet, read_coco, read_voc
 from clipkit.data.class_counts import class_counts
+from clipkit.data.formats import read_labelled
 from clipkit.engine.class_names import read_classes
 from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS
 from clipkit.engine.traps import update_metainfo
-from clipkit.errors import ClipkitError, did_you_mean, some
+from clipkit.errors import ClipkitError, some
 
 
 class _ObjectsDataset(BaseDataset):
@@ -67,7 +68,7 @@ class _ObjectsDataset(BaseDataset):
         if not found.images:
             raise ClipkitError(f"{name}: no usable image")
         if found.lacking:
-            self._say_lacking(found, name)
+            print_log(found.without(name, training=not self.test_mode), "current")
         update_metainfo(self, class_info(found.classes, self.base))
         base = self.metainfo["base_classes"]
         kept = {i for i, c in enumerate(found.classes) if self.labelled == "all" or c in base}
@@ -97,14 +98,6 @@ class _ObjectsDataset(BaseDataset):
             }
             for image in found.images
         ]
-
-    def _say_lacking(self, found: LabelledSet, name: str) -> None:
-        """A file for evaluation may know fewer classes than were trained; of one for training it is a mistake."""
-        lacking = some(map(repr, found.lacking), 5)
-        if not self.test_mode:
-            known = sorted(set(found.classes) - set(found.lacking))
-            raise ClipkitError(f"{name}: has no category {lacking}; {did_you_mean(found.lacking[0], known)}")
-        print_log(f"{name}: has no category {lacking}: evaluated without", "current")
 
     def prepare_data(self, idx: int) -> Any:
         """An item through the pipeline; whatever a transform stumbles over names the picture."""
@@ -183,6 +176,46 @@ class VocXmlDataset(_ObjectsDataset):
         return read_voc(
             self.root, self.split, self.wanted or [], self.rename, self.check
         ), f"{self.root} ({self.split})"
+
+
+@DATASETS.register_module()
+class FormatDataset(_ObjectsDataset):
+    """A folder in one of the formats of `clipkit.data.formats`: what other tools and `clipkit label` write. Its masks
+    are given too, where it has any.
+
+    Args:
+        data_root: the set's folder.
+        format: 'coco', 'voc', 'yolo' or 'masks', whose connected regions are the objects.
+        split: the part of the set; None: the whole.
+        classes: in the order of the labels; None: all of the set.
+        rename: name in the set -> class, where the two differ.
+        images: the folder of COCO's images, where it is none of the usual places.
+        base_classes, labelled, check, on_bad, **kwargs: see `CocoJsonDataset`.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        format: str,
+        split: str | None = None,
+        classes: str | Sequence[str] | None = None,
+        rename: Mapping[str, str] | None = None,
+        images: str | None = None,
+        base_classes: str | Sequence[str] | None = None,
+        labelled: str = "all",
+        check: bool = True,
+        on_bad: str = "raise",
+        **kwargs: Any,
+    ):
+        self.root, self.format, self.split, self.rename = Path(data_root), format, split, rename
+        self.images, self.check = images, check
+        super().__init__(classes, base_classes, labelled, on_bad, **kwargs)
+
+    def read(self) -> tuple[LabelledSet, str]:
+        found = read_labelled(
+            self.root, self.format, self.split, self.wanted, self.rename, self.check, self.images or None
+        )
+        return found, f"{self.root} ({self.format})"
 
 
 def class_info(classes: Sequence[str], base: Sequence[str] | None) -> dict[str, Any]:

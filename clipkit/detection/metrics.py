@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
 from clipkit.data.annotations import judged_annotations, mask_problem, read_coco_file
+from clipkit.data.coco_results import as_coco_results
 from clipkit.data.pairs import Problems
 from clipkit.engine.registry import METRICS
 from clipkit.errors import ClipkitError, some
@@ -192,33 +192,6 @@ class DetectionAP(BaseMetric):
             if f"{row}AP" in scores:
                 table.add_row([row[:-1] or "all", f"{scores[f'{row}AP']:.1f}", f"{scores[f'{row}AP50']:.1f}"])
         print_log("\n" + table.get_string(), MMLogger.get_current_instance())
-
-
-def as_coco_results(found: Any) -> list[dict[str, Any]]:
-    """mmdet's `pred_instances` (an InstanceData or a dict) -> COCO results: `label`, `score`, `bbox` (x, y, w, h) in
-    pixels of the original image and, where there are masks, `segmentation` (RLE with text counts)."""
-    boxes, scores, labels = (_numpy(found[key]) for key in ("bboxes", "scores", "labels"))
-    corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).astype(float)
-    out = [
-        {"label": int(label), "score": float(score), "bbox": box}
-        for box, score, label in zip(corners.tolist(), scores.tolist(), labels.tolist())
-    ]
-    if "masks" in found:
-        for item, mask in zip(out, _numpy(found["masks"])):
-            item["segmentation"] = to_rle(mask)
-    return out
-
-
-def to_rle(mask: np.ndarray) -> dict[str, Any]:
-    """(H, W) bool -> COCO's RLE with text counts, as JSON needs it."""
-    from pycocotools import mask as coder
-
-    rle = coder.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(map(int, rle["size"])), "counts": rle["counts"].decode()}
-
-
-def _numpy(value: Any) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 def _only(precision: np.ndarray, names: Sequence[str], asked: set[str]) -> np.ndarray:

@@ -13,9 +13,9 @@ from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
 from clipkit.backbone.options import clip_options
+from clipkit.data.coco_results import to_rle
 from clipkit.data.sliding_boxes import propose
 from clipkit.detection.datasets import class_info
-from clipkit.detection.metrics import to_rle
 from clipkit.embed.encoder import load_teacher
 from clipkit.embed.region_store import FORMAT, pack, pack_boxes, record_id, unpack_boxes
 from clipkit.engine.class_names import read_classes

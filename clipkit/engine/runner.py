@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, master_only
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
@@ -29,6 +29,7 @@ from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RU
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
 from clipkit.engine.work_dir_lock import lock, unlock
+from clipkit.engine.work_folder import record_config
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
 
@@ -49,6 +50,8 @@ class ClipkitRunner(Runner):
         super().__init__(*args, **kwargs)
         self._console.quiet = False
         self._config_text = self.cfg.pretty_text  # formatting takes 0.2 s and more, too long for each checkpoint
+        if self._train_dataloader is not None and is_main_process():
+            record_config(self.cfg, self._config_text, self.work_dir)
 
     # -- environment ------------------------------------------------------------------------------------------------
     def setup_env(self, env_cfg: dict) -> None:

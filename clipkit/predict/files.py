@@ -6,17 +6,16 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from PIL import Image
-
-from clipkit.data import enlarge, overlay, palette, read_image, save_indexed_png, used_entries, with_legend
+from clipkit.data import save_indexed_png
 from clipkit.data.draw import save_picture
-from clipkit.data.draw_objects import draw_objects
+from clipkit.data.palette import label_colours
+from clipkit.errors import ClipkitError
 from clipkit.files import write_text
-from clipkit.predict.detector import Detections, Detector, name_all
+from clipkit.predict.detections import Detections, name_all
+from clipkit.predict.detector import Detector
+from clipkit.predict.film import predict_film
+from clipkit.predict.predictor import ImagePredictor, Predictor
 from clipkit.predict.segmenter import Segmenter
-
-HEIGHT = 320  # smaller pictures are enlarged to about this: one of 64 pixels would be smaller than its legend
 
 
 class ResultFiles(Protocol):
@@ -25,10 +24,12 @@ class ResultFiles(Protocol):
     Attributes:
         picture: how the name of an image's picture ends.
         reserved: stems that no image may have.
+        beside: whether pictures also show the photo as it is; the command sets it.
     """
 
     picture: str
     reserved: frozenset[str]
+    beside: bool
 
     def __init__(self, predictor: Any, labels: Any, out: Path, min_score: float) -> None:
         """
@@ -39,8 +40,9 @@ class ResultFiles(Protocol):
             min_score: objects below it are not drawn.
         """
 
-    def write(self, file: Path, stem: str) -> str:
-        """Predicts one image and writes files that begin with `stem`; returns what to print: what is in it."""
+    def write(self, file: str | Path, stem: str) -> str:
+        """Predicts one image, a path or an http(s) address, and writes files that begin with `stem`; returns what to
+        print: what is in it."""
 
     def finish(self) -> None:
         """Writes what belongs to all images together."""
@@ -51,13 +53,14 @@ class SegmentationFiles:
 
     picture = "overlay.png"
     reserved: frozenset[str] = frozenset()
+    beside = False
 
     def __init__(self, segmenter: Segmenter, labels: Any, out: Path, min_score: float = 0.0) -> None:
         self.segmenter, self.labels, self.out = segmenter, labels, out
 
-    def write(self, file: Path, stem: str) -> str:
+    def write(self, file: str | Path, stem: str) -> str:
         """Segments one image; returns what to print: what is in it."""
-        record = write_segmentation(self.segmenter, file, self.labels, self.out, stem)
+        record = write_segmentation(self.segmenter, file, self.labels, self.out, stem, self.beside)
         return ", ".join(f"{name} {share:.0f}%" for name, share in list(record["shares"].items())[:5])
 
     def finish(self) -> None:
@@ -73,6 +76,7 @@ class DetectionFiles:
 
     picture = "objects.png"
     reserved = frozenset({"detections"})
+    beside = False
 
     def __init__(self, detector: Detector, labels: Any, out: Path, min_score: float) -> None:
         self.detector, self.labels, self.out, self.min_score = detector, labels, out, min_score
@@ -80,13 +84,12 @@ class DetectionFiles:
         self.images: list[dict] = []
         self.annotations: list[dict] = []
 
-    def write(self, file: Path, stem: str) -> str:
+    def write(self, file: str | Path, stem: str) -> str:
         """Detects in one image; returns what to print: what is in it."""
-        image = read_image(file)
-        found = self.detector(image, self.labels)
+        found = self.detector(file, self.labels)
         self._keep(found, file)
         shown = found.above(self.min_score)
-        save_picture(Image.fromarray(picture(image, shown)), self.out / f"{stem}_objects.png")
+        save_picture(shown.plot(self.beside), self.out / f"{stem}_objects.png")
         names = [shown.names[i] for i in shown.labels.tolist()]
         objects = [
             {"label": name, "score": round(score, 4), "box": [round(v, 2) for v in box]}
@@ -98,7 +101,7 @@ class DetectionFiles:
         counts = [f"{count} {name}" for name, count in list(shown.counts().items())[:5]]
         return ", ".join(counts) or f"nothing of score {self.min_score} or more"
 
-    def _keep(self, found: Detections, file: Path) -> None:
+    def _keep(self, found: Detections, file: str | Path) -> None:
         height, width = found.size
         number = len(self.images) + 1
         self.images.append({"id": number, "file_name": str(file), "width": width, "height": height})
@@ -114,33 +117,14 @@ class DetectionFiles:
         _write_json(self.out / "detections.json", content)
 
 
-def picture(image: np.ndarray, found: Detections) -> np.ndarray:
-    """The image with boxes, masks, names and scores, the best on top, and a legend."""
-    colours = palette(len(found.names))
-    factor = max(1, round(HEIGHT / image.shape[0]))
-    labels, scores = found.labels.tolist()[::-1], found.scores.tolist()[::-1]
-    drawn = draw_objects(
-        image,
-        found.boxes.numpy()[::-1],
-        [colours[i] for i in labels],
-        [f"{found.names[i]} {score:.2f}" for i, score in zip(labels, scores)],
-        None if found.masks is None else found.masks.numpy()[::-1],
-        factor,
-    )
-    used = np.array(labels, dtype=np.int64)
-    return with_legend(drawn, used_entries([used], found.names, colours))
-
-
-def write_segmentation(segmenter: Segmenter, file: Path, labels: Any, out: Path, stem: str) -> dict[str, Any]:
+def write_segmentation(
+    segmenter: Segmenter, file: str | Path, labels: Any, out: Path, stem: str, beside: bool = False
+) -> dict[str, Any]:
     """Writes `SegmentationFiles`' files of one image; returns what the JSON holds."""
-    image = read_image(file)
-    result = segmenter(image, labels)
+    result = segmenter(file, labels)
     index = result.labels.numpy()
-    colours = palette(len(result.names))
-    shown = enlarge(overlay(image, index, colours), HEIGHT)
-    pixels = with_legend(shown, used_entries([index], result.names, colours))
-    save_picture(Image.fromarray(pixels), out / f"{stem}_overlay.png")
-    save_indexed_png(index, out / f"{stem}_labels.png", len(result.names))
+    save_picture(result.plot(beside), out / f"{stem}_overlay.png")
+    save_indexed_png(index, out / f"{stem}_labels.png", len(result.names), label_colours(result.names))
     record = {
         "image": str(file),
         "size": [int(index.shape[1]), int(index.shape[0])],
@@ -155,3 +139,16 @@ def write_segmentation(segmenter: Segmenter, file: Path, labels: Any, out: Path,
 
 def _write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def film_of(
+    predictor: Predictor, source: Any, target: Path, labels: Any, fps: float | None, beside: bool, min_score: float
+) -> str:
+    """Writes a film of what is in a film; returns what to print. See `predict_film`."""
+    if not isinstance(predictor, ImagePredictor):
+        raise ClipkitError(f"{source}: {type(predictor).__name__} takes images, not videos")
+
+    def draw(result: Any) -> Any:
+        return (result.above(min_score) if isinstance(result, Detections) else result).plot(beside)
+
+    return f"{predict_film(predictor, source, target, labels, fps=fps, draw=draw)} frames"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from clipkit.data.fetch import fetch, is_address
 from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
@@ -36,16 +39,17 @@ class Predictor:
     def load(
         cls: type[Self],
         config: Any,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         device: str | torch.device | None = None,
         cfg_options: dict | None = None,
     ) -> Self:
         """Builds the config's model and loads its weights.
 
         Args:
-            config: path, name of an installed config, or a mmengine `Config`.
+            config: a work folder, which holds all that is needed; or the path of a config, the name of an installed
+                one, or a mmengine `Config`.
             checkpoint: what training wrote; a work folder stands for its newest checkpoint; None for a model that
-                trains nothing.
+                trains nothing. Of a work folder as `config`, None is its newest one.
             device: default: a GPU if there is one.
             cfg_options: dotted key -> value.
 
@@ -99,9 +103,48 @@ class Predictor:
             ) from error
 
 
+class ImagePredictor(Predictor):
+    """What takes images: `predictor(image, labels)`, `predictor(images, labels)`."""
+
+    def __call__(self, image: ImageLike | Sequence[ImageLike], labels: Any = None) -> Any:
+        """The result of one image at its own size, or a list of results of a list.
+
+        Args:
+            image: a path or an http(s) address; the bytes of a file; a PIL image; an array, see `array_to_rgb`; a
+                tensor (3, H, W) RGB, uint8 or float in [0, 1]; or a list of these.
+            labels: see `set_labels`.
+
+        Raises:
+            ClipkitError, ValueError, FileNotFoundError: an image cannot be used; the line says why.
+        """
+        if isinstance(image, (list, tuple)):
+            return list(self.each(image, labels))
+        return next(self.each([image], labels))  # type: ignore[list-item]
+
+    def each(self, images: Iterable[ImageLike], labels: Any = None, batch_size: int = 8) -> Iterator[Any]:
+        """Results in the order of the images, of which those of equal size share a forward pass, as far as they are
+        near each other: memory does not grow with their number."""
+        names, waiting = self.set_labels(labels), iter(images)
+        while group := [as_rgb(image) for image in islice(waiting, 4 * batch_size)]:
+            results: list[Any] = [None] * len(group)
+            sizes: dict[tuple[int, ...], list[int]] = {}
+            for place, rgb in enumerate(group):
+                sizes.setdefault(rgb.shape, []).append(place)
+            for places in sizes.values():
+                for start in range(0, len(places), batch_size):
+                    part = places[start : start + batch_size]
+                    for place, result in zip(part, self.predict([group[i] for i in part], names)):
+                        results[place] = result
+            yield from results
+
+    def predict(self, images: Sequence[np.ndarray], names: tuple[str, ...]) -> list[Any]:
+        """Results of (H, W, 3) uint8 images of equal size in one pass, for the labels that are set."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it predicts")
+
+
 def open_predictor(
     config: Any,
-    checkpoint: str | Path | None,
+    checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
     cfg_options: dict | None = None,
 ) -> tuple[Predictor, Any]:
@@ -145,8 +188,12 @@ def load_model(
     from clipkit.engine.frozen import check_frozen, student_alone
     from clipkit.engine.registry import MODELS
     from clipkit.engine.weights import load_weights, unwrap_names
+    from clipkit.engine.work_folder import find_record, newest_checkpoint, read_record
 
     device = usable_device(device or own_device())
+    if isinstance(config, (str, Path)) and Path(config).is_dir():
+        checkpoint = checkpoint or newest_checkpoint(config)
+        config = read_record(find_record(config))
     state: dict = {"state_dict": {}}
     if checkpoint is not None:  # before the model is built: a wrong path should not cost half a minute
         checkpoint = resolve_checkpoint(checkpoint)
@@ -169,8 +216,11 @@ def load_model(
 
 
 def as_rgb(image: ImageLike) -> np.ndarray:
-    """Whatever a predictor takes as (H, W, 3) uint8 RGB: the same pixels for a path, the bytes of a file, a PIL image
-    and an array of it; see `clipkit.data.images` for what happens to 16 bits, transparency and EXIF's turn."""
+    """Whatever a predictor takes (see `ImagePredictor`) as (H, W, 3) uint8 RGB: the same pixels for a path, an address,
+    the bytes of a file, a PIL image and an array of it; see `clipkit.data.images` for what happens to 16 bits,
+    transparency and EXIF's turn."""
+    if is_address(image):
+        return read_bytes(fetch(str(image)), str(image))
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, bytes):

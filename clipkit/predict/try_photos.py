@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from clipkit.backbone.fetched import find_weights
 from clipkit.data import IMAGE_SUFFIXES, list_images, read_image, walk
-from clipkit.data.fetch import address_stem, fetch, is_address
+from clipkit.data.fetch import fetch, is_address
 from clipkit.data.label_picture import label_picture
 from clipkit.data.video import VIDEO_SUFFIXES, Fps, stream_video
 from clipkit.data.video_file import write_video
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
+from clipkit.predict.inputs import free_names, is_video
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import TextEmbeddings, Vocabulary
 from clipkit.text.familiar import unfamiliar
@@ -73,10 +74,10 @@ def segment_files(
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
         drawn: list[Future] = []
         read = _ahead(reader, sources, segmenter.short_side)
-        named = zip(sources, _free_names(sources), read)
+        named = zip(sources, free_names(sources), read)
         for source, stem, pixels in tqdm(named, total=len(sources), unit="file", delay=2, disable=len(sources) == 1):
             try:
-                if _is_film(source):
+                if is_video(source):
                     path = out / f"{stem}_try.mp4"
                     shares = _segment_film(segmenter, source, text, path, drawer)
                     said = ", ".join(f"{name} {share:.0f} %" for name, share in shares.items())
@@ -164,14 +165,10 @@ def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path], short_side
 
 def _read(source: str | Path, short_side: int) -> np.ndarray | None:
     """A photo; no more of it than the network and the picture can show. None for a film."""
-    if _is_film(source):
+    if is_video(source):
         return None
     file = io.BytesIO(fetch(str(source))) if is_address(source) else Path(source)
     return read_image(file, enough=max(short_side * 5 // 4, SHOWN), name=source)
-
-
-def _is_film(source: str | Path) -> bool:
-    return not is_address(source) and Path(source).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _list_media(item: str) -> list[Path]:
@@ -183,18 +180,3 @@ def _list_media(item: str) -> list[Path]:
     if not found:
         raise ClipkitError(f"{item}: no photos or films in this folder ({', '.join(endings)})")
     return found
-
-
-def _free_names(sources: Sequence[str | Path]) -> list[str]:
-    """A stem a source, a number behind it where one comes again."""
-    taken: set[str] = set()
-    names = []
-    for source in sources:
-        stem = first = address_stem(str(source)) if is_address(source) else Path(source).stem
-        number = 1
-        while stem in taken:
-            number += 1
-            stem = f"{first}-{number}"
-        taken.add(stem)
-        names.append(stem)
-    return names

@@ -61,13 +61,13 @@ def read_image(path: str | Path | BinaryIO, *, enough: int | None = None, name: 
     return rgb if factor < 2 else np.asarray(Image.fromarray(rgb).reduce(factor))
 
 
-def read_bytes(data: bytes) -> np.ndarray:
-    """The picture of a file's content as (H, W, 3) uint8 RGB, see `to_rgb`.
+def read_bytes(data: bytes, name: str = "") -> np.ndarray:
+    """The picture of a file's content as (H, W, 3) uint8 RGB, see `to_rgb`; `name` stands in messages.
 
     Raises:
         ClipkitError: as `read_image`.
     """
-    return read_image(io.BytesIO(data), name=f"a picture of {len(data)} bytes")
+    return read_image(io.BytesIO(data), name=name or f"a picture of {len(data)} bytes")
 
 
 def to_rgb(image: Image.Image, name: str = "") -> np.ndarray:

@@ -6,6 +6,7 @@ with quiet_imports():  # mmseg prints of optional packages, once in each process
     import clipkit.segmentation.episode_dataset
     import clipkit.segmentation.episode_metrics
     import clipkit.segmentation.folder_dataset
+    import clipkit.segmentation.format_dataset
     import clipkit.segmentation.metrics
     import clipkit.segmentation.picture
     import clipkit.segmentation.point_head

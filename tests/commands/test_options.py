@@ -8,7 +8,7 @@ import pytest
 
 import clipkit.commands
 from clipkit.cli import COMMANDS
-from clipkit.commands import _options, frames, precompute
+from clipkit.commands import _options, frames, label, precompute
 
 FOLDER = Path(clipkit.commands.__file__).parent
 
@@ -36,6 +36,7 @@ def test_choices_are_the_librarys():
     from clipkit.adapters._crops import RESIZE_MODES
     from clipkit.adapters.teacher import ORDERS
     from clipkit.data._video_backends import BACKENDS
+    from clipkit.data.formats import FORMATS
     from clipkit.data.video_sets import READERS
     from clipkit.embed import frame_store, region_store
     from clipkit.engine.distributed import LAUNCHERS
@@ -45,6 +46,7 @@ def test_choices_are_the_librarys():
     assert tuple(READERS) == frames.SETS
     assert tuple(frame_store.DTYPES) == frames.DTYPES
     assert tuple(region_store.DTYPES) == precompute.DTYPES
+    assert sorted(FORMATS) == sorted(label.FORMATS)
     assert (precompute.ORDERS, precompute.RESIZE_MODES) == (ORDERS, RESIZE_MODES)
 
 
@@ -57,7 +59,7 @@ def test_parents_give_positions_in_order():
     from clipkit.commands import predict, test, train
 
     args = predict.parser().parse_args(["c.py", "x.pth", "a.png", "b.png", "--labels", "cat", "--device", "cpu"])
-    assert (args.config, args.checkpoint, args.inputs, args.labels) == ("c.py", "x.pth", ["a.png", "b.png"], "cat")
+    assert (args.config, args.inputs, args.labels) == ("c.py", ["x.pth", "a.png", "b.png"], "cat")
     args = test.parser().parse_args(["c.py", "none", "--launcher", "none", "--cfg-options", "a=1", "b=2"])
     assert (args.config, args.checkpoint, args.cfg_options, args.launcher) == ("c.py", "none", ["a=1", "b=2"], "none")
     assert train.parser().parse_args(["c.py"]).cfg_options == []  # a parent's default list is not filled for good

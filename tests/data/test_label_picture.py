@@ -43,3 +43,12 @@ def test_ids_without_a_name_are_left_as_they_are():
     photo = np.full((40, 40, 3), 50, np.uint8)
     picture = label_picture(photo, np.full((40, 40), 255), ["grass"], beside=False)
     assert (picture == 50).all()
+
+
+def test_names_do_not_cover_each_other():
+    photo, ids = np.zeros((400, 600, 3), np.uint8), np.zeros((400, 600), np.int64)
+    ids[np.arange(400) // 12 % 2 == 1] = 1  # both are deepest near the middle
+    apart = np.zeros_like(ids)
+    apart[:, 300:] = 1
+    heights = [label_picture(photo, of, ["grass", "cat"], beside=False).shape[0] for of in (apart, ids)]
+    assert heights[0] == 400 and heights[1] > 400

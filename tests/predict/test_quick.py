@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import clipkit
-from clipkit.commands import try_
+from clipkit.commands import _options
 from clipkit.errors import ClipkitError
 from clipkit.predict import dense
 
@@ -49,4 +49,4 @@ def test_find(tmp_path):
 
 
 def test_the_command_s_default_is_the_library_s():
-    assert (try_.CLIP, try_.TAG) == (dense.CLIP, dense.TAG)
+    assert (_options.CLIP, _options.TAG) == (dense.CLIP, dense.TAG)

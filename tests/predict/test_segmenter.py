@@ -1,6 +1,7 @@
 """From a config to a picture: train two steps, then Segmenter, predict, browse, metric, with other labels."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -162,6 +163,53 @@ def test_predict_writes_everything_and_goes_on_after_a_bad_file(trained, tmp_pat
         assert record["shares"].get("grass", 0.0) == pytest.approx(share, abs=0.01)
         with Image.open(out / f"{stem}_overlay.png") as picture:
             assert picture.height >= 320  # small images are enlarged: the picture is for people
+
+
+def test_a_work_folder_is_a_model_wherever_it_lies(trained, segmenter, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(trained[2] / "work", moved)
+    assert str(trained[2]) not in (moved / "trained/config.py").read_text().replace(str(trained[2] / "work"), "")
+    rgb = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    assert torch.equal(Segmenter.load(moved)(rgb, "grass, brick").labels, segmenter(rgb, "grass, brick").labels)
+    Image.fromarray(rgb).save(tmp_path / "x.png")
+    arguments = [str(tmp_path / "x.png"), "--labels", "grass, brick", "--out", str(tmp_path / "out"), "--beside"]
+    assert predict([str(moved), *arguments]) == 0
+    assert "1 of 1 images, 2 labels" in capsys.readouterr().out
+    with Image.open(tmp_path / "out/x_overlay.png") as picture:
+        assert picture.width > 2 * 64 * 6
+    with pytest.raises(ClipkitError, match="no work folder"):
+        predict([str(trained[0]), str(tmp_path / "x.png")])
+
+
+def test_equal_sizes_share_a_pass_and_the_order_stays(segmenter, monkeypatch):
+    random = np.random.default_rng(2)
+    sizes = [(32, 48), (24, 24), (32, 48), (32, 48), (24, 24)]
+    images = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    alone = [segmenter(image, "grass, brick, unicorn") for image in images]
+    passes = []
+    step = segmenter.model.test_step
+    monkeypatch.setattr(segmenter.model, "test_step", lambda batch: passes.append(len(batch["inputs"])) or step(batch))
+    together = segmenter(images, "grass, brick, unicorn")
+    assert passes == [3, 2]
+    for one, other, image in zip(together, alone, images):
+        torch.testing.assert_close(one.scores, other.scores, atol=1e-4, rtol=0)
+        assert (one.labels == other.labels).float().mean() > 0.99 and one.image is not None
+        assert np.array_equal(one.image, image)
+    assert [len(list(segmenter.each(images, batch_size=2))), passes[2:]] == [5, [2, 1, 2]]
+
+
+def test_a_video_gives_a_film(trained, tmp_path, capsys):
+    pytest.importorskip("av")
+    from clipkit.data import probe_video
+    from clipkit.shapes.film_files import write_film
+
+    write_film(np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), dtype=np.uint8), tmp_path / "a.mkv", 8)
+    assert (
+        predict([str(trained[2] / "work"), str(tmp_path / "a.mkv"), "--out", str(tmp_path), "--labels", "grass"]) == 0
+    )
+    assert "6 frames" in capsys.readouterr().out
+    film = probe_video(tmp_path / "a.mp4")
+    assert film.frames == 6 and film.fps == pytest.approx(8, abs=0.01) and min(film.size) >= 240
 
 
 def test_browse_draws_what_the_pipeline_gives(trained, tmp_path, capsys):

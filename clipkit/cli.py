@@ -75,6 +75,7 @@ def _guarded(call: Callable[[], int | None]) -> int:
             sys.stdout.flush()
             return code
     except (KeyboardInterrupt, Exception) as error:
+        _hear_no_more_of_workers()
         return _end(error)
     finally:
         with contextlib.suppress(RuntimeError):  # the other processes may be gone
@@ -132,9 +133,15 @@ _lost_logs: set[str] = set()
 
 
 def _terminate(number: int, frame: Any) -> None:
-    if hasattr(signal, "SIGCHLD"):  # torch's handler would raise for each worker that was told to end as well
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _hear_no_more_of_workers()
     raise _Terminated
+
+
+def _hear_no_more_of_workers() -> None:
+    """torch's handler raises for each worker that ends, also while the command itself is ending."""
+    if hasattr(signal, "SIGCHLD"):
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _leave_signals_to_the_parent() -> None:

@@ -182,7 +182,7 @@ def test_conv_towers_take_other_sizes(family):
 def test_bad_images_are_refused_in_a_sentence():
     clip = FrozenCLIP(small_model("vit"))
     with pytest.raises(ValueError, match="float RGB"):
-        clip.encode_image(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+        clip.encode_image(torch.zeros(1, 3, 32, 32, dtype=torch.int64))
     with pytest.raises(ValueError, match="float RGB"):
         clip.encode_image(torch.zeros(3, 32, 32))
     with pytest.raises(ValueError, match="less than one patch"):

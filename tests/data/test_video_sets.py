@@ -247,7 +247,7 @@ def test_files_of_another_format_are_one_line(tmp_path):
     (tmp_path / "MSRVTT_data.json").write_text('{"sentences": [{"video": 1}]}')
     with pytest.raises(ClipkitError, match=r'MSRVTT_data.json: sentences\[0\] has no "video_id"'):
         read_video_set("msrvtt", tmp_path, "train9k")
-    with pytest.raises(FileNotFoundError, match=r"val_data.json: no such file; .*video_sets.py says"):
+    with pytest.raises(FileNotFoundError, match=r"val_data.json: no such file; `clipkit frames --help` says"):
         read_video_set("didemo", tmp_path, "val")
     with pytest.raises(ClipkitError, match='unknown set of videos "msrvt"; did you mean "msrvtt"'):
         read_video_set("msrvt", tmp_path)

@@ -55,6 +55,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "clipkit.detection": (
         "CocoJsonDataset",
         "DetectionAP",
+        "FormatDataset",
         "ShapesDetDataset",
         "TeacherRegions",
         "VocXmlDataset",

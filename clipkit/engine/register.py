@@ -65,6 +65,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "EpisodeDataset",
         "FewShotIoU",
         "FolderSegDataset",
+        "FormatSegDataset",
+        "LoadObjectMasks",
         "LoadWideAnnotations",
         "PointFCNHead",
         "SegPictureHook",

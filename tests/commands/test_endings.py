@@ -164,7 +164,7 @@ def test_what_torch_says_of_memory_and_of_other_processes():
 
 
 COMMAND = """
-import sys, time, types
+import signal, sys, time, types
 from torch.utils.data import DataLoader
 from clipkit import cli
 
@@ -182,6 +182,7 @@ def main(argv):
 
 module = types.ModuleType("probe"); module.main = main; sys.modules["probe"] = module
 cli.COMMANDS["probe"] = ("probe", "")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 sys.exit(cli.main(["probe"]))
 """
 

@@ -34,6 +34,7 @@ from clipkit.search._lock import locked
 from clipkit.search.media import Moment, is_image, list_media
 from clipkit.search.model import about_index, load_model
 from clipkit.search.query import Found, text_vector
+from clipkit.search.records import current_record, path_of, record_id
 from clipkit.store import Store, StoreError
 
 FORMAT = 1
@@ -93,7 +94,7 @@ class SearchIndex:
             for file in files:
                 problem = None
                 try:
-                    identifier = self.store.free_id(_record_id(file))
+                    identifier = self.store.free_id(record_id(file))
                     if identifier not in self.store and identifier not in hand:
                         hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
                 except BackendMissing:
@@ -126,8 +127,8 @@ class SearchIndex:
         records: dict[str, list[str]] = {}
         for name in self.store:
             if self.store.count(name):
-                records.setdefault(_path_of(name), []).append(name)
-        self._ids = [own[-1] if len(own) == 1 else _current(path, own) for path, own in records.items()]
+                records.setdefault(path_of(name), []).append(name)
+        self._ids = [own[-1] if len(own) == 1 else current_record(path, own) for path, own in records.items()]
         about = json.dumps([self.store.key, self._ids], sort_keys=True)  # the model too: `frames` may be made anew
         digest = hashlib.sha256(about.encode()).hexdigest()[:16]
         counts = [self.store.count(name) for name in self._ids]
@@ -196,7 +197,7 @@ class SearchIndex:
             taken.update(stretch)
             if is_shoulder:  # of a better moment: the score does not fall to the middle in between
                 continue
-            path = _path_of(self._ids[file])
+            path = path_of(self._ids[file])
             times = (float(self._start[first]), float(self._end[last]))
             found.append(Moment(path, *times, score, int(self._frame[row]), float(self._start[row])))
             if len(found) == top:
@@ -209,7 +210,7 @@ class SearchIndex:
         if not _STATE.fullmatch(state):  # no record of a file, but of whatever somebody's own program put there
             return True
         try:
-            problem = None if _record_id(Path(path)) == f"{path}@{state}" else "has changed"
+            problem = None if record_id(Path(path)) == f"{path}@{state}" else "has changed"
         except OSError:
             problem = "is gone"
         if problem:
@@ -388,21 +389,3 @@ def _embed(frames: np.ndarray, clip: ClipModel, resize: str) -> np.ndarray:
         images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]).to(clip.device)
     rows = finite(clip.encode_image(images).float())
     return rows.cpu().numpy().astype(np.float16)
-
-
-def _record_id(file: Path) -> str:
-    """A file that changes has another id; its size and time tell, so that gigabytes need not be read again."""
-    state = file.stat()
-    return f"{os.path.abspath(file)}@{state.st_size}:{state.st_mtime_ns}"
-
-
-def _current(path: str, records: list[str]) -> str:
-    try:
-        now = _record_id(Path(path))
-    except OSError:
-        return records[-1]
-    return next((name for name in records if name.rstrip("~") == now), records[-1])
-
-
-def _path_of(identifier: str) -> str:
-    return identifier.rpartition("@")[0]

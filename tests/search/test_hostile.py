@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from clipkit.errors import ClipkitError
-from clipkit.search.index import SearchIndex, _record_id
+from clipkit.search.index import SearchIndex
+from clipkit.search.records import record_id
 from clipkit.store import Store
 
 
@@ -28,7 +29,7 @@ def test_an_index_that_lies_is_one_line(tmp_path):
     picture = tmp_path / "a.jpg"  # a file that is gone would not be answered
     picture.touch()
     Store(tmp_path / "good" / "frames", {"k": 1}).build(
-        [_record_id(picture)], lambda ids: [whole for _ in ids], progress=False
+        [record_id(picture)], lambda ids: [whole for _ in ids], progress=False
     )
     index = SearchIndex(tmp_path / "good")
     assert [moment.path for moment in index.search(np.ones(4))] == [str(picture)]

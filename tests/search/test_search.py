@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from clipkit import cli
-from clipkit.search.index import SearchIndex, _record_id
+from clipkit.search.index import SearchIndex
 from clipkit.search.media import list_media
+from clipkit.search.records import record_id
 from clipkit.shapes import COLOURS, SHAPES, render, tiny_clip
 from clipkit.shapes.tiny import FOLDER
 from clipkit.store import Store
@@ -255,7 +256,7 @@ def test_an_index_whose_writer_was_killed_goes_on(media, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):  # after it had planned these files
-        index.store.build([_record_id(media / "ring.png")], killed, progress=False)
+        index.store.build([record_id(media / "ring.png")], killed, progress=False)
     index = SearchIndex(tmp_path / "i")
     assert [problem for _, problem in index.add([media / "bar.jpg"], tiny_clip())] == [None]
     assert len(index) == 1

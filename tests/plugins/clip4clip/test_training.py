@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope
 
 from clipkit.claims.definition import read_claim
 from clipkit.cli import main
+from clipkit.embed import frame_source
 from clipkit.engine import VideoRetriever
 from clipkit.engine.build import build_runner, prepare_config
 from clipkit.engine.config import find_config, parse_options
@@ -232,8 +233,6 @@ ROWS = [("000000.mkv", "one"), ("000000.mkv", "two"), ("000000.mkv", "Three"), (
 @pytest.mark.parametrize("store", [True, False])
 def test_a_pass_over_the_data_reads_each_video_once(tmp_path, work, monkeypatch, store):
     films(work)  # made before reading is counted
-    from clipkit.embed import frame_source
-
     read, real = [], frame_source.stream_video
     counted = lambda path, *a, **k: read.append(Path(path).name) or real(path, *a, **k)  # noqa: E731
     monkeypatch.setattr(frame_source, "stream_video", counted)

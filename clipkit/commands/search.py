@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +156,7 @@ def _index_and_text(words: Sequence[str], image: str | None) -> tuple[str, str |
     """`[INDEX] TEXT`; with `--image` the text may be left out, and one word that is a folder is the index."""
     if len(words) == 2:
         return words[0], words[1]
-    if len(words) == 1 and not (image and Path(words[0]).is_dir()):
+    if len(words) == 1 and not (image and os.path.isdir(words[0])):
         return INDEX, words[0]
     if image and len(words) < 2:
         return (words[0] if words else INDEX), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,7 +49,8 @@ def run_try(
     Raises:
         ClipkitError, ValueError, FileNotFoundError: nothing can be done at all; the line says why.
     """
-    if Path(words).exists():
+    # Not pathlib: it raises where the words are longer than a file name may be. A folder called `cat` is no mistake.
+    if os.path.isfile(words) and Path(words).suffix:
         raise ClipkitError(f'{words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
     vocabulary = Vocabulary.parse(words)
     sources = [one for item in inputs for one in ([item] if is_address(item) else _list_media(item))]

@@ -40,7 +40,7 @@ class Vocabulary:
             raise ValueError(f"names must be a list; for the string {names!r} use Vocabulary.parse")
         self.names = tuple(name.strip() for name in names)
         if not self.names:
-            raise ValueError("a vocabulary needs at least one name")
+            raise ValueError('no label is given: write for instance "cat, dog; puppy, grass"')
         seen: dict[str, str] = {}
         for name in self.names:
             key = match_key(name)

@@ -97,6 +97,15 @@ def test_a_file_in_place_of_the_words_is_explained(tmp_path):
         run_try([str(SCENE)], str(SCENE), tmp_path, clip="tiny_clip", pretrained=None)
 
 
+def test_words_may_be_many_or_a_folder_s_name_but_not_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grass").mkdir()
+    for words in ("grass", ", ".join(f"grass {i}" for i in range(60))):
+        assert run_try([str(SCENE)], words, tmp_path, clip="tiny_clip", pretrained=None)[1] == 0
+    with pytest.raises(ValueError, match="no label is given"):
+        run_try([str(SCENE)], "", tmp_path, clip="tiny_clip", pretrained=None)
+
+
 @pytest.mark.parametrize("shape", [(1, 400), (400, 1), (3, 3), (1, 1)])
 def test_odd_shapes_are_segmented(tiny, shape):
     assert tiny(np.full((*shape, 3), 90, np.uint8), ["grass"]).labels.shape == shape

@@ -24,7 +24,7 @@ def test_synonyms_by_name_or_in_order():
 @pytest.mark.parametrize(
     ("names", "line"),
     [
-        ([], "at least one name"),
+        ([], "no label is given"),
         (["a", " "], "empty name"),
         (["traffic light", "Traffic_Light"], "'Traffic_Light' is given twice"),
         ("a, b", "use Vocabulary.parse"),

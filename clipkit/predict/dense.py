@@ -20,8 +20,7 @@ from clipkit.text import Background, TextBank, TextEmbeddings, Vocabulary
 CLIP, TAG = "ViT-B-16-quickgelu", "openai"
 NONE = "none of these"
 NEUTRAL = ("background",)
-"""What stands for `NONE` among the prompts. In the embedded world this word wins on 82 % of the pixels whose own name
-is not asked for, and takes 21 % of the others; an empty prompt 89 and 36."""
+"""What stands for `NONE` among the prompts: it takes fewer of the asked pixels than an empty prompt does."""
 
 
 class DenseSegmenter:

@@ -18,7 +18,7 @@ from clipkit.search.media import Moment
 from clipkit.search.sheet import contact_sheet, interval
 
 AWAY = 0.25
-"""w of `text_vector`: at 1 the parts to avoid would weigh as much as what is looked for, and its shape would be lost."""
+"""w of `text_vector`: at 1 what to avoid would weigh as much as what is looked for."""
 
 
 def signs(text: str) -> tuple[str, tuple[str, ...]]:

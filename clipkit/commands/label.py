@@ -79,12 +79,11 @@ def _identity(args: argparse.Namespace) -> str:
 
 def _model(args: argparse.Namespace, vocabulary: Any) -> Any:
     if not args.model:
-        from clipkit.predict.try_photos import load_named, warn_unfamiliar
-        from clipkit.text.familiar import unfamiliar
+        from clipkit.predict.dense import DenseSegmenter
+        from clipkit.text.familiar import warn_unfamiliar
 
-        segmenter = load_named(*_options.clip_and_tag(args.clip), device=args.device)
-        if strange := unfamiliar(segmenter.clip, vocabulary.names):
-            warn_unfamiliar(args.clip, strange)
+        segmenter = DenseSegmenter.load(*_options.clip_and_tag(args.clip), device=args.device)
+        warn_unfamiliar(segmenter.clip, vocabulary.words, args.clip, "take another --clip")
         text = segmenter.encode(vocabulary)
         return lambda rgb: segmenter(rgb, text)
     from clipkit.errors import ClipkitError

@@ -18,6 +18,8 @@ from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError, one_line
+from clipkit.text.familiar import warn_unfamiliar
+from clipkit.text.labels import TextLabels
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
@@ -75,7 +77,8 @@ class Predictor:
 
     def set_labels(self, labels: Any = None) -> tuple[str, ...]:
         """Labels for the next calls: a `Vocabulary`, a list of names, 'a, b; synonym', or what the model's
-        `encode_labels` made of one; None: the config's own."""
+        `encode_labels` made of one; None: the config's own. Words that mean nothing to the model's CLIP are one line on
+        stderr."""
         key = tuple(labels) if isinstance(labels, (list, tuple)) else labels
         # Of vocabularies and embeddings only the same object is surely the same.
         same = key is self._current or (isinstance(key, (str, tuple)) and key == self._current)
@@ -84,7 +87,16 @@ class Predictor:
                 raise ClipkitError(f"{type(self.model).__name__} has fixed classes: leave the labels out")
             self.model.set_labels(labels)
             self._current = key
+            self._warn_unfamiliar()
         return tuple(self.model.label_names)
+
+    def _warn_unfamiliar(self) -> None:
+        if self._current is None or not isinstance(self.model, TextLabels):
+            return
+        labels, clip = self.model.labels, self.model.text.clip
+        if clip is not None:  # as it is where the model's embeddings come from a file
+            groups = labels.info.get("words") or [(name,) for name in labels.names]
+            warn_unfamiliar(clip, groups, "the model's CLIP", "take other words, or train with another CLIP")
 
     def resized(self, bgr: np.ndarray) -> dict[str, Any]:
         """The picture `(H, W, 3)` at the size that the model was tested at, as mmcv's `Resize` gives it.

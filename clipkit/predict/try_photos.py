@@ -14,19 +14,18 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from clipkit.backbone.fetched import find_weights
 from clipkit.data import IMAGE_SUFFIXES, list_images, read_image, walk
 from clipkit.data.fetch import fetch, is_address
 from clipkit.data.label_picture import label_picture
 from clipkit.data.video import VIDEO_SUFFIXES, Fps, stream_video
 from clipkit.data.video_file import write_video
-from clipkit.errors import ClipkitError, one_line, some
+from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
 from clipkit.predict.inputs import free_names, is_video
 from clipkit.predict.segmenter import Segmentation
 from clipkit.text import TextEmbeddings, Vocabulary
-from clipkit.text.familiar import unfamiliar
+from clipkit.text.familiar import warn_unfamiliar
 
 AHEAD = 4  # photos that wait on either side of the network
 SHOWN = 560  # pixels of a photo's shorter side that are kept for the picture, whatever the network sees
@@ -55,10 +54,8 @@ def run_try(
     vocabulary = Vocabulary.parse(words)
     sources = [one for item in inputs for one in ([item] if is_address(item) else _list_media(item))]
     out.mkdir(parents=True, exist_ok=True)
-    segmenter = load_named(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
-    strange = unfamiliar(segmenter.clip, vocabulary.names)
-    if strange:
-        warn_unfamiliar(clip, strange)
+    segmenter = DenseSegmenter.load(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
+    warn_unfamiliar(segmenter.clip, vocabulary.words, clip, "take another --clip")
     text = segmenter.encode(vocabulary)
     pictures, bad, won = segment_files(segmenter, sources, text, out)
     lost = [name for name in vocabulary.names if name not in won]
@@ -100,24 +97,6 @@ def segment_files(
         for last in drawn:
             last.result()
     return pictures, bad, won
-
-
-def load_named(clip: str, pretrained: str | None, **options: object) -> DenseSegmenter:
-    """`DenseSegmenter.load`, and what a person wants to know about weights that are fetched."""
-    before = find_weights(clip, pretrained)
-    if before is not None and before.path is None:
-        print(f"fetching {clip} from {before.address} (licence: {before.licence}), once", flush=True)
-    segmenter = DenseSegmenter.load(clip, pretrained, **options)  # type: ignore[arg-type]
-    after = find_weights(clip, pretrained)
-    if before is not None and before.path is None and after is not None and after.path is not None:
-        print(f"{after.path}: {after.path.stat().st_size / 2**20:.0f} MiB")
-    return segmenter
-
-
-def warn_unfamiliar(clip: str, words: Sequence[str]) -> None:
-    """One line on stderr: these words mean nothing to this tower."""
-    line = f"warning: {clip} never saw {some(words, 6)}: what it answers for them means nothing; take another --clip"
-    print(line, file=sys.stderr)
 
 
 def describe(result: Segmentation) -> str:

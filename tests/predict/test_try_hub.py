@@ -35,8 +35,8 @@ def test_a_clip_is_fetched_once_and_then_used_offline(tmp_path):
         first = run(tmp_path, "hf-hub:someone/small", HF_ENDPOINT=address)
         assert first.returncode == 0, first.stderr
         said = f"fetching hf-hub:someone/small from {address}/someone/small (licence: see its model card), once"
-        assert said in first.stdout
-        where = next(line for line in first.stdout.splitlines() if line.endswith(" MiB"))
+        assert said in first.stderr
+        where = next(line for line in first.stderr.splitlines() if line.endswith(" MiB"))
         assert Path(where.rpartition(":")[0]).is_file() and str(tmp_path / "cache") in where
         assert sorted(fetched) == ["open_clip_config.json", "open_clip_model.safetensors"]
     picture = tmp_path / "scene_try.png"
@@ -44,7 +44,7 @@ def test_a_clip_is_fetched_once_and_then_used_offline(tmp_path):
     picture.unlink()
     second = run(tmp_path, "hf-hub:someone/small", HF_HUB_OFFLINE="1")
     assert second.returncode == 0, second.stderr
-    assert "fetching" not in second.stdout and picture.read_bytes() == before
+    assert "fetching" not in second.stderr and picture.read_bytes() == before
 
 
 def test_what_cannot_be_fetched_ends_in_one_line(tmp_path):

@@ -57,6 +57,20 @@ def add_clip(options: Any) -> None:
     )
 
 
+def add_batch_size(options: argparse.ArgumentParser, what: str) -> None:
+    """`--batch-size`; `what` is counted."""
+    options.add_argument(
+        "--batch-size", type=_positive, default=8, metavar="N",
+        help=f"{what} in one pass of the network; fewer take less memory (default: 8)",
+    )  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return int(text)
+
+
 def clip_and_tag(text: str) -> tuple[str, str | None]:
     """Name, and tag or file or None."""
     if text.startswith(("local-dir:", "hf-hub:")):

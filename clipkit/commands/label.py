@@ -44,14 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Labels; returns 0, or 1 when some photos could not be used."""
     args = parser().parse_args(argv)
     from clipkit.errors import ClipkitError
+    from clipkit.predict.inputs import parse_words
     from clipkit.predict.label_photos import label_photos
-    from clipkit.text import Vocabulary
 
-    if Path(args.words).exists():
-        raise ClipkitError(f'{args.words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
+    vocabulary = parse_words(args.words)
     if args.boxes and args.format == "masks":
         raise ClipkitError("--boxes are no masks: take --format coco, voc or yolo")
-    vocabulary = Vocabulary.parse(args.words)
     good, bad = label_photos(
         args.inputs,
         lambda: _model(args, vocabulary),

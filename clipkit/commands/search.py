@@ -78,12 +78,11 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.errors import ClipkitError
     from clipkit.files import write_text
     from clipkit.search.index import SearchIndex, index_key
-    from clipkit.search.media import describe, find_media
+    from clipkit.search.media import find_media, tell_unread
     from clipkit.search.model import about_index, load_model
 
     files, others = find_media(args.inputs)
-    if others:
-        print(f"not read: {describe(others)}: no format of videos or images that is known here", file=sys.stderr)
+    tell_unread(others)
     key = about_index(args.out)[1]
     fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:

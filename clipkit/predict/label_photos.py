@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from clipkit.data import grid, list_images, read_image
+from clipkit.data import grid, read_image
 from clipkit.data.annotations import LabelledBox, LabelledImage, LabelledSet
 from clipkit.data.coco_results import from_coco_mask
 from clipkit.data.draw import save_picture
@@ -23,7 +24,9 @@ from clipkit.data.write_formats import image_root, write_labelled
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import append_lines, write_text
 from clipkit.predict.detections import Detections
+from clipkit.predict.inputs import is_video
 from clipkit.predict.segmenter import Segmentation
+from clipkit.search.media import describe, find_media, tell_unread
 
 LOG = "label_log.jsonl"
 SHEET, SHOWN, COLUMNS, THUMBNAIL = "contact_sheet.png", 20, 4, 320
@@ -61,7 +64,7 @@ def label_photos(
         ClipkitError: nothing can be done; the line says why.
     """
     supervision()
-    files = list_images(inputs)
+    files = _list_photos(inputs)
     out.mkdir(parents=True, exist_ok=True)
     log = out / LOG
     made_by = json.loads(json.dumps({**made_by, "names": list(names), "min_score": min_score, "min_area": min_area}))
@@ -91,6 +94,22 @@ def label_photos(
     if kind == "coco":
         print(f"{out / 'annotations.json'}: its images are named from {image_root(found)}")
     return len(images), len(files) - len(images)
+
+
+def _list_photos(inputs: Sequence[str]) -> list[Path]:
+    media, others = find_media(inputs)
+    tell_unread(others)
+    films = [file for file in media if is_video(file)]
+    if films:
+        print(
+            f"not labelled: {describe(Counter(file.suffix.lower() for file in films))}: films; make photos of one with "
+            "`ffmpeg -i FILM -r 1 FILM_%04d.png` (one a second) and label those",
+            file=sys.stderr,
+        )
+    photos = [file for file in media if not is_video(file)]
+    if not photos:
+        raise ClipkitError(f"{', '.join(map(str, inputs))}: no photo to label")
+    return photos
 
 
 def _key(file: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,8 @@ from clipkit.text.labels import TextLabels
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
+WINDOW = 8 * 2**20
+"""Pixels: a photo of a telephone has more and goes alone; its logits take 4 bytes a pixel and label."""
 
 
 class Predictor:
@@ -135,23 +136,44 @@ class ImagePredictor(Predictor):
 
     def each(self, images: Iterable[ImageLike], labels: Any = None, batch_size: int = 8) -> Iterator[Any]:
         """Results in the order of the images, of which those of equal size share a forward pass, as far as they are
-        near each other: memory does not grow with their number."""
-        names, waiting = self.set_labels(labels), iter(images)
-        while group := [as_rgb(image) for image in islice(waiting, 4 * batch_size)]:
+        near each other: memory does not grow with their number, see `windows`."""
+        names = self.set_labels(labels)
+        for group in windows(map(as_rgb, images), batch_size):
             results: list[Any] = [None] * len(group)
-            sizes: dict[tuple[int, ...], list[int]] = {}
-            for place, rgb in enumerate(group):
-                sizes.setdefault(rgb.shape, []).append(place)
-            for places in sizes.values():
-                for start in range(0, len(places), batch_size):
-                    part = places[start : start + batch_size]
-                    for place, result in zip(part, self.predict([group[i] for i in part], names)):
-                        results[place] = result
+            for places in equal_sizes(group, batch_size):
+                for place, result in zip(places, self.predict([group[i] for i in places], names)):
+                    results[place] = result
             yield from results
 
     def predict(self, images: Sequence[np.ndarray], names: tuple[str, ...]) -> list[Any]:
         """Results of (H, W, 3) uint8 images of equal size in one pass, for the labels that are set."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it predicts")
+
+
+def windows(images: Iterable[Any], batch_size: int) -> Iterator[list[Any]]:
+    """Neighbours among which equal sizes are looked for: four batches, or as many pictures as hold `WINDOW` pixels. What
+    is no picture keeps its place."""
+    group: list[Any] = []
+    pixels = 0
+    for image in images:
+        group.append(image)
+        pixels += image.shape[0] * image.shape[1] if isinstance(image, np.ndarray) else 0
+        if len(group) == 4 * batch_size or pixels >= WINDOW:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
+
+
+def equal_sizes(group: Sequence[Any], batch_size: int) -> Iterator[list[int]]:
+    """Places in a window of pictures of equal size, at most `batch_size` of them, which share a forward pass."""
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(group):
+        if isinstance(image, np.ndarray):
+            sizes.setdefault(image.shape, []).append(place)
+    for places in sizes.values():
+        for start in range(0, len(places), batch_size):
+            yield places[start : start + batch_size]
 
 
 def open_predictor(

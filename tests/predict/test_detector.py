@@ -71,6 +71,13 @@ def test_labels_are_replaced_and_come_back(detector, trained):
     detector.set_labels()
 
 
+def test_words_without_meaning_are_named(capsys):
+    taught = Detector(parts.build("", text=dict(clip="tiny_clip")))
+    assert taught.set_labels("red circle, unicorn") == ("red circle", "unicorn")
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1 and "never saw unicorn:" in said
+
+
 def test_coco_results_are_read_by_pycocotools(detector, trained):
     from pycocotools import mask
 

@@ -96,7 +96,7 @@ def labels(purpose: str) -> argparse.ArgumentParser:
     """Options that say labels; `read_labels` reads them."""
     options = argparse.ArgumentParser(add_help=False)
     which = options.add_mutually_exclusive_group()
-    which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
+    which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass" (; before a synonym)')
     which.add_argument(
         "--labels-file",
         metavar="FILE",
@@ -134,9 +134,9 @@ def in_own_prompts(model: Any, vocabulary: Any) -> Any:
 def embedding(what: str) -> argparse.ArgumentParser:
     """What the commands share that fill a store; `what` is 'a video', 'an image'."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--out", required=True, metavar="DIR", help="the store, a folder of its own")
+    options.add_argument("--out", required=True, metavar="DIR", help="the store: a folder that holds nothing else")
     options.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
-    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
+    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, such as openai, or a file")
     options.add_argument(
         "--precision",
         default="auto",

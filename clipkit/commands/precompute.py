@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--grid", action="store_true", help="boxes of a grid that stand out by colour; needs no detector"
     )
     parser.add_argument(
-        "--max-boxes", type=int, default=300, metavar="N", help="boxes of an image, the best ones (default: 300)"
+        "--max-boxes", type=int, default=300, metavar="N", help="boxes of an image at most, the best ones (default: 300)"
     )
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
     parser.add_argument(
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         "--order",
         default=ORDERS[0],
         choices=ORDERS,
-        help=f"sum first, then length 1, or the other way round (default: {ORDERS[0]})",
+        help="crops' embeddings are summed, and the sum is brought to length 1, or each is before (default: the sum)",
     )
     parser.add_argument(
         "--resize-mode", default="squash", choices=RESIZE_MODES,

@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Replaces `{README plugins/lseg}`, `{FILE CHANGELOG.md}` by that file, whose links become relative to the page, and
-    `{CODE examples/lseg.py}` by a program's text."""
+    """Replaces `{README plugins/lseg}`, `{FILE CHANGELOG.md}` by that file, whose links become relative to the page,
+    and `{CODE examples/lseg.py}` by a program's text."""
 
     def read(match: re.Match) -> str:
         text = (ROOT / match[1] / "README.md").read_text(encoding="utf-8")

@@ -136,7 +136,7 @@ def embedding(what: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--out", required=True, metavar="DIR", help="the store: a folder that holds nothing else")
     options.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
-    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, such as openai, or a file")
+    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag (openai), or a file")
     options.add_argument(
         "--precision",
         default="auto",

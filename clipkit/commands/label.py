@@ -34,7 +34,10 @@ def parser() -> argparse.ArgumentParser:
         help="what is less sure is left out, 0 to 1; of a region the mean over its pixels (default: 0.3)", default=0.3,
     )  # fmt: skip
     parser.add_argument(
-        "--min-area", type=float, default=0.001, metavar="A",
+        "--min-area",
+        type=float,
+        default=0.001,
+        metavar="A",
         help="what covers less than this share of the photo is left out, 0 to 1 (default: 0.001)",
     )
     parser.add_argument("--boxes", action="store_true", help="write boxes alone, without outlines")

@@ -47,7 +47,11 @@ def parser() -> argparse.ArgumentParser:
         "--grid", action="store_true", help="boxes of a grid that stand out by colour; needs no detector"
     )
     parser.add_argument(
-        "--max-boxes", type=int, default=300, metavar="N", help="boxes of an image at most, the best ones (default: 300)"
+        "--max-boxes",
+        type=int,
+        default=300,
+        metavar="N",
+        help="boxes of an image at most, the best (default: 300)",
     )
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
     parser.add_argument(

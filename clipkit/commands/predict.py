@@ -30,7 +30,10 @@ def parser() -> argparse.ArgumentParser:
     _options.add_cfg_options(parser)
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--beside", action="store_true", help="show the photo beside its result")
-    parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="of a detector: draw what is at least so sure, 0 to 1 (default: 0.3)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.3, metavar="S",
+        help="of a detector: draw what is at least so sure, 0 to 1 (default: 0.3)",
+    )  # fmt: skip
     _options.add_batch_size(parser, "photos of equal size, or frames,")
     parser.add_argument("--fps", type=float, metavar="N", help="frames a second of a video (default: all)")
     return parser

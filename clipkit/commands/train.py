@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="bf16|fp16",
-        help="mixed precision: less memory, mostly faster; without a word after it the one that is fast here (default: off)",
+        help="mixed precision, less memory and mostly faster; alone: the one that is fast here (default: off)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything random (default: the config's, else 0)")
     parser.add_argument("--deterministic", action="store_true", help="the same numbers in every run on a GPU, slower")

@@ -1,5 +1,5 @@
-"""What `clipkit predict` does: photos and films in, a task's files out. Photos of equal size share the network's passes;
-reading the next ones and drawing the last ones goes on meanwhile."""
+"""What `clipkit predict` does: photos and films in, a task's files out. Photos of equal size share a pass of the
+network; reading the next ones and drawing the last ones goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def predict_files(
         for source, target, work in waiting:
             try:
                 found = work()
-            except UNUSABLE as error:  # noqa: PERF203
+            except UNUSABLE as error:
                 bad += 1
                 line, name = one_line(error), shown(source, 4096)
                 tqdm.write(f"skipped: {line if name in line else f'{name}: {line}'}", file=sys.stderr)

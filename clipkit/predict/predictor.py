@@ -151,8 +151,8 @@ class ImagePredictor(Predictor):
 
 
 def windows(images: Iterable[Any], batch_size: int) -> Iterator[list[Any]]:
-    """Neighbours among which equal sizes are looked for: four batches, or as many pictures as hold `WINDOW` pixels. What
-    is no picture keeps its place."""
+    """Neighbours among which equal sizes are looked for: four batches, or as many pictures as hold `WINDOW` pixels.
+    What is no picture keeps its place."""
     group: list[Any] = []
     pixels = 0
     for image in images:

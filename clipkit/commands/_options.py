@@ -154,7 +154,7 @@ def embedding(what: str) -> argparse.ArgumentParser:
 def device() -> argparse.ArgumentParser:
     """`--device`."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
+    options.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
     return options
 
 

@@ -22,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", metavar="PHOTOS", help="photos, folders of photos")
     parser.add_argument(
-        "words", metavar="WORDS", help='what to look for: "cat, bench; park bench, grass" (; before a synonym)'
+        "words",
+        metavar="WORDS",
+        help='what to look for, in quotes: "cat, bench; park bench, grass" (; before a synonym)',
     )
     parser.add_argument("--format", default="coco", choices=FORMATS, help="what is written (default: coco)")
     parser.add_argument("--out", default="labels", metavar="DIR", help="where it goes (default: labels)")

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit precompute`."""
     parser = argparse.ArgumentParser(
         prog="clipkit precompute",
-        description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you "
+        description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you\n"
         "like: the same command goes on. Under torchrun, all processes share the work.",
         epilog=docstring(Path(__file__).parents[1] / "data/proposals.py").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--order",
         default=ORDERS[0],
         choices=ORDERS,
-        help="crops' embeddings are summed, and the sum is brought to length 1, or each is before (default: the sum)",
+        help="what is brought to length 1: the sum of the crops' embeddings (default), or each of them before",
     )
     parser.add_argument(
         "--resize-mode", default="squash", choices=RESIZE_MODES,

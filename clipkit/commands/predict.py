@@ -24,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT",
-        help="photos, folders of photos, http(s) addresses, videos (extra `media`); after a config first the "
-        "checkpoint: a file, a work folder, or `none`",
+        help="photos, videos (extra `media`), folders of them, http(s) addresses of photos; after a config first "
+        "the checkpoint: a file, a work folder, or `none`",
     )  # fmt: skip
     _options.add_cfg_options(parser)
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")

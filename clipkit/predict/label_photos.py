@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
-from clipkit.data import grid, read_image
+from clipkit.data import read_image
 from clipkit.data.annotations import LabelledBox, LabelledImage, LabelledSet
-from clipkit.data.coco_results import from_coco_mask
 from clipkit.data.draw import save_picture
 from clipkit.data.formats import supervision
 from clipkit.data.pairs import Problems
@@ -25,11 +23,12 @@ from clipkit.errors import ClipkitError, one_line
 from clipkit.files import append_lines, write_text
 from clipkit.predict.detections import Detections
 from clipkit.predict.inputs import is_video
+from clipkit.predict.label_sheet import label_sheet
 from clipkit.predict.segmenter import Segmentation
 from clipkit.search.media import describe, find_media, tell_unread
 
 LOG = "label_log.jsonl"
-SHEET, SHOWN, COLUMNS, THUMBNAIL = "contact_sheet.png", 20, 4, 320
+SHEET = "contact_sheet.png"
 Find = Callable[[np.ndarray], Segmentation | Detections]
 
 
@@ -88,7 +87,7 @@ def label_photos(
         raise ClipkitError(f"{out}: not one of {len(files)} photos can be used")
     found = LabelledSet(tuple(names), images, Problems())
     write_labelled(found, out, kind)
-    save_picture(Image.fromarray(_sheet(found)), out / SHEET)
+    save_picture(Image.fromarray(label_sheet(found)), out / SHEET)
     counts = np.bincount([item.label for image in images for item in image.objects], minlength=len(names))
     print(", ".join(f"{count} {name}" for name, count in zip(names, counts.tolist())))
     if kind == "coco":
@@ -153,27 +152,3 @@ def _image(file: Path, line: dict[str, Any], boxes: bool) -> LabelledImage:
         mask = None if boxes else row["segmentation"]
         image.objects.append(LabelledBox((x, y, x + w, y + h), row["label"], mask=mask, score=row["score"]))
     return image
-
-
-def _sheet(found: LabelledSet) -> np.ndarray:
-    """Some of the photos, spread evenly, with what was found in them."""
-    chosen = np.unique(np.linspace(0, len(found.images) - 1, min(SHOWN, len(found.images))).round().astype(int))
-    tiles = [_tile(found.images[i], found.classes) for i in chosen.tolist()]
-    return grid([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)])
-
-
-def _tile(image: LabelledImage, names: tuple[str, ...]) -> np.ndarray:
-    objects = image.objects
-    masks = [from_coco_mask(item.mask, image.height, image.width) for item in objects if item.mask is not None]
-    shown = Detections(
-        torch.tensor([item.box for item in objects], dtype=torch.float32).reshape(-1, 4),
-        torch.tensor([item.score or 0.0 for item in objects], dtype=torch.float32),
-        torch.tensor([item.label for item in objects], dtype=torch.int64),
-        torch.from_numpy(np.stack(masks)) if objects and len(masks) == len(objects) else None,
-        names,
-        (image.height, image.width),
-        read_image(image.path),
-    )
-    picture = shown.plot()
-    picture.thumbnail((THUMBNAIL, 2 * THUMBNAIL))
-    return np.asarray(picture)

@@ -27,7 +27,10 @@ def list_inputs(inputs: Sequence[str]) -> list[str | Path]:
     found: list[str | Path] = []
     others: Counter[str] = Counter()
     for item in inputs:
-        media, more = ([item], Counter()) if is_address(item) else find_media([item])
+        if is_address(item):
+            found.append(item)
+            continue
+        media, more = find_media([item])
         found += media
         others += more
     tell_unread(others)

@@ -66,7 +66,8 @@ def predict_files(
             results = _predict(predictor, group, names, batch_size)
             finish()  # the window before: its pictures were drawn while this one was predicted
             for result, (source, stem) in zip(results, named):
-                target, work = out / f"{stem}_{writer.picture}", partial(writer.write, source, stem)
+                target = out / f"{stem}_{writer.picture}"
+                work: Callable[[], str] = partial(writer.write, source, stem)
                 if is_video(source):
                     target = out / f"{stem}.mp4"
                     work = partial(film_of, source, target)

@@ -23,7 +23,7 @@ COMMANDS = {
     "browse": ("clipkit.commands.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.commands.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
-    "search": ("clipkit.commands.search", "find the second of a video, or the image, that a text describes"),
+    "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),

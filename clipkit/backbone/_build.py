@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import open_clip
@@ -14,6 +14,7 @@ from clipkit.backbone._load import load_weights
 from clipkit.backbone._load_source import Source, find_source
 from clipkit.backbone._names import local_name
 from clipkit.backbone._text import MissingText
+from clipkit.backbone.fetched import announced
 from clipkit.errors import one_line
 from clipkit.hub import download_failed, downloading, hub_reachable
 
@@ -50,7 +51,10 @@ def _create(source: Source, config: dict[str, Any], precision: str, device: torc
             raise ValueError(f"{no_text}; to use its image tower alone, give the weights as a local file")
         options["text_cfg"] = _STUB_TEXT
     try:
-        with _quiet(), downloading() if downloads else nullcontext(), source.factory_name() as factory_name:
+        with _quiet(), source.factory_name() as factory_name, ExitStack() as fetching:
+            if downloads:
+                fetching.enter_context(downloading())
+                fetching.enter_context(announced(source.name, source.tag))
             model = open_clip.create_model(factory_name, source.tag, precision=precision, device=device, **options)
     except Exception as error:
         what = f"{source.name!r} with weights {source.tag!r}" if source.tag else repr(source.name)

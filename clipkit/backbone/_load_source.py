@@ -15,6 +15,7 @@ from typing import Any, Literal
 import open_clip
 from open_clip.pretrained import download_pretrained_from_hf, get_pretrained_cfg
 
+from clipkit.backbone.fetched import announced
 from clipkit.errors import some
 from clipkit.hub import download_failed, downloading
 from clipkit.safe import read_json
@@ -185,7 +186,7 @@ def _hub_source(name: str) -> Source:
     """Downloads the configuration and the weights of a repository."""
     repository = name.removeprefix("hf-hub:")
     try:
-        with downloading():
+        with downloading(), announced(name, None):
             path = download_pretrained_from_hf(repository, filename="open_clip_config.json")
             weights = download_pretrained_from_hf(repository)
     except Exception as error:

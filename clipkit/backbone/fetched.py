@@ -1,8 +1,11 @@
-"""Whether a CLIP's weights are on this machine already, and where."""
+"""Whether a CLIP's weights are on this machine already, and where; and a word to the person who waits for them."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +28,24 @@ class Weights:
     address: str
     licence: str
     path: Path | None
+
+
+@contextmanager
+def announced(name: str, pretrained: str | None) -> Iterator[None]:
+    """Around a download, inside `clipkit.hub.downloading`: one line on stderr before it, of what comes from where, and
+    one after it, of where it lies and how large it is. Nothing where it lies here already, or cannot be fetched."""
+    from huggingface_hub import constants
+
+    before = find_weights(name, pretrained)
+    if before is None or before.path is not None or constants.HF_HUB_OFFLINE:
+        yield
+        return
+    which = f"{name}:{pretrained}" if pretrained else name
+    print(f"fetching {which} from {before.address} (licence: {before.licence}), once", file=sys.stderr, flush=True)
+    yield
+    after = find_weights(name, pretrained)
+    if after is not None and after.path is not None:
+        print(f"{after.path}: {after.path.stat().st_size / 2**20:.0f} MiB", file=sys.stderr, flush=True)
 
 
 def find_weights(name: str, pretrained: str | None) -> Weights | None:

@@ -57,6 +57,20 @@ def add_clip(options: Any) -> None:
     )
 
 
+def add_batch_size(options: argparse.ArgumentParser, what: str) -> None:
+    """`--batch-size`; `what` is counted."""
+    options.add_argument(
+        "--batch-size", type=_positive, default=8, metavar="N",
+        help=f"{what} in one pass of the network; fewer take less memory (default: 8)",
+    )  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return int(text)
+
+
 def clip_and_tag(text: str) -> tuple[str, str | None]:
     """Name, and tag or file or None."""
     if text.startswith(("local-dir:", "hf-hub:")):
@@ -82,7 +96,7 @@ def labels(purpose: str) -> argparse.ArgumentParser:
     """Options that say labels; `read_labels` reads them."""
     options = argparse.ArgumentParser(add_help=False)
     which = options.add_mutually_exclusive_group()
-    which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass"')
+    which.add_argument("--labels", help=f'{purpose}: "cat, dog; puppy, grass" (; before a synonym)')
     which.add_argument(
         "--labels-file",
         metavar="FILE",
@@ -120,9 +134,9 @@ def in_own_prompts(model: Any, vocabulary: Any) -> Any:
 def embedding(what: str) -> argparse.ArgumentParser:
     """What the commands share that fill a store; `what` is 'a video', 'an image'."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--out", required=True, metavar="DIR", help="the store, a folder of its own")
+    options.add_argument("--out", required=True, metavar="DIR", help="the store: a folder that holds nothing else")
     options.add_argument("--clip", required=True, metavar="NAME", help="ViT-B-32, local-dir:FOLDER, …, or tiny_clip")
-    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag, or a file")
+    options.add_argument("--pretrained", metavar="TAG|FILE", help="its weights: open_clip's tag (openai), or a file")
     options.add_argument(
         "--precision",
         default="auto",
@@ -140,7 +154,7 @@ def embedding(what: str) -> argparse.ArgumentParser:
 def device() -> argparse.ArgumentParser:
     """`--device`."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--device", help="cpu, cuda, … (default: this process's GPU if there is one)")
+    options.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
     return options
 
 

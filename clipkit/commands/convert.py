@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit convert`."""
     parser = argparse.ArgumentParser(
-        prog="clipkit convert", description="Turn a checkpoint of a plugin's original into clipkit's, or back."
+        prog="clipkit convert", description="Turn a checkpoint of a method's original code into clipkit's, or back."
     )
     parser.add_argument("plugin", help="whose checkpoint it is: lseg, … (`clipkit list plugins`)")
     parser.add_argument("source", metavar="IN", help="the checkpoint to read (.ckpt, .pth, .pt, .safetensors)")

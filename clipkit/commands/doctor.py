@@ -228,7 +228,9 @@ def _families(names: Sequence[str] | dict) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the report; returns how many things are to be done, at most 1."""
-    argparse.ArgumentParser("clipkit doctor", description=(__doc__ or "").partition("\n")[0]).parse_args(argv)
+    argparse.ArgumentParser(
+        "clipkit doctor", description="Say what is installed, what is broken, and the one line that repairs it."
+    ).parse_args(argv)
     todo = 0
     for finding in examine():
         print(f"{'!' if finding.advice else ' '} {finding.topic:12} {finding.text}", flush=True)

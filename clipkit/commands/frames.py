@@ -23,23 +23,25 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit frames`."""
     parser = argparse.ArgumentParser(
         prog="clipkit frames",
-        description="Embed the frames of videos and their sentences with a frozen CLIP, once, so that temporal heads "
-        "train without CLIP. Kill it when you like: the same command goes on. Under torchrun, all processes share "
-        "the work.",
+        description="Embed the frames of videos and their sentences with a frozen CLIP, once, so that temporal heads\n"
+        "train without CLIP. Kill it when you like: the same command goes on. Under torchrun, all processes\n"
+        "share the work.",
         epilog=docstring(Path(__file__).parents[1] / "data/video_sets.py"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_options.embedding("a video"), _options.device(), _options.videos()],
     )
-    parser.add_argument("set", choices=SETS, help="which set of videos; csv: one's own")
+    parser.add_argument("set", choices=SETS, help="whose layout the videos have (below); csv: a table of your own")
     parser.add_argument("root", help="where it lies; for csv the table")
-    parser.add_argument("--split", nargs="+", default=["train"], help="one or more, into one store (default: train)")
+    parser.add_argument("--split", nargs="+", default=["train"], help="parts of the set (default: train)")
     parser.add_argument("--videos", help="folder of the videos (default: ROOT/videos, for csv the table's folder)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--fps", type=float, help="frames a second (default: 1)")
     which.add_argument("--uniform", type=int, metavar="N", help="N frames from the first to the last instead")
     which.add_argument("--segments", type=int, metavar="N", help="the middle frames of N equal segments instead")
-    parser.add_argument("--short-side", type=int, metavar="PIXELS", help="resize while reading (default: no)")
-    parser.add_argument("--tokens", action="store_true", help="keep every token of a sentence too, for head wti")
+    parser.add_argument(
+        "--short-side", type=int, metavar="PIXELS", help="what frames are resized to (default: as they are)"
+    )
+    parser.add_argument("--tokens", action="store_true", help="keep a sentence's single tokens too, for the head wti")
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
     return parser
 

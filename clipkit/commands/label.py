@@ -22,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", metavar="PHOTOS", help="photos, folders of photos")
     parser.add_argument(
-        "words", metavar="WORDS", help='what to look for: "cat, bench; park bench, grass" (; before a synonym)'
+        "words",
+        metavar="WORDS",
+        help='what to look for, in quotes: "cat, bench; park bench, grass" (; before a synonym)',
     )
     parser.add_argument("--format", default="coco", choices=FORMATS, help="what is written (default: coco)")
     parser.add_argument("--out", default="labels", metavar="DIR", help="where it goes (default: labels)")
@@ -34,9 +36,13 @@ def parser() -> argparse.ArgumentParser:
         help="what is less sure is left out, 0 to 1; of a region the mean over its pixels (default: 0.3)", default=0.3,
     )  # fmt: skip
     parser.add_argument(
-        "--min-area", type=float, default=0.001, metavar="A", help="as a share of the photo (default: 0.001)"
+        "--min-area",
+        type=float,
+        default=0.001,
+        metavar="A",
+        help="what covers less than this share of the photo is left out, 0 to 1 (default: 0.001)",
     )
-    parser.add_argument("--boxes", action="store_true", help="boxes without masks")
+    parser.add_argument("--boxes", action="store_true", help="write boxes alone, without outlines")
     return parser
 
 
@@ -44,14 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Labels; returns 0, or 1 when some photos could not be used."""
     args = parser().parse_args(argv)
     from clipkit.errors import ClipkitError
+    from clipkit.predict.inputs import parse_words
     from clipkit.predict.label_photos import label_photos
-    from clipkit.text import Vocabulary
 
-    if Path(args.words).exists():
-        raise ClipkitError(f'{args.words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
+    vocabulary = parse_words(args.words)
     if args.boxes and args.format == "masks":
         raise ClipkitError("--boxes are no masks: take --format coco, voc or yolo")
-    vocabulary = Vocabulary.parse(args.words)
     good, bad = label_photos(
         args.inputs,
         lambda: _model(args, vocabulary),
@@ -79,12 +83,11 @@ def _identity(args: argparse.Namespace) -> str:
 
 def _model(args: argparse.Namespace, vocabulary: Any) -> Any:
     if not args.model:
-        from clipkit.predict.try_photos import load_named, warn_unfamiliar
-        from clipkit.text.familiar import unfamiliar
+        from clipkit.predict.dense import DenseSegmenter
+        from clipkit.text.familiar import warn_unfamiliar
 
-        segmenter = load_named(*_options.clip_and_tag(args.clip), device=args.device)
-        if strange := unfamiliar(segmenter.clip, vocabulary.names):
-            warn_unfamiliar(args.clip, strange)
+        segmenter = DenseSegmenter.load(*_options.clip_and_tag(args.clip), device=args.device)
+        warn_unfamiliar(segmenter.clip, vocabulary.words, args.clip, "take another --clip")
         text = segmenter.encode(vocabulary)
         return lambda rgb: segmenter(rgb, text)
     from clipkit.errors import ClipkitError

@@ -20,7 +20,8 @@ INDENT = 4 * " "
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit list`."""
     parser = argparse.ArgumentParser(
-        prog="clipkit list", description="What there is: names, and what each says of itself."
+        prog="clipkit list",
+        description="What there is, by name and by what it says of itself; by a word: `clipkit list configs camvid`.",
     )
     parser.add_argument(
         "kind", choices=tuple(KINDS), help="configs come with time and the number to expect, models with their weights"

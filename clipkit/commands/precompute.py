@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit precompute`."""
     parser = argparse.ArgumentParser(
         prog="clipkit precompute",
-        description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you "
+        description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you\n"
         "like: the same command goes on. Under torchrun, all processes share the work.",
         epilog=docstring(Path(__file__).parents[1] / "data/proposals.py").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -47,7 +47,11 @@ def parser() -> argparse.ArgumentParser:
         "--grid", action="store_true", help="boxes of a grid that stand out by colour; needs no detector"
     )
     parser.add_argument(
-        "--max-boxes", type=int, default=300, metavar="N", help="boxes of an image, the best ones (default: 300)"
+        "--max-boxes",
+        type=int,
+        default=300,
+        metavar="N",
+        help="boxes of an image at most, the best (default: 300)",
     )
     parser.add_argument("--dtype", default="fp16", choices=DTYPES, help="of the stored numbers (default: fp16)")
     parser.add_argument(
@@ -61,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--order",
         default=ORDERS[0],
         choices=ORDERS,
-        help=f"sum first, then length 1, or the other way round (default: {ORDERS[0]})",
+        help="what is brought to length 1: the sum of the crops' embeddings (default), or each of them before",
     )
     parser.add_argument(
         "--resize-mode", default="squash", choices=RESIZE_MODES,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,13 +24,17 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT",
-        help="photos, folders of photos, http(s) addresses, videos (extra `media`); after a config first the "
-        "checkpoint: a file, a work folder, or `none`",
+        help="photos, videos (extra `media`), folders of them, http(s) addresses of photos; after a config first "
+        "the checkpoint: a file, a work folder, or `none`",
     )  # fmt: skip
     _options.add_cfg_options(parser)
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--beside", action="store_true", help="show the photo beside its result")
-    parser.add_argument("--min-score", type=float, default=0.3, metavar="S", help="detections to draw (default: 0.3)")
+    parser.add_argument(
+        "--min-score", type=float, default=0.3, metavar="S",
+        help="of a detector: draw what is at least so sure, 0 to 1 (default: 0.3)",
+    )  # fmt: skip
+    _options.add_batch_size(parser, "photos of equal size, or frames,")
     parser.add_argument("--fps", type=float, metavar="N", help="frames a second of a video (default: all)")
     return parser
 
@@ -39,12 +42,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Predicts; returns 0, or 1 when some images could not be used."""
     args = parser().parse_args(argv)
-    from tqdm import tqdm
-
     from clipkit.engine.config import parse_options
-    from clipkit.errors import ClipkitError, one_line, shown
+    from clipkit.errors import ClipkitError
     from clipkit.predict.files import film_of
-    from clipkit.predict.inputs import free_names, is_video, list_inputs
+    from clipkit.predict.inputs import is_video, list_inputs
+    from clipkit.predict.predict_files import predict_files
     from clipkit.predict.predictor import open_predictor
 
     checkpoint, inputs = _split(args.config, args.inputs)
@@ -60,23 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = predictor.set_labels(labels)
     writer = files_of(predictor, labels, out, args.min_score)
     writer.beside = args.beside
-    bad = 0
-    stems = free_names(sources, writer.reserved)
-    for source, stem in zip(tqdm(sources, unit="file", delay=2, disable=len(sources) == 1), stems):
-        try:
-            if is_video(source):
-                target = out / f"{stem}.mp4"
-                found = film_of(predictor, source, target, labels, args.fps, args.beside, args.min_score)
-            else:
-                target = out / f"{stem}_{writer.picture}"
-                found = writer.write(source, stem)
-        except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
-            bad += 1
-            line, name = one_line(error), shown(source, 4096)
-            tqdm.write(f"skipped: {line if name in line else f'{name}: {line}'}", file=sys.stderr)
-        else:
-            tqdm.write(shown(f"{source} -> {target}  {found}", 4096))
-    writer.finish()
+
+    def film(source: str | Path, target: Path) -> str:
+        options = args.fps, args.beside, args.min_score, args.batch_size
+        return film_of(predictor, source, target, labels, *options)
+
+    bad = predict_files(predictor, writer, sources, labels, out, film, args.batch_size)
     what = "files" if any(map(is_video, sources)) else "images"
     print(f"{len(sources) - bad} of {len(sources)} {what}, {len(names)} labels, results in {out}")
     return 1 if bad else 0

@@ -18,7 +18,10 @@ from pathlib import Path
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit report`."""
-    parser = argparse.ArgumentParser(prog="clipkit report", description="One HTML page of all claims' results.")
+    parser = argparse.ArgumentParser(
+        prog="clipkit report",
+        description="Write one HTML page of what `clipkit claim` found: verdicts, numbers of all seeds, pictures.",
+    )
     parser.add_argument(
         "results",
         nargs="*",

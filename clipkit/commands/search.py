@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
     reading = [_options.device(), _options.videos()]
     commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
     index = commands.add_parser(
-        "index", help="embed videos and images with CLIP; only what is new or has changed", parents=reading
+        "index",
+        help="embed videos and images with CLIP; only what is new or has changed",
+        parents=reading,
+        description="Embed videos and images with CLIP, so that they are found; again: what is new or has changed.",
     )
     index.add_argument("inputs", nargs="+", metavar="PHOTOS", help="images, videos, folders of them")
     index.add_argument(
@@ -47,13 +50,19 @@ def parser() -> argparse.ArgumentParser:
         "of it squashed (default: the index's, else own)",
     )  # fmt: skip
     index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
-    query = commands.add_parser("query", help="search an index", parents=reading)
+    query = commands.add_parser(
+        "query", help="search an index", parents=reading, description="Find images and seconds of videos in an index."
+    )
     query.add_argument("words", nargs="*", metavar="[INDEX] TEXT", help=_WORDS)
     query.add_argument("--image", metavar="PHOTO", help="look for what looks like this picture (with TEXT: for both)")
     query.add_argument("--json", action="store_true", help="print the answers as JSON: path, score, start, end, …")
     query.add_argument("--top", type=int, default=5, metavar="N", help="how many answers (default: 5)")
     query.add_argument("--contact-sheet", metavar="FILE", help="write a picture of thumbnails")
-    query.add_argument("--clip", metavar="NAME", help="the model, if it has another name now")
+    query.add_argument(
+        "--clip",
+        metavar="NAME",
+        help="the index's model, where it is called otherwise here (default: as the index says)",
+    )
     query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
     query.add_argument("--faiss", action="store_true", help="let FAISS compare, for large indexes; the same answers")
     return parser
@@ -78,12 +87,11 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.errors import ClipkitError
     from clipkit.files import write_text
     from clipkit.search.index import SearchIndex, index_key
-    from clipkit.search.media import describe, find_media
+    from clipkit.search.media import find_media, tell_unread
     from clipkit.search.model import about_index, load_model
 
     files, others = find_media(args.inputs)
-    if others:
-        print(f"not read: {describe(others)}: no format of videos or images that is known here", file=sys.stderr)
+    tell_unread(others)
     key = about_index(args.out)[1]
     fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:

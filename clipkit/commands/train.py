@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="FILE",
-        help="go on where the run in --work-dir stopped, or from this checkpoint",
+        help="go on where the run in --work-dir stopped, or from the checkpoint that is named (default: start anew)",
     )
     parser.add_argument(
         "--amp",
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="bf16|fp16",
-        help="mixed precision: less memory, mostly faster (default: the one that the device computes fast)",
+        help="mixed precision, less memory and mostly faster; alone: the one that is fast here (default: off)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything random (default: the config's, else 0)")
     parser.add_argument("--deterministic", action="store_true", help="the same numbers in every run on a GPU, slower")

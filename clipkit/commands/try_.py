@@ -35,13 +35,7 @@ def parser() -> argparse.ArgumentParser:
         help="how CLIP's last layer is read: sclip (default), maskclip, clearclip, naclip, vanilla",
     )
     parser.add_argument("--device", help="cpu, cuda, mps (default: a GPU if there is one)")
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=8,
-        metavar="N",
-        help="pieces of a photo in one pass; fewer take less memory (default: 8)",
-    )
+    _options.add_batch_size(parser, "pieces of a photo")
     return parser
 
 

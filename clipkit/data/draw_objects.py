@@ -22,7 +22,7 @@ def draw_objects(
     Args:
         image: (H, W, 3) uint8.
         boxes: (n, 4) x1 y1 x2 y2 in pixels.
-        colours, texts: one an object; the text stands in the box's upper left corner, '' for none.
+        colours, texts: one an object; the text stands in the box's upper left corner, above a small box; '' for none.
         masks: (n, H, W) bool, or None.
         factor: whole-number enlargement, so that text is readable on small images.
         alpha: how much of a mask's colour covers the image.
@@ -43,7 +43,8 @@ def draw_objects(
     for box, colour, text in zip(np.asarray(boxes, float) * factor, colours, texts):
         if text:
             x = min(max(box[0], 0), max(canvas.width - font.getlength(text) - 4, 0))
-            y = min(max(box[1], 0), canvas.height - size - 4)
+            above = box[3] - box[1] < 3 * size  # a name inside would hide what is there
+            y = min(max(box[1] - (size + 4) * above, 0), canvas.height - size - 4)
             draw.rectangle((x, y, x + font.getlength(text) + 4, y + size + 3), fill=colour)
             draw.text((x + 2, y), text, fill=_readable(colour), font=font)
     return np.asarray(canvas)

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from clipkit.errors import ClipkitError
 
+from .video import VIDEO_SUFFIXES
+
 MAX_BYTES = 64 * 2**20
 MAX_REDIRECTS = 3
 TIMEOUT = 20.0  # seconds without an answer
@@ -26,11 +28,11 @@ def address_stem(address: str) -> str:
 
 
 def fetch(address: str, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes at an address.
+    """The bytes of the photo at an address.
 
     Raises:
         ClipkitError: no such place, another protocol after a redirect, more than `MAX_REDIRECTS` of them, or more than
-            `max_bytes`.
+            `max_bytes`; or a film, which is larger than what is fetched unasked.
     """
     opener = urllib.request.OpenerDirector()  # http(s) alone: the ready-made opener would follow file: and ftp: as well
     for handler in (
@@ -45,7 +47,11 @@ def fetch(address: str, max_bytes: int = MAX_BYTES) -> bytes:
         opener.add_handler(handler)
     request = urllib.request.Request(address, headers={"User-Agent": "clipkit", "Accept": "image/*,*/*;q=0.5"})
     try:
+        if PurePosixPath(unquote(urlsplit(address).path)).suffix.lower() in VIDEO_SUFFIXES:
+            raise _is_film(address)
         with opener.open(request, timeout=TIMEOUT) as answer:
+            if answer.headers.get_content_maintype() == "video":
+                raise _is_film(address)
             content = answer.read(max_bytes + 1)
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
@@ -53,6 +59,10 @@ def fetch(address: str, max_bytes: int = MAX_BYTES) -> bytes:
     if len(content) > max_bytes:
         raise ClipkitError(f"{address}: larger than {max_bytes // 2**20} MiB; save it as a file and give that")
     return content
+
+
+def _is_film(address: str) -> ClipkitError:
+    return ClipkitError(f"{address}: is a film, and only photos are fetched; download it first and give the file")
 
 
 class _FewRedirects(urllib.request.HTTPRedirectHandler):

@@ -15,11 +15,11 @@ from clipkit.predict.detections import Detections, name_all
 from clipkit.predict.detector import Detector
 from clipkit.predict.film import predict_film
 from clipkit.predict.predictor import ImagePredictor, Predictor
-from clipkit.predict.segmenter import Segmenter
+from clipkit.predict.segmenter import Segmentation, Segmenter
 
 
 class ResultFiles(Protocol):
-    """What writes a task's files.
+    """What writes a task's files. One that has `ImageFiles`' `save` too is given the results of batches.
 
     Attributes:
         picture: how the name of an image's picture ends.
@@ -48,26 +48,52 @@ class ResultFiles(Protocol):
         """Writes what belongs to all images together."""
 
 
-class SegmentationFiles:
+class ImageFiles:
+    """A `ResultFiles` that also takes results: what they come from may have shared a pass with others."""
+
+    predictor: ImagePredictor
+    labels: Any
+    beside = False
+
+    def write(self, file: str | Path, stem: str) -> str:
+        """Predicts one image and writes its files; see `ResultFiles`."""
+        return self.save(self.predictor(file, self.labels), file, stem)
+
+    def save(self, result: Any, file: str | Path, stem: str) -> str:
+        """Writes the files of the result of one image; returns what to print: what is in it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how a result is written")
+
+
+class SegmentationFiles(ImageFiles):
     """`<stem>_overlay.png`, `<stem>_labels.png` (values are label indices) and `<stem>.json`."""
 
     picture = "overlay.png"
     reserved: frozenset[str] = frozenset()
-    beside = False
 
     def __init__(self, segmenter: Segmenter, labels: Any, out: Path, min_score: float = 0.0) -> None:
-        self.segmenter, self.labels, self.out = segmenter, labels, out
+        self.predictor, self.labels, self.out = segmenter, labels, out
 
-    def write(self, file: str | Path, stem: str) -> str:
-        """Segments one image; returns what to print: what is in it."""
-        record = write_segmentation(self.segmenter, file, self.labels, self.out, stem, self.beside)
-        return ", ".join(f"{name} {share:.0f}%" for name, share in list(record["shares"].items())[:5])
+    def save(self, result: Segmentation, file: str | Path, stem: str) -> str:
+        """Writes one image's files; returns what to print: what is in it."""
+        index, shares = result.labels.numpy(), result.shares()
+        save_picture(result.plot(self.beside), self.out / f"{stem}_overlay.png")
+        save_indexed_png(index, self.out / f"{stem}_labels.png", len(result.names), label_colours(result.names))
+        record = {
+            "image": str(file),
+            "size": [int(index.shape[1]), int(index.shape[0])],
+            "labels": list(result.names),
+            "label_map": f"{stem}_labels.png",
+            "shares": {name: round(share, 3) for name, share in shares.items()},
+            "mean_scores": {name: round(score, 4) for name, score in result.mean_scores().items()},
+        }
+        _write_json(self.out / f"{stem}.json", record)
+        return ", ".join(f"{name} {share:.0f}%" for name, share in list(shares.items())[:5])
 
     def finish(self) -> None:
         """Nothing is written for all images together."""
 
 
-class DetectionFiles:
+class DetectionFiles(ImageFiles):
     """`<stem>_objects.png` and `<stem>.json` an image, and `detections.json` of all in COCO's format.
 
     Args:
@@ -76,27 +102,25 @@ class DetectionFiles:
 
     picture = "objects.png"
     reserved = frozenset({"detections"})
-    beside = False
 
     def __init__(self, detector: Detector, labels: Any, out: Path, min_score: float) -> None:
-        self.detector, self.labels, self.out, self.min_score = detector, labels, out, min_score
+        self.predictor, self.labels, self.out, self.min_score = detector, labels, out, min_score
         self.names = detector.set_labels(labels)
         self.images: list[dict] = []
         self.annotations: list[dict] = []
 
-    def write(self, file: str | Path, stem: str) -> str:
-        """Detects in one image; returns what to print: what is in it."""
-        found = self.detector(file, self.labels)
-        self._keep(found, file)
-        shown = found.above(self.min_score)
+    def save(self, result: Detections, file: str | Path, stem: str) -> str:
+        """Writes one image's files; returns what to print: what is in it."""
+        self._keep(result, file)
+        shown = result.above(self.min_score)
         save_picture(shown.plot(self.beside), self.out / f"{stem}_objects.png")
         names = [shown.names[i] for i in shown.labels.tolist()]
         objects = [
             {"label": name, "score": round(score, 4), "box": [round(v, 2) for v in box]}
             for name, score, box in zip(names, shown.scores.tolist(), shown.boxes.tolist())
         ]
-        height, width = found.size
-        record = {"image": str(file), "size": [width, height], "labels": list(found.names), "objects": objects}
+        height, width = result.size
+        record = {"image": str(file), "size": [width, height], "labels": list(result.names), "objects": objects}
         _write_json(self.out / f"{stem}.json", record)
         counts = [f"{count} {name}" for name, count in list(shown.counts().items())[:5]]
         return ", ".join(counts) or f"nothing of score {self.min_score} or more"
@@ -117,32 +141,19 @@ class DetectionFiles:
         _write_json(self.out / "detections.json", content)
 
 
-def write_segmentation(
-    segmenter: Segmenter, file: str | Path, labels: Any, out: Path, stem: str, beside: bool = False
-) -> dict[str, Any]:
-    """Writes `SegmentationFiles`' files of one image; returns what the JSON holds."""
-    result = segmenter(file, labels)
-    index = result.labels.numpy()
-    save_picture(result.plot(beside), out / f"{stem}_overlay.png")
-    save_indexed_png(index, out / f"{stem}_labels.png", len(result.names), label_colours(result.names))
-    record = {
-        "image": str(file),
-        "size": [int(index.shape[1]), int(index.shape[0])],
-        "labels": list(result.names),
-        "label_map": f"{stem}_labels.png",
-        "shares": {name: round(share, 3) for name, share in result.shares().items()},
-        "mean_scores": {name: round(score, 4) for name, score in result.mean_scores().items()},
-    }
-    _write_json(out / f"{stem}.json", record)
-    return record
-
-
 def _write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def film_of(
-    predictor: Predictor, source: Any, target: Path, labels: Any, fps: float | None, beside: bool, min_score: float
+    predictor: Predictor,
+    source: Any,
+    target: Path,
+    labels: Any,
+    fps: float | None,
+    beside: bool,
+    min_score: float,
+    batch_size: int = 8,
 ) -> str:
     """Writes a film of what is in a film; returns what to print. See `predict_film`."""
     if not isinstance(predictor, ImagePredictor):
@@ -151,4 +162,5 @@ def film_of(
     def draw(result: Any) -> Any:
         return (result.above(min_score) if isinstance(result, Detections) else result).plot(beside)
 
-    return f"{predict_film(predictor, source, target, labels, fps=fps, draw=draw)} frames"
+    count = predict_film(predictor, source, target, labels, fps=fps, draw=draw, batch_size=batch_size)
+    return f"{count} frames"

@@ -2,25 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
-from clipkit.data import VIDEO_SUFFIXES, list_images
+from clipkit.data import VIDEO_SUFFIXES
 from clipkit.data.fetch import address_stem, is_address
+from clipkit.errors import ClipkitError
+from clipkit.search.media import find_media, tell_unread
+from clipkit.text import Vocabulary
+
+AHEAD = 4  # sources that are read before they are asked for
 
 
 def list_inputs(inputs: Sequence[str]) -> list[str | Path]:
-    """Addresses and files as given, and the pictures inside folders.
+    """Addresses and files as given, and the photos and films inside folders; what else lies there is told on stderr.
 
     Raises:
-        FileNotFoundError: see `list_images`.
+        FileNotFoundError: see `find_media`.
     """
-    return [one for item in inputs for one in ([item] if is_address(item) else list_images([item]))]
+    found: list[str | Path] = []
+    others: Counter[str] = Counter()
+    for item in inputs:
+        if is_address(item):
+            found.append(item)
+            continue
+        media, more = find_media([item])
+        found += media
+        others += more
+    tell_unread(others)
+    return found
+
+
+def parse_words(text: str) -> Vocabulary:
+    """The words that are a command's last argument.
+
+    Raises:
+        ClipkitError: they are the last photo: the words were forgotten.
+    """
+    # Not pathlib: it raises where the words are longer than a file name may be. A folder called `cat` is no mistake.
+    if os.path.isfile(text) and Path(text).suffix:
+        raise ClipkitError(f'{text}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
+    return Vocabulary.parse(text)
 
 
 def is_video(source: str | Path) -> bool:
     """Whether this is the path of a film, by its ending."""
     return not is_address(source) and Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def read_ahead(pool: Executor, read: Callable[[Any], Any], sources: Iterable[Any]) -> Iterator[Future]:
+    """What `read` gives for each source, in their order; `AHEAD` of them are begun before they are asked for."""
+    waiting: list[Future] = []
+    for source in sources:
+        waiting.append(pool.submit(read, source))
+        if len(waiting) > AHEAD:
+            yield waiting.pop(0)
+    yield from waiting
 
 
 def free_names(sources: Sequence[str | Path], reserved: Iterable[str] = ()) -> list[str]:

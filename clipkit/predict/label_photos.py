@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
-from clipkit.data import grid, list_images, read_image
+from clipkit.data import read_image
 from clipkit.data.annotations import LabelledBox, LabelledImage, LabelledSet
-from clipkit.data.coco_results import from_coco_mask
 from clipkit.data.draw import save_picture
 from clipkit.data.formats import supervision
 from clipkit.data.pairs import Problems
@@ -23,10 +22,13 @@ from clipkit.data.write_formats import image_root, write_labelled
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import append_lines, write_text
 from clipkit.predict.detections import Detections
+from clipkit.predict.inputs import is_video
+from clipkit.predict.label_sheet import label_sheet
 from clipkit.predict.segmenter import Segmentation
+from clipkit.search.media import describe, find_media, tell_unread
 
 LOG = "label_log.jsonl"
-SHEET, SHOWN, COLUMNS, THUMBNAIL = "contact_sheet.png", 20, 4, 320
+SHEET = "contact_sheet.png"
 Find = Callable[[np.ndarray], Segmentation | Detections]
 
 
@@ -61,7 +63,7 @@ def label_photos(
         ClipkitError: nothing can be done; the line says why.
     """
     supervision()
-    files = list_images(inputs)
+    files = _list_photos(inputs)
     out.mkdir(parents=True, exist_ok=True)
     log = out / LOG
     made_by = json.loads(json.dumps({**made_by, "names": list(names), "min_score": min_score, "min_area": min_area}))
@@ -85,12 +87,28 @@ def label_photos(
         raise ClipkitError(f"{out}: not one of {len(files)} photos can be used")
     found = LabelledSet(tuple(names), images, Problems())
     write_labelled(found, out, kind)
-    save_picture(Image.fromarray(_sheet(found)), out / SHEET)
+    save_picture(Image.fromarray(label_sheet(found)), out / SHEET)
     counts = np.bincount([item.label for image in images for item in image.objects], minlength=len(names))
     print(", ".join(f"{count} {name}" for name, count in zip(names, counts.tolist())))
     if kind == "coco":
         print(f"{out / 'annotations.json'}: its images are named from {image_root(found)}")
     return len(images), len(files) - len(images)
+
+
+def _list_photos(inputs: Sequence[str]) -> list[Path]:
+    media, others = find_media(inputs)
+    tell_unread(others)
+    films = [file for file in media if is_video(file)]
+    if films:
+        print(
+            f"not labelled: {describe(Counter(file.suffix.lower() for file in films))}: films; make photos of one with "
+            "`ffmpeg -i FILM -r 1 FILM_%04d.png` (one a second) and label those",
+            file=sys.stderr,
+        )
+    photos = [file for file in media if not is_video(file)]
+    if not photos:
+        raise ClipkitError(f"{', '.join(map(str, inputs))}: no photo to label")
+    return photos
 
 
 def _key(file: Path) -> str:
@@ -134,27 +152,3 @@ def _image(file: Path, line: dict[str, Any], boxes: bool) -> LabelledImage:
         mask = None if boxes else row["segmentation"]
         image.objects.append(LabelledBox((x, y, x + w, y + h), row["label"], mask=mask, score=row["score"]))
     return image
-
-
-def _sheet(found: LabelledSet) -> np.ndarray:
-    """Some of the photos, spread evenly, with what was found in them."""
-    chosen = np.unique(np.linspace(0, len(found.images) - 1, min(SHOWN, len(found.images))).round().astype(int))
-    tiles = [_tile(found.images[i], found.classes) for i in chosen.tolist()]
-    return grid([tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)])
-
-
-def _tile(image: LabelledImage, names: tuple[str, ...]) -> np.ndarray:
-    objects = image.objects
-    masks = [from_coco_mask(item.mask, image.height, image.width) for item in objects if item.mask is not None]
-    shown = Detections(
-        torch.tensor([item.box for item in objects], dtype=torch.float32).reshape(-1, 4),
-        torch.tensor([item.score or 0.0 for item in objects], dtype=torch.float32),
-        torch.tensor([item.label for item in objects], dtype=torch.int64),
-        torch.from_numpy(np.stack(masks)) if objects and len(masks) == len(objects) else None,
-        names,
-        (image.height, image.width),
-        read_image(image.path),
-    )
-    picture = shown.plot()
-    picture.thumbnail((THUMBNAIL, 2 * THUMBNAIL))
-    return np.asarray(picture)

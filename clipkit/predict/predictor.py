@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +17,13 @@ from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError, one_line
+from clipkit.text.familiar import warn_unfamiliar
+from clipkit.text.labels import TextLabels
 
 ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor
 Self = TypeVar("Self", bound="Predictor")
+WINDOW = 8 * 2**20
+"""Pixels: a photo of a telephone has more and goes alone; its logits take 4 bytes a pixel and label."""
 
 
 class Predictor:
@@ -75,7 +78,8 @@ class Predictor:
 
     def set_labels(self, labels: Any = None) -> tuple[str, ...]:
         """Labels for the next calls: a `Vocabulary`, a list of names, 'a, b; synonym', or what the model's
-        `encode_labels` made of one; None: the config's own."""
+        `encode_labels` made of one; None: the config's own. Words that mean nothing to the model's CLIP are one line on
+        stderr."""
         key = tuple(labels) if isinstance(labels, (list, tuple)) else labels
         # Of vocabularies and embeddings only the same object is surely the same.
         same = key is self._current or (isinstance(key, (str, tuple)) and key == self._current)
@@ -84,7 +88,16 @@ class Predictor:
                 raise ClipkitError(f"{type(self.model).__name__} has fixed classes: leave the labels out")
             self.model.set_labels(labels)
             self._current = key
+            self._warn_unfamiliar()
         return tuple(self.model.label_names)
+
+    def _warn_unfamiliar(self) -> None:
+        if self._current is None or not isinstance(self.model, TextLabels):
+            return
+        labels, clip = self.model.labels, self.model.text.clip
+        if clip is not None:  # as it is where the model's embeddings come from a file
+            groups = labels.info.get("words") or [(name,) for name in labels.names]
+            warn_unfamiliar(clip, groups, "the model's CLIP", "take other words, or train with another CLIP")
 
     def resized(self, bgr: np.ndarray) -> dict[str, Any]:
         """The picture `(H, W, 3)` at the size that the model was tested at, as mmcv's `Resize` gives it.
@@ -123,23 +136,44 @@ class ImagePredictor(Predictor):
 
     def each(self, images: Iterable[ImageLike], labels: Any = None, batch_size: int = 8) -> Iterator[Any]:
         """Results in the order of the images, of which those of equal size share a forward pass, as far as they are
-        near each other: memory does not grow with their number."""
-        names, waiting = self.set_labels(labels), iter(images)
-        while group := [as_rgb(image) for image in islice(waiting, 4 * batch_size)]:
+        near each other: memory does not grow with their number, see `windows`."""
+        names = self.set_labels(labels)
+        for group in windows(map(as_rgb, images), batch_size):
             results: list[Any] = [None] * len(group)
-            sizes: dict[tuple[int, ...], list[int]] = {}
-            for place, rgb in enumerate(group):
-                sizes.setdefault(rgb.shape, []).append(place)
-            for places in sizes.values():
-                for start in range(0, len(places), batch_size):
-                    part = places[start : start + batch_size]
-                    for place, result in zip(part, self.predict([group[i] for i in part], names)):
-                        results[place] = result
+            for places in equal_sizes(group, batch_size):
+                for place, result in zip(places, self.predict([group[i] for i in places], names)):
+                    results[place] = result
             yield from results
 
     def predict(self, images: Sequence[np.ndarray], names: tuple[str, ...]) -> list[Any]:
         """Results of (H, W, 3) uint8 images of equal size in one pass, for the labels that are set."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it predicts")
+
+
+def windows(images: Iterable[Any], batch_size: int) -> Iterator[list[Any]]:
+    """Neighbours among which equal sizes are looked for: four batches, or as many pictures as hold `WINDOW` pixels.
+    What is no picture keeps its place."""
+    group: list[Any] = []
+    pixels = 0
+    for image in images:
+        group.append(image)
+        pixels += image.shape[0] * image.shape[1] if isinstance(image, np.ndarray) else 0
+        if len(group) == 4 * batch_size or pixels >= WINDOW:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
+
+
+def equal_sizes(group: Sequence[Any], batch_size: int) -> Iterator[list[int]]:
+    """Places in a window of pictures of equal size, at most `batch_size` of them, which share a forward pass."""
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(group):
+        if isinstance(image, np.ndarray):
+            sizes.setdefault(image.shape, []).append(place)
+    for places in sizes.values():
+        for start in range(0, len(places), batch_size):
+            yield places[start : start + batch_size]
 
 
 def open_predictor(

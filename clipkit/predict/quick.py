@@ -22,6 +22,7 @@ from clipkit.predict.segmenter import Segmentation
 from clipkit.search.media import Moment
 from clipkit.search.sheet import contact_sheet
 from clipkit.text import Vocabulary
+from clipkit.text.familiar import warn_unfamiliar
 
 Words = str | Sequence[str] | Vocabulary
 EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
@@ -94,7 +95,7 @@ def segment(image: ImageLike, labels: Words, clip: str = CLIP, pretrained: str |
         >>> result.names
         ('orange star', 'blue ring', 'wood', 'none of these')
     """
-    return _loaded(clip, pretrained)(image, labels)
+    return _loaded(clip, pretrained)(image, _asked(labels, clip, pretrained))
 
 
 @torch.no_grad()
@@ -104,8 +105,7 @@ def classify(image: ImageLike, names: Words, clip: str = CLIP, pretrained: str |
     Args: see `segment`.
     """
     segmenter = _loaded(clip, pretrained)
-    asked = Vocabulary.parse(names) if isinstance(names, str) else names
-    found = asked if isinstance(asked, Vocabulary) else Vocabulary(asked)
+    found = _asked(names, clip, pretrained)
     text = segmenter.bank.encode(Vocabulary(found.names, [g[1:] for g in found.words], segmenter.templates, "max"))
     rgb = as_rgb(image)
     model = segmenter.clip
@@ -153,6 +153,18 @@ def example(name: str) -> Path:
     if name not in known:
         raise ClipkitError(f'no example "{name}"; {did_you_mean(name, known)}')
     return known[name]
+
+
+def _asked(words: Words, clip: str, pretrained: str | None) -> Vocabulary:
+    asked = Vocabulary.parse(words) if isinstance(words, str) else words
+    vocabulary = asked if isinstance(asked, Vocabulary) else Vocabulary(asked)
+    _warn_once(tuple(vocabulary.words), clip, pretrained)
+    return vocabulary
+
+
+@lru_cache(maxsize=32)
+def _warn_once(groups: tuple[tuple[str, ...], ...], clip: str, pretrained: str | None) -> None:
+    warn_unfamiliar(_loaded(clip, pretrained).clip, groups, clip, "take another clip=")
 
 
 @lru_cache(maxsize=2)

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from clipkit.backbone.fetched import find_weights
-from clipkit.data import IMAGE_SUFFIXES, list_images, read_image, walk
+from clipkit.data import read_image
 from clipkit.data.fetch import fetch, is_address
 from clipkit.data.label_picture import label_picture
-from clipkit.data.video import VIDEO_SUFFIXES, Fps, stream_video
+from clipkit.data.video import Fps, stream_video
 from clipkit.data.video_file import write_video
-from clipkit.errors import ClipkitError, one_line, some
+from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
 from clipkit.predict.dense import NONE, DenseSegmenter
-from clipkit.predict.inputs import free_names, is_video
+from clipkit.predict.inputs import AHEAD, free_names, is_video, list_inputs, parse_words, read_ahead
 from clipkit.predict.segmenter import Segmentation
-from clipkit.text import TextEmbeddings, Vocabulary
-from clipkit.text.familiar import unfamiliar
+from clipkit.text import TextEmbeddings
+from clipkit.text.familiar import warn_unfamiliar
 
-AHEAD = 4  # photos that wait on either side of the network
 SHOWN = 560  # pixels of a photo's shorter side that are kept for the picture, whatever the network sees
 RATE = 2.0  # frames of a film that are segmented, a second
 
@@ -49,16 +47,11 @@ def run_try(
     Raises:
         ClipkitError, ValueError, FileNotFoundError: nothing can be done at all; the line says why.
     """
-    # Not pathlib: it raises where the words are longer than a file name may be. A folder called `cat` is no mistake.
-    if os.path.isfile(words) and Path(words).suffix:
-        raise ClipkitError(f'{words}: is a file; the last argument is the words, e.g. "cat, bench, grass"')
-    vocabulary = Vocabulary.parse(words)
-    sources = [one for item in inputs for one in ([item] if is_address(item) else _list_media(item))]
+    vocabulary = parse_words(words)
+    sources = list_inputs(inputs)
     out.mkdir(parents=True, exist_ok=True)
-    segmenter = load_named(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
-    strange = unfamiliar(segmenter.clip, vocabulary.names)
-    if strange:
-        warn_unfamiliar(clip, strange)
+    segmenter = DenseSegmenter.load(clip, pretrained, dense=dense, device=device, batch_size=batch_size)
+    warn_unfamiliar(segmenter.clip, vocabulary.words, clip, "take another --clip")
     text = segmenter.encode(vocabulary)
     pictures, bad, won = segment_files(segmenter, sources, text, out)
     lost = [name for name in vocabulary.names if name not in won]
@@ -75,7 +68,7 @@ def segment_files(
     pictures, bad, won = [], 0, set()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as drawer:
         drawn: list[Future] = []
-        read = _ahead(reader, sources, segmenter.short_side)
+        read = read_ahead(reader, partial(_read, segmenter.short_side), sources)
         named = zip(sources, free_names(sources), read)
         for source, stem, pixels in tqdm(named, total=len(sources), unit="file", delay=2, disable=len(sources) == 1):
             try:
@@ -100,24 +93,6 @@ def segment_files(
         for last in drawn:
             last.result()
     return pictures, bad, won
-
-
-def load_named(clip: str, pretrained: str | None, **options: object) -> DenseSegmenter:
-    """`DenseSegmenter.load`, and what a person wants to know about weights that are fetched."""
-    before = find_weights(clip, pretrained)
-    if before is not None and before.path is None:
-        print(f"fetching {clip} from {before.address} (licence: {before.licence}), once", flush=True)
-    segmenter = DenseSegmenter.load(clip, pretrained, **options)  # type: ignore[arg-type]
-    after = find_weights(clip, pretrained)
-    if before is not None and before.path is None and after is not None and after.path is not None:
-        print(f"{after.path}: {after.path.stat().st_size / 2**20:.0f} MiB")
-    return segmenter
-
-
-def warn_unfamiliar(clip: str, words: Sequence[str]) -> None:
-    """One line on stderr: these words mean nothing to this tower."""
-    line = f"warning: {clip} never saw {some(words, 6)}: what it answers for them means nothing; take another --clip"
-    print(line, file=sys.stderr)
 
 
 def describe(result: Segmentation) -> str:
@@ -156,29 +131,9 @@ def _draw(path: Path, rgb: np.ndarray, result: Segmentation) -> None:
         picture.save(partial, format="PNG", compress_level=1)
 
 
-def _ahead(reader: ThreadPoolExecutor, sources: Sequence[str | Path], short_side: int) -> Iterator[Future]:
-    waiting: list[Future] = []
-    for source in sources:
-        waiting.append(reader.submit(_read, source, short_side))
-        if len(waiting) > AHEAD:
-            yield waiting.pop(0)
-    yield from waiting
-
-
-def _read(source: str | Path, short_side: int) -> np.ndarray | None:
+def _read(short_side: int, source: str | Path) -> np.ndarray | None:
     """A photo; no more of it than the network and the picture can show. None for a film."""
     if is_video(source):
         return None
     file = io.BytesIO(fetch(str(source))) if is_address(source) else Path(source)
     return read_image(file, enough=max(short_side * 5 // 4, SHOWN), name=source)
-
-
-def _list_media(item: str) -> list[Path]:
-    """A file as it is given, and the photos and films inside a folder."""
-    if not Path(item).is_dir():
-        return list_images([item])
-    endings = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-    found = [path for path in walk(item) if path.suffix.lower() in endings]
-    if not found:
-        raise ClipkitError(f"{item}: no photos or films in this folder ({', '.join(endings)})")
-    return found

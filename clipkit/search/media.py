@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,12 @@ def find_media(inputs: Sequence[str | Path]) -> tuple[list[Path], Counter[str]]:
         known = set(inside)
         others.update(path.suffix.lower() for path in files if path not in known and path.name[0] != ".")
     return list(dict.fromkeys(found)), others
+
+
+def tell_unread(others: Counter[str]) -> None:
+    """One line on stderr: what lies beside the videos and images that were found."""
+    if others:
+        print(f"not read: {describe(others)}: no format of videos or images that is known here", file=sys.stderr)
 
 
 def list_media(inputs: Sequence[str | Path]) -> list[Path]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from clipkit.backbone import ClipModel
+from clipkit.errors import some
 
 LONGER = 1.5
 """A trained token is longer than this times the median; untrained ones of width 80 end at 1.3."""
@@ -41,6 +43,20 @@ def unfamiliar(clip: ClipModel, texts: Sequence[str]) -> list[str]:
     """Those texts that hold a word without meaning to this tower; empty where the tower can't be judged."""
     scores = familiarity(clip, texts)
     return [] if scores is None else [text for text, score in zip(texts, scores.tolist()) if score < LONGER]
+
+
+def warn_unfamiliar(clip: ClipModel, groups: Iterable[Sequence[str]], who: str, advice: str) -> None:
+    """One line on stderr where words mean nothing to this tower.
+
+    Args:
+        groups: each label's words, see `Vocabulary.words`.
+        who: what to call the tower.
+        advice: what to do about it.
+    """
+    strange = unfamiliar(clip, [word for group in groups for word in group])
+    if strange:
+        line = f"warning: {who} never saw {some(strange, 6)}: what it answers for them means nothing; {advice}"
+        print(line, file=sys.stderr)
 
 
 def _word_length(clip: ClipModel, lengths: Tensor, word: str) -> Tensor:

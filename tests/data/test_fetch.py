@@ -20,6 +20,8 @@ def server(pages):
             self.send_response(404 if page is None else 302 if isinstance(page, str) else 200)
             if isinstance(page, str):
                 self.send_header("Location", page)
+            if self.path.startswith("/film"):
+                self.send_header("Content-Type", "video/mp4")
             self.end_headers()
             if isinstance(page, bytes):
                 self.wfile.write(page)
@@ -55,6 +57,14 @@ def test_circles_and_other_protocols_are_refused(tmp_path):
         for page in ("circle", "file", "ftp", "nothing"):
             with pytest.raises(ClipkitError, match="cannot be fetched"):
                 fetch(f"{address}/{page}")
+
+
+def test_a_film_is_refused_before_it_is_fetched():
+    with server({"/film": b"frames", "/old": "/film", "/a.jpg": b"pixels"}) as address:
+        for page in ("film", "old", "film.MP4?w=2", "a.gif"):  # the last two are not asked for
+            with pytest.raises(ClipkitError, match="is a film, and only photos are fetched; download it first"):
+                fetch(f"{address}/{page}")
+        assert fetch(f"{address}/a.jpg") == b"pixels"
 
 
 def test_names_of_addresses():

@@ -71,6 +71,13 @@ def test_labels_are_replaced_and_come_back(detector, trained):
     detector.set_labels()
 
 
+def test_words_without_meaning_are_named(capsys):
+    taught = Detector(parts.build("", text=dict(clip="tiny_clip")))
+    assert taught.set_labels("red circle, unicorn") == ("red circle", "unicorn")
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1 and "never saw unicorn:" in said
+
+
 def test_coco_results_are_read_by_pycocotools(detector, trained):
     from pycocotools import mask
 
@@ -141,3 +148,10 @@ def test_drawn_boxes_and_masks_are_where_they_should_be():
     assert drawn.shape == (40, 80, 3)
     red = (drawn == (255, 0, 0)).all(-1)
     assert red[8:16, 12:24].all() and red[4, 40:73].all() and red[4:33, 40].all() and not red[20, 50]
+
+
+def test_the_name_of_a_small_box_hides_nothing_in_it():
+    drawn = draw_objects(np.zeros((100, 100, 3), np.uint8), np.array([[40, 50, 56, 60]]), [(255, 0, 0)], ["cell"])
+    assert not drawn[54:56, 45:51].any() and drawn[38:46, 41].any()  # the name stands above
+    tall = draw_objects(np.zeros((100, 100, 3), np.uint8), np.array([[40, 50, 56, 99]]), [(255, 0, 0)], ["cell"])
+    assert tall[54:56, 45:51].any() and not tall[38:46, 41].any()

@@ -87,6 +87,30 @@ def test_a_log_of_another_run_is_refused(photos, tmp_path, capsys):
     assert "other words, names, min_score" in capsys.readouterr().err
 
 
+def test_films_are_named_and_left_out(photos, tmp_path, capsys):
+    scene = Image.open(photos / "0.png")
+    scene.save(tmp_path / "a.png")
+    scene.save(tmp_path / "moves.gif", save_all=True, append_images=[scene.rotate(90)])
+    for name in ("b.mp4", "c.MP4", "d.heic"):
+        (tmp_path / name).write_bytes(b"as a telephone leaves it")
+    assert run(tmp_path, tmp_path / "out") == 0
+    shown = capsys.readouterr()
+    assert "1 of 1 photos labelled" in shown.out
+    assert [line.partition(": films; make photos of one with `ffmpeg")[0] for line in shown.err.splitlines()] == [
+        "not read: 1 .heic: no format of videos or images that is known here",
+        "not labelled: 2 .mp4, 1 .gif",
+    ]
+    assert main(["label", str(tmp_path / "moves.gif"), WORDS, "--clip", "tiny_clip"]) == 2
+    assert "moves.gif: no photo to label" in capsys.readouterr().err
+
+
+def test_words_without_meaning_are_named(photos, tmp_path, capsys):
+    arguments = ["label", str(photos / "0.png"), "red star; crimson unicorn, grass", "--clip", "tiny_clip"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1 and "tiny_clip never saw crimson unicorn:" in said
+
+
 def test_a_detector_s_boxes_are_labels_too(photos, tmp_path):
     boxes = torch.tensor([[1.0, 2, 31, 42], [0, 0, 1, 1], [5, 5, 60, 60]])
 

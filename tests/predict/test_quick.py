@@ -38,6 +38,14 @@ def test_classify():
     assert repr(found).startswith("wood 1.00, ") and found.plot().width >= 240
 
 
+def test_words_without_meaning_are_named_once(capsys):
+    for _ in range(2):
+        clipkit.segment(clipkit.example("scene"), ["wood", "dragon"], **TINY)
+        clipkit.classify(clipkit.example("scene"), "wood, dragon", **TINY)
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1 and "tiny_clip never saw dragon:" in said
+
+
 def test_find(tmp_path):
     scene = Image.open(clipkit.example("scene")).convert("RGB")
     scene.save(tmp_path / "scene.png")

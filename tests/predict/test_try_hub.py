@@ -20,11 +20,12 @@ CONFIG = {
 }
 
 
-def run(folder: Path, name: str, **changes: str) -> subprocess.CompletedProcess:
+def run(folder: Path, name: str, *, command: tuple = (), **changes: str) -> subprocess.CompletedProcess:
     free = {k: v for k, v in os.environ.items() if not k.startswith("HF_") and not k.lower().endswith("_proxy")}
     given = {**free, "HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_TELEMETRY": "1", **changes}
-    command = [sys.executable, "-m", "clipkit", "try", str(SCENE), "star, grass", "--clip", name, "--out", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=300)
+    arguments = [*(command or ("try", SCENE, "star, grass", "--out", folder)), "--clip", name]
+    whole = [sys.executable, "-m", "clipkit", *map(str, arguments)]
+    return subprocess.run(whole, capture_output=True, text=True, check=False, env=given, timeout=300)
 
 
 def test_a_clip_is_fetched_once_and_then_used_offline(tmp_path):
@@ -35,16 +36,25 @@ def test_a_clip_is_fetched_once_and_then_used_offline(tmp_path):
         first = run(tmp_path, "hf-hub:someone/small", HF_ENDPOINT=address)
         assert first.returncode == 0, first.stderr
         said = f"fetching hf-hub:someone/small from {address}/someone/small (licence: see its model card), once"
-        assert said in first.stdout
-        where = next(line for line in first.stdout.splitlines() if line.endswith(" MiB"))
+        assert said in first.stderr
+        where = next(line for line in first.stderr.splitlines() if line.endswith(" MiB"))
         assert Path(where.rpartition(":")[0]).is_file() and str(tmp_path / "cache") in where
         assert sorted(fetched) == ["open_clip_config.json", "open_clip_model.safetensors"]
     picture = tmp_path / "scene_try.png"
     before = picture.read_bytes()
     picture.unlink()
+    index = tmp_path / "index"
+    with serve_hub("someone/small", tmp_path / "served") as (address, fetched):  # another command, another machine
+        again = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "new")}
+        indexed = run(tmp_path, "hf-hub:someone/small", command=("search", "index", SCENE, "--out", index), **again)
+        assert (
+            indexed.returncode == 0
+            and "fetching" not in indexed.stdout
+            and indexed.stderr.count("fetching hf-hub:someone/small from ") == 1
+        )
     second = run(tmp_path, "hf-hub:someone/small", HF_HUB_OFFLINE="1")
     assert second.returncode == 0, second.stderr
-    assert "fetching" not in second.stdout and picture.read_bytes() == before
+    assert "fetching" not in second.stderr and picture.read_bytes() == before
 
 
 def test_what_cannot_be_fetched_ends_in_one_line(tmp_path):

@@ -19,7 +19,7 @@ from clipkit.engine import Segmenter
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.inference import multi_scale
-from clipkit.predict.files import write_segmentation
+from clipkit.predict.files import SegmentationFiles
 from clipkit.segmentation.test_time import image_logits
 from clipkit.text import Vocabulary
 
@@ -177,7 +177,8 @@ def test_segmenter_and_predict_take_both(rows, tmp_path):
     streamed = segmenter(rgb)
     assert torch.equal(kept.labels, streamed.labels) and streamed.labels.dtype == torch.int64
     torch.testing.assert_close(streamed.scores, kept.scores, atol=1e-5, rtol=0)
-    record = write_segmentation(segmenter, tmp_path / "x.png", None, tmp_path, "out")
+    SegmentationFiles(segmenter, None, tmp_path).write(tmp_path / "x.png", "out")
+    record = json.loads((tmp_path / "out.json").read_text())
     assert sum(record["shares"].values()) == pytest.approx(100, abs=0.05)
 
 

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from clipkit.engine.config import parse_options
     from clipkit.errors import ClipkitError, one_line, shown
+    from clipkit.files import DiskError
     from clipkit.predict.files import film_of
     from clipkit.predict.inputs import free_names, is_video, list_inputs
     from clipkit.predict.predictor import open_predictor
@@ -71,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 target = out / f"{stem}_{writer.picture}"
                 found = writer.write(source, stem)
         except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
+            if isinstance(error, DiskError):
+                raise
             bad += 1
             line, name = one_line(error), shown(source, 4096)
             tqdm.write(f"skipped: {line if name in line else f'{name}: {line}'}", file=sys.stderr)

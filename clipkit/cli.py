@@ -148,7 +148,7 @@ def _leave_signals_to_the_parent() -> None:
     """Ctrl-C goes to all processes of a terminal; workers end when their parent does, without a word."""
     if _is_running:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if signal.getsignal(signal.SIGTERM) is _terminate:
+        if callable(signal.getsignal(signal.SIGTERM)):  # a handler of the parent's, such as the one above
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

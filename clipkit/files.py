@@ -16,7 +16,13 @@ from clipkit.errors import ClipkitError
 
 # `NAME.<16 hex digits>.partial`; older versions put the process's number there.
 _PARTIAL = re.compile(r".*\.([0-9a-f]{16}|\d+)\.partial", re.DOTALL)
+# What no other file of the folder would escape either.
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))  # nor wait at a pipe's end
+
+
+class DiskError(ClipkitError):
+    """A disk or folder that takes no more files: a command over many ends, instead of leaving out one after another."""
 
 
 @contextmanager
@@ -28,7 +34,8 @@ def writing(path: str | os.PathLike) -> Iterator[Path]:
     the partial file, see `clean_partial`.
 
     Raises:
-        ClipkitError: `path` is a link, a folder or a device; or the system cannot write, as on a full disk.
+        ClipkitError: `path` is a link, a folder or a device; or the system cannot write.
+        DiskError: one that tells of the disk or the folder, as where it is full.
     """
     path = Path(path)
     if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
@@ -49,7 +56,7 @@ def writing(path: str | os.PathLike) -> Iterator[Path]:
         cause = error if isinstance(error, OSError) else error.__context__  # torch words what the system said
         if not isinstance(cause, OSError):
             raise
-        raise ClipkitError(
+        raise (DiskError if cause.errno in _OF_THE_DISK else ClipkitError)(
             f"{path}: cannot be written ({cause.strerror or cause}); what was there before is untouched"
         ) from error
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 # From the ground up: a room imports only rooms that stand before it. A room is a folder or a single file of clipkit;
 # the plugins, of which none imports another, stand in one place.
 ORDER = (
-    *("errors", "explain", "safe", "files", "config_files", "device", "provenance", "hub", "mmcv_ops", "evaluation"),
+    *("errors", "explain", "safe", "files", "config_files", "device", "provenance", "hub"),
+    *("work_dir_lock", "mmcv_ops", "evaluation"),
     *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data"),
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert"),

@@ -12,7 +12,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `clipkit train`."""
     parser = argparse.ArgumentParser(
         prog="clipkit train",
-        description="Train what a config says. Under torchrun, with all its processes.",
+        description="Train what a config says. Under torchrun, with all its processes. SIGTERM, which batch systems "
+        "send before they kill, ends it after the step, with a checkpoint and code 143.",
         parents=[_options.config(), _options.runner()],
     )
     parser.add_argument(
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns the exit code."""
     args = parser().parse_args(argv)
+    from clipkit.commands._stop import train_until_stopped
     from clipkit.engine.build import build_runner
     from clipkit.engine.config import parse_options
     from clipkit.engine.friendly import friendly_build
@@ -56,5 +58,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg_options=parse_options(args.cfg_options),
     )
     with friendly_build():
-        runner.train()
-    return 0
+        return train_until_stopped(runner)

@@ -15,10 +15,10 @@ from clipkit.errors import ClipkitError
 
 @HOOKS.register_module()
 class ReseedHook(Hook):
-    """Seeds the main process from (seed, rank, iteration) before each training step.
+    """Seeds the main process from (seed, rank, iteration) before each training step and each validation.
 
     mmengine saves no random state; with this hook there is none to save: dropout and everything else random in a step
-    is the same whether the run was killed before it or not, and whatever validation drew in between.
+    or a validation is the same whether the run was killed before it or not, and whatever was drawn in between.
     """
 
     priority = "VERY_HIGH"
@@ -26,6 +26,9 @@ class ReseedHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         # 1 more number than a sample's (seed, draw), so that the streams never meet.
         seed_everything(runner.seed, runner.rank, runner.iter, cuda=True)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        seed_everything(runner.seed, runner.rank, runner.iter, 1, cuda=True)
 
 
 @HOOKS.register_module()

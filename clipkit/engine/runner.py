@@ -28,10 +28,10 @@ from clipkit.engine.frozen import check_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
 from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
-from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.engine.work_folder import record_config
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
+from clipkit.work_dir_lock import lock, unlock
 
 _used_timestamps: set[str] = set()
 
@@ -59,10 +59,14 @@ class ClipkitRunner(Runner):
         super().setup_env(env_cfg)
         if traps.is_for_training(self):
             self._lock_work_dir()  # before anything is written there
-        # mmengine's message hubs and visualisers are global, keyed by a name that ends in the second of the start:
-        # two runs of one process in the same second would share their logs.
-        while self.timestamp in _used_timestamps:
-            traps.rename_timestamp(self, f"{self.timestamp}+")
+        # mmengine's message hubs, visualisers and folders of logs are named by the second of the start: two runs of one
+        # process in the same second would share them, and a second that comes again, as when a clock is set back,
+        # would begin an earlier run's log anew.
+        name = [self.timestamp]
+        while self.rank == 0 and (name[0] in _used_timestamps or Path(self.work_dir, name[0]).exists()):
+            name[0] += "+"
+        broadcast_object_list(name)
+        traps.rename_timestamp(self, name[0])
         _used_timestamps.add(self.timestamp)
 
     def _lock_work_dir(self) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from clipkit.errors import ClipkitError, one_line, shown
+from clipkit.files import DiskError
 from clipkit.predict.files import ResultFiles
 from clipkit.predict.inputs import free_names, is_video, read_ahead
 from clipkit.predict.predictor import ImagePredictor, Predictor, as_rgb, equal_sizes, windows
@@ -38,6 +39,9 @@ def predict_files(
         out: folder that is there.
         film_of: writes the film of a film; returns what to say of it.
         batch_size: photos in one pass, where the task's writer has `save`; else each is the writer's own affair.
+
+    Raises:
+        DiskError: the folder takes no more files; the sources that are left are not tried.
     """
     names = predictor.set_labels(labels)
     save = getattr(writer, "save", None) if isinstance(predictor, ImagePredictor) else None
@@ -52,6 +56,8 @@ def predict_files(
             try:
                 found = work()
             except UNUSABLE as error:
+                if isinstance(error, DiskError):
+                    raise
                 bad += 1
                 line, name = one_line(error), shown(source, 4096)
                 tqdm.write(f"skipped: {line if name in line else f'{name}: {line}'}", file=sys.stderr)

@@ -20,7 +20,7 @@ from clipkit.data.label_picture import label_picture
 from clipkit.data.video import Fps, stream_video
 from clipkit.data.video_file import write_video
 from clipkit.errors import ClipkitError, one_line
-from clipkit.files import writing
+from clipkit.files import DiskError, writing
 from clipkit.predict.dense import NONE, DenseSegmenter
 from clipkit.predict.inputs import AHEAD, free_names, is_video, list_inputs, parse_words, read_ahead
 from clipkit.predict.segmenter import Segmentation
@@ -88,6 +88,8 @@ def segment_files(
                 won |= set(shares)
                 tqdm.write(f"{source} -> {path}  {said}")
             except (ClipkitError, ValueError, OSError) as error:  # noqa: PERF203
+                if isinstance(error, DiskError):
+                    raise
                 bad += 1
                 tqdm.write(f"skipped: {one_line(error)}", file=sys.stderr)
         for last in drawn:

@@ -93,7 +93,8 @@ def sweep(folder: Path) -> None:
 def explain(error: OSError, path: Path, size: int, kept: str) -> StoreError:
     """The line for a write that failed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        free = shutil.disk_usage(there).free
         reason = f"the disk is full ({size / 2**20:.2f} MiB needed, {free / 2**20:.2f} MiB free)"
     else:
         reason = f"cannot be written ({error.strerror or error})"

@@ -12,8 +12,8 @@ from clipkit.engine.build import build_runner
 from clipkit.engine.checkpoint import DamagedCheckpoint, load_checkpoint
 from clipkit.engine.hooks import FiniteLossHook
 from clipkit.engine.weights import broken_weights, load_weights, unwrap_names
-from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.errors import ClipkitError
+from clipkit.work_dir_lock import lock, unlock
 from support import tiny_parts
 
 

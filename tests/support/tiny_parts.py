@@ -3,11 +3,13 @@ summed over ranks. Configs name this module by `custom_imports`."""
 
 import os
 import random
+import sys
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 
 from clipkit.engine.registry import DATASETS, METRICS, MODELS
@@ -27,7 +29,7 @@ val_dataloader = test_dataloader = dict(
 val_cfg = test_cfg = dict()
 val_evaluator = test_evaluator = dict(type='TinyMetric')
 default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=1),
+    logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
     checkpoint=dict(type='CheckpointHook', interval=3, save_best='error', rule='less'))
 custom_hooks = [dict(type='EMAHook')]
 """
@@ -82,6 +84,7 @@ class TinyLinear(BaseModel):
 @METRICS.register_module(force=True)
 class TinyMetric(BaseMetric):
     def process(self, data_batch, data_samples) -> None:
+        sys.audit("support.validates", MessageHub.get_current_instance().get_info("iter"))
         self.results += [abs(float(s["out"]) - float(s["target"])) for s in data_samples]
         self.labels = data_samples[0]["labels"]
 

@@ -1,5 +1,5 @@
-"""RoIs pooled from bilinear samples at places of their own: rotated boxes, and boxes whose bins move (Dai et al.,
-"Deformable Convolutional Networks", ICCV 2017, section 2.2)."""
+"""RoIs pooled from bilinear samples at places of their own: rotated boxes, bins between curves, and boxes whose bins
+move (Dai et al., "Deformable Convolutional Networks", ICCV 2017, section 2.2)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,6 +11,8 @@ from clipkit.mmcv_ops._precision import wide
 from clipkit.mmcv_ops.roi import check_sizes
 
 __all__ = [
+    "bezier_align_backward",
+    "bezier_align_forward",
     "deform_roi_pool_backward",
     "deform_roi_pool_forward",
     "roi_align_rotated_backward",
@@ -66,6 +68,49 @@ def roi_align_rotated_backward(
     layout = _rotated(boxes.to(gradient), (pooled_height, pooled_width), spatial_scale, aligned, clockwise)
     by_pixels, _ = _pool_backward(gradient, layout, sampling_ratio, grad_input.shape)
     grad_input.copy_(by_pixels)
+
+
+def bezier_align_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> None:
+    """Fills `output` (N, C, h, w) with averages of bilinear samples in bins between two Bezier curves (Liu et al.,
+    "ABCNet", CVPR 2020, section 2.2). A bin stands upright around its place between the curves.
+
+    Args:
+        input: (B, C, H, W).
+        rois: (N, 17), image index, then x, y of four points of the upper curve and four of the lower one, against each
+            other's direction, in pixels of the image.
+        spatial_scale, sampling_ratio, aligned: as for `roi_align_rotated_forward`.
+
+    Raises:
+        ClipkitError: a curve that is not finite.
+    """
+    features, curves = wide(input, rois)
+    layout = _between_curves(curves.to(features), (aligned_height, aligned_width), spatial_scale, aligned)
+    output.copy_(_pool(features, layout, sampling_ratio))
+
+
+def bezier_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> None:
+    """Fills `grad_input` (B, C, H, W)."""
+    gradient, curves = wide(grad_output, rois)
+    layout = _between_curves(curves.to(gradient), (aligned_height, aligned_width), spatial_scale, aligned)
+    grad_input.copy_(_pool_backward(gradient, layout, sampling_ratio, grad_input.shape)[0])
 
 
 def deform_roi_pool_forward(
@@ -139,6 +184,22 @@ def _rotated(boxes: Tensor, bins: tuple[int, int], scale: float, aligned: bool, 
     centre = boxes[:, 1:3].flip(1) * scale - (0.5 if aligned else 0.0)
     top, left = _edges(-height / 2, -width / 2, height, width, bins)
     return _Layout(boxes[:, 0].long(), height, width, top, left, centre, -boxes[:, 5] if clockwise else boxes[:, 5])
+
+
+def _between_curves(curves: Tensor, bins: tuple[int, int], scale: float, aligned: bool) -> _Layout:
+    points = curves[:, 1:].reshape(-1, 2, 4, 2) * scale
+    upper, lower = points[:, 0], points[:, 1].flip(1)  # (N, 4, 2), x before y, both from left to right
+    spans = torch.maximum((upper[:, 0] - upper[:, 3]).abs(), (lower[:, 0] - lower[:, 3]).abs())
+    width, height = (spans if aligned else spans.clamp(min=1)).unbind(1)
+    check_sizes(curves, width, height, aligned, "bezier_align")
+    down, along = (torch.arange(count, device=curves.device, dtype=curves.dtype) / count for count in bins)
+    weights = torch.stack([(1 - along) ** 3, 3 * along * (1 - along) ** 2, 3 * along**2 * (1 - along), along**3], 1)
+    upper, lower = weights @ upper, weights @ lower  # (N, w, 2)
+    x, y = (lower[:, None] * down[:, None, None] + upper[:, None] * (1 - down[:, None, None])).unbind(3)
+    start = 0.5 if aligned else 0.0
+    top, left = y - start - (height / bins[0] / 2)[:, None, None], x - start - (width / bins[1] / 2)[:, None, None]
+    still = torch.zeros_like(curves[:, :2])
+    return _Layout(curves[:, 0].long(), height, width, top, left, still, still[:, 0])
 
 
 def _moved(boxes: Tensor, offset: Tensor, bins: tuple[int, int], scale: float, gamma: float) -> _Layout:

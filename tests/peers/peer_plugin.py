@@ -13,6 +13,7 @@ import clipkit.engine  # noqa: F401  (before mmcv, mmdet and mmseg)
 from clipkit.errors import ClipkitError, one_line
 
 NO_CUDA = re.compile(r"not compiled with CUDA|NVIDIA driver|No CUDA GPUs|CUDA is not available|CUDA device")
+NO_PACKAGE = re.compile(r"(pip|mim) install")
 CUDA_REASON = re.compile(r"cuda|gpu", re.IGNORECASE)
 HERE = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}
 
@@ -50,6 +51,13 @@ def record(config, test, kind, why=""):
         report.write(json.dumps({"test": test, "kind": kind, "why": one_line(why, 200) if why else ""}) + "\n")
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what an earlier process has started: the test that ended it is not started again."""
+    report = config.getoption("--peer-report").read_text().splitlines()
+    done = {json.loads(line)["test"] for line in report}
+    items[:] = [item for item in items if item.nodeid not in done]
+
+
 def kind_of(error):
     """Why a test failed: refused by clipkit, for want of something, or simply failed."""
     chain = []
@@ -62,7 +70,8 @@ def kind_of(error):
         return "needs network"
     if any(NO_CUDA.search(str(link)) for link in chain):
         return "needs CUDA"
-    return "needs other" if isinstance(chain[0], ModuleNotFoundError) else "failed"
+    missing = isinstance(chain[0], ModuleNotFoundError) or NO_PACKAGE.search(str(chain[0]))
+    return "needs other" if missing else "failed"
 
 
 @pytest.hookimpl(hookwrapper=True)

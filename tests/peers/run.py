@@ -1,10 +1,10 @@
 """Runs the tests of mmcv, mmdet or mmseg, from a checkout of theirs, on clipkit's operators, and prints a table.
 
-    python tests/peers/run.py CHECKOUT [--only test_nms] [--timeout 600]
+    python tests/peers/run.py CHECKOUT [--only test_nms] [--patience 600]
 
 Tested are the installed packages; the checkout gives its tests (mmcv's operators, mmdet's and mmseg's models) and
-configs, so take the tag that is nearest to what is installed. One process for each file, without network. "needs other"
-are tests for other hardware than CUDA's and for packages that are not installed. Exit code 1 if a test failed.
+configs, so take the tag that is nearest to what is installed. "needs other" are tests for other hardware than
+CUDA's and for packages that are not installed. Nothing is fetched. Exit code 1 if a test failed.
 """
 
 import argparse
@@ -13,13 +13,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 TESTS = {"mmcv": "tests/test_ops", "mmdet": "tests/test_models", "mmseg": "tests/test_models"}
 KINDS = ("passed", "failed", "refused", "needs network", "needs CUDA", "needs other")
-PYTEST_FOUND_NO_TESTS = 5
+TO_START = 600  # seconds in which the first test has to begin: all tests are imported before
+PYTEST_DONE = (0, 1, 5)  # all passed, some failed, none there
 
 
 def peer_in(checkout: Path) -> str:
@@ -29,36 +31,55 @@ def peer_in(checkout: Path) -> str:
     sys.exit(f"{checkout}: no checkout of mmcv, mmdet or mmseg with its tests")
 
 
-def run_file(file: Path, checkout: Path, peer: str, timeout: float) -> dict[str, tuple[str, str]]:
-    """Test -> what became of it and why."""
-    here = Path(__file__).parent
+def run(checkout: Path, peer: str, files: list[Path], patience: float) -> dict[str, tuple[str, str]]:
+    """Test -> what became of it and why. A test that ends its process, or hangs, has failed; a new process goes on
+    behind it."""
+    found: dict[str, tuple[str, str]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        report, settings = Path(folder) / "report", Path(folder) / "pytest.ini"
+        report, settings, output = (Path(folder) / name for name in ("report", "pytest.ini", "output"))
         report.touch()
         settings.write_text("[pytest]\n")
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "peer_plugin"]
-        command += ["-c", str(settings), "--rootdir", str(checkout), "--peer", peer, "--peer-checkout", str(checkout)]
-        command += ["--peer-report", str(report), str(file)]
+        command += ["-c", str(settings), "--rootdir", str(checkout), "--continue-on-collection-errors"]
+        command += ["--peer", peer, "--peer-checkout", str(checkout), "--peer-report", str(report), *map(str, files)]
         # -P and this path: the installed mmcv, mmdet and mmseg, not the checkout's folders of these names.
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(here)}
-        try:
-            done = subprocess.run(
-                command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=timeout
-            )
-            code, ended = done.returncode, f"the process ended with code {done.returncode}"
-            ended += "".join(f": {line}" for line in (done.stderr or done.stdout).strip().splitlines()[-1:])
-        except subprocess.TimeoutExpired:
-            code, ended = -1, f"not done after {timeout:g} seconds"
-        found: dict[str, tuple[str, str]] = {}
-        for line in report.read_text().splitlines():
-            row = json.loads(line)
-            if row["kind"] == "started":
-                found[row["test"]] = "failed", ended
-            elif found.get(row["test"], ("passed",))[0] == "passed" or found[row["test"]][1] == ended:
-                found[row["test"]] = row["kind"], row["why"]
-    if not found and code not in (0, PYTEST_FOUND_NO_TESTS):
-        found[str(file.relative_to(checkout))] = "failed", ended
-    return found
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        while True:
+            before = len(found)
+            with (
+                output.open("w") as log,
+                subprocess.Popen(
+                    command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT
+                ) as process,
+            ):
+                code = wait(process, report, patience)
+            last = "".join(f": {line}" for line in output.read_text(errors="replace").strip().splitlines()[-1:])
+            ended = f"hung for {patience:g} seconds" if code is None else f"the process ended with code {code}{last}"
+            for line in report.read_text().splitlines():
+                row = json.loads(line)
+                if found.get(row["test"], ("started",))[0] in ("started", "passed"):  # a fixture may still fail
+                    found[row["test"]] = row["kind"], row["why"]
+            found = {
+                test: ("failed", ended) if kind == "started" else (kind, why) for test, (kind, why) in found.items()
+            }
+            if code in PYTEST_DONE:
+                return found
+            if len(found) == before:
+                return {**found, str(checkout): ("failed", ended)}
+
+
+def wait(process: subprocess.Popen, report: Path, patience: float) -> int | None:
+    """The exit code; None for a process that was killed, because its report had not grown for so many seconds."""
+    first = size = report.stat().st_size
+    since = time.monotonic()
+    while process.poll() is None:
+        if report.stat().st_size != size:
+            size, since = report.stat().st_size, time.monotonic()
+        if time.monotonic() - since > (max(patience, TO_START) if size == first else patience):
+            process.kill()
+            return None
+        time.sleep(0.2)
+    return process.returncode
 
 
 def table(peer: str, results: dict[str, tuple[str, str]]) -> str:
@@ -79,15 +100,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--only", default="", help="files whose path has this in it")
-    parser.add_argument("--timeout", type=float, default=600, help="seconds for each file")
+    parser.add_argument("--patience", type=float, default=600, help="seconds after which a test that runs is killed")
     options = parser.parse_args()
     checkout = options.checkout.resolve()
     peer = peer_in(checkout)
-    results: dict[str, tuple[str, str]] = {}
-    for file in sorted((checkout / TESTS[peer]).rglob("test_*.py")):
-        if options.only in str(file.relative_to(checkout)):
-            print(file.relative_to(checkout), file=sys.stderr, flush=True)
-            results.update(run_file(file, checkout, peer, options.timeout))
+    files = sorted((checkout / TESTS[peer]).rglob("test_*.py"))
+    files = [file for file in files if options.only in str(file.relative_to(checkout))]
+    results = run(checkout, peer, files, options.patience)
     print(table(peer, results))
     return int(any(kind == "failed" for kind, _ in results.values()))
 

@@ -2,6 +2,7 @@
 define. Gradients are autograd's through these loops. Inputs are small and from a closed formula."""
 
 import math
+from itertools import pairwise
 
 import torch
 
@@ -179,6 +180,36 @@ def roi_align_rotated(features, rois, size, scale, sampling_ratio, aligned, cloc
                 results.append(total / max(rows * columns, 1))
     stacked = torch.stack(results) if results else features.new_zeros(0, features.shape[1])
     return stacked.view(len(rois), *size, features.shape[1]).permute(0, 3, 1, 2)
+
+
+def bezier_align(features, curves, size, scale, sampling_ratio, aligned):
+    """De Casteljau's construction of each place on the curves."""
+    results = []
+    for image, *numbers in curves.tolist():
+        points = [(x * scale, y * scale) for x, y in zip(numbers[::2], numbers[1::2])]
+        upper, lower = points[:4], points[:3:-1]
+        spans = [max(abs(upper[0][i] - upper[3][i]), abs(lower[0][i] - lower[3][i])) for i in (0, 1)]
+        wide, tall = (span if aligned else max(span, 1.0) for span in spans)
+        rows = sampling_ratio or math.ceil(tall / size[0])
+        columns = sampling_ratio or math.ceil(wide / size[1])
+        for by in range(size[0]):
+            for bx in range(size[1]):
+                ends = []
+                for line in (upper, lower):
+                    while len(line) > 1:
+                        u = bx / size[1]
+                        line = [tuple((1 - u) * a[i] + u * b[i] for i in (0, 1)) for a, b in pairwise(line)]
+                    ends.append(line[0])
+                v = by / size[0]
+                x0, y0 = ((1 - v) * ends[0][i] + v * ends[1][i] - (0.5 if aligned else 0.0) for i in (0, 1))
+                total = torch.zeros(features.shape[1], dtype=torch.float64)
+                for iy in range(rows):
+                    for ix in range(columns):
+                        y = y0 + ((iy + 0.5) / rows - 0.5) * tall / size[0]
+                        x = x0 + ((ix + 0.5) / columns - 0.5) * wide / size[1]
+                        total = total + held_bilinear(features[int(image)], torch.tensor(y), torch.tensor(x))
+                results.append(total / max(rows * columns, 1))
+    return torch.stack(results).view(len(curves), *size, features.shape[1]).permute(0, 3, 1, 2)
 
 
 def deform_roi_pool(features, rois, offset, size, scale, sampling_ratio, gamma):

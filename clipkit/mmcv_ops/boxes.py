@@ -13,6 +13,7 @@ UNION = 0  # what an overlap is a share of; 1 is the first box
 _MOST_PAIRS = 2**20  # whose boxes are compared at once: 4 MB for each float32 of a pair
 _MOST_POLYGONS = 2**14  # built at once: 24 corners each
 _NO_AREA = 1e-14
+_PARALLEL = 1e-9  # radians
 
 
 def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int) -> None:
@@ -80,7 +81,8 @@ def _shared_area(a: Tensor, b: Tensor) -> Tensor:
     gap = corners[1][:, None] - corners[0][:, :, None]  # (K, 4, 4, 2), from corner i of a to corner j of b
     one, other = edges[0][:, :, None], edges[1][:, None]
     turn = _cross(one, other)
-    parallel = turn == 0
+    # Edges in one line would seem to cross anywhere, by rounding; what they share ends at corners.
+    parallel = turn.abs() <= _PARALLEL * one.norm(dim=-1) * other.norm(dim=-1)
     turn = turn.masked_fill(parallel, 1)
     along, across = _cross(gap, other) / turn, _cross(gap, one) / turn
     crosses = ~parallel & (along >= 0) & (along <= 1) & (across >= 0) & (across <= 1)

@@ -12,6 +12,7 @@ from clipkit.mmcv_ops.boxes import rotated_overlaps
 __all__ = ["nms", "nms_match", "nms_rotated", "softnms"]
 
 NAIVE, LINEAR, GAUSSIAN = range(3)
+_AT_ONCE = 16  # rotated boxes compared with all others, some of which the first ones make needless
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -118,10 +119,16 @@ def nms_rotated(
     threshold = float(np.float32(iou_threshold))
     kept = []
     while len(left):
-        best, rest = left[0], left[1:]
-        kept.append(best)
-        overlaps = rotated_overlaps(boxes[best][None], boxes[rest])[0].to(boxes)
-        left = rest[(overlaps < threshold) | (groups[rest] != groups[best])]
+        block = left[:_AT_ONCE]
+        same = groups[block][:, None] == groups[left]
+        suppressed = (rotated_overlaps(boxes[block], boxes[left]).to(boxes) >= threshold) & same
+        alive = torch.ones(len(left), dtype=torch.bool)
+        for index in range(len(block)):
+            if alive[index]:
+                kept.append(left[index])
+                alive &= ~suppressed[index]
+        alive[: len(block)] = False
+        left = left[alive]
     return torch.stack(kept).to(device) if kept else order.new_zeros(0)
 
 

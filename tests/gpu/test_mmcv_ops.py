@@ -12,6 +12,7 @@ pytest.importorskip("mmdet")
 
 from mmcv.ops import (
     MaskedConv2d,
+    PSAMask,
     batched_nms,
     bbox_overlaps,
     box_iou_rotated,
@@ -22,7 +23,6 @@ from mmcv.ops import (
     nms,
     nms_match,
     nms_rotated,
-    psa_mask,
     roi_align,
     roi_align_rotated,
     roi_pool,
@@ -55,7 +55,7 @@ OPERATORS = {
         [ROIS],
     ),
     "carafe": (lambda x, m: carafe(x, m, 5, 2, 2), [wave(2, 8, 9, 7), wave(2, 50, 18, 14, speed=1.9)], []),
-    "psa_mask": (lambda x: psa_mask(x, 0, (5, 7)), [wave(2, 35, 9, 7)], []),
+    "psa_mask": (PSAMask("collect", (5, 7)), [wave(2, 35, 9, 7)], []),
     "deform_conv": (
         lambda x, o, w: deform_conv2d(x, o, w, 1, 1, 1, 2, 2),
         [wave(4, 16, 20, 24), OFFSET, wave(32, 8, 3, 3, speed=0.8)],

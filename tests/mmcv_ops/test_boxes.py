@@ -103,6 +103,19 @@ def test_box_iou_rotated_of_boxes_that_touch_or_share_edges(other, shared, far):
     near(box_iou_rotated(two, one, "iou")[0, 0], shared / (16 + two[0, 2] * two[0, 3] - shared), 1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_box_iou_rotated_on_a_grid(scale):
+    """Angles and places of which many edges lie in one line, at sizes at which rounding parts them."""
+    counts = torch.arange(60)
+    places = torch.stack([counts % 5 - 2, counts % 7 - 3, counts % 3 + 1, counts % 4 + 1], 1).double()
+    boxes = torch.cat([places, torch.pi * (counts % 8)[:, None].double() / 4], 1)
+    expected = table(boxes, boxes, oracle.rotated_overlap)
+    near(
+        box_iou_rotated(boxes * boxes.new_tensor([scale] * 4 + [1]), boxes * boxes.new_tensor([scale] * 4 + [1])),
+        expected,
+    )
+
+
 def test_box_iou_rotated_of_nothing():
     boxes, _ = rotated(3)
     assert box_iou_rotated(boxes[:0], boxes).shape == (0, 3) and box_iou_rotated(boxes, boxes[:0]).shape == (3, 0)

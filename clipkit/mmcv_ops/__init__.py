@@ -27,7 +27,23 @@ from typing import Any
 from clipkit.errors import ClipkitError, one_line
 
 EXTENSION = "mmcv._ext"
-FAMILIES = ("deform", "focal", "info", "masked_conv", "msda", "nms", "roi")
+FAMILIES = (
+    *(
+        "boxes",
+        "carafe",
+        "deform",
+        "focal",
+        "info",
+        "masked_conv",
+        "msda",
+        "nms",
+        "points",
+        "psamask",
+        "roi",
+        "roi_samples",
+    ),
+    "rotated_filter",
+)
 # mmdet and mmseg put functions that raise in the place of mmcv's operators when these are missing at their import.
 _BOUND_AT_IMPORT = ("mmdet.structures.mask", "mmdet.models", "mmseg.models")
 

@@ -263,9 +263,8 @@ class TimmViT(ViTTower):
 
     def _at_stride(self, images: Tensor, stride: int) -> tuple[Tensor, tuple[int, int]]:
         embed = self.trunk.patch_embed
-        x = at_stride(
-            [part for part in (getattr(embed, "backbone", None), embed.proj) if part is not None], images, stride
-        )
+        parts = [part for part in (getattr(embed, "backbone", None), embed.proj) if part is not None]
+        x = at_stride(parts, images, stride)
         tokens = x.flatten(2).transpose(1, 2)
         return getattr(embed, "norm", nn.Identity())(tokens), (x.shape[2], x.shape[3])
 

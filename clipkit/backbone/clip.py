@@ -286,8 +286,8 @@ class ClipModel(nn.Module):
         return tokenize(self._own_tokenizer(), [texts] if isinstance(texts, str) else texts, self.context_length)
 
     def token_spans(self, texts: Sequence[str]) -> Tensor:
-        """`(N, L, 2)` int64: start and end of the characters that each token of `tokenize(texts)` stands for; 0, 0 where
-        it stands for none (start and end of text, padding).
+        """`(N, L, 2)` int64: start and end of the characters that each token of `tokenize(texts)` stands for; 0, 0
+        where it stands for none (start and end of text, padding).
 
         Raises:
             ValueError: the model has another tokenizer than CLIP's byte pairs.

@@ -77,7 +77,7 @@ def test_spans_are_of_the_text_as_it_was_given(bank, text, parts):
     assert len(spans) == int(bank.clip.eot_index(ids[None])) - 1
     words = []
     for a, b in spans:  # pieces of a word touch
-        if words and words[-1][1] == a and text[a - 1 : a + 1].isalnum():
+        if words and words[-1][1] == a and text[a - 1 : a + 1].isalpha():
             words[-1][1] = b
         elif not words or words[-1] != [a, b]:
             words.append([a, b])

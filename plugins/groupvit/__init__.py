@@ -6,11 +6,13 @@ from clipkit_plugins.groupvit.kmeans import KMeansCLIP, KMeansEncoder
 from clipkit_plugins.groupvit.metric import GroupIoU
 from clipkit_plugins.groupvit.model import GroupViT
 from clipkit_plugins.groupvit.phrases import PickPhrases
+from clipkit_plugins.groupvit.shards import CaptionShards, TimmAugment
 from clipkit_plugins.groupvit.tokens import FrozenTokens, PatchTokens, StemTokens
 
 import clipkit.segmentation  # noqa: F401
 
 __all__ = [
+    "CaptionShards",
     "CaptionedScenes",
     "FrozenTokens",
     "GroupIoU",
@@ -20,5 +22,6 @@ __all__ = [
     "PatchTokens",
     "PickPhrases",
     "StemTokens",
+    "TimmAugment",
     "convert",
 ]

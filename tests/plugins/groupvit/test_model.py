@@ -239,7 +239,7 @@ def test_commands_train_resume_test_and_predict(config, tmp_path, capsys):
     assert cli.run("train", [config, "--work-dir", work]) == 0
     out = str(tmp_path / "scores.json")
     assert cli.run("test", [config, work, "--work-dir", work, "--out", out]) == 0
-    scores = json.loads(open(out).read())["scores"]
+    scores = json.loads(Path(out).read_text())["scores"]
     assert set(scores) >= {"mIoU", "oracle", "found", "precision", "groups"}
     assert 1 <= scores["groups"] <= 8
     picture = tmp_path / "x.png"

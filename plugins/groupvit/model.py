@@ -69,10 +69,8 @@ class GroupViT(TextSegmentor):
         init_cfg: dict | None = None,
     ):
         super().__init__(classes, text, test_cfg, precision, data_preprocessor, init_cfg)
-        if not hasattr(self.text, "bank") or self.text.whitening is not None:
-            raise ClipkitError(
-                "GroupViT learns from captions: it needs a text tower, without whiten, no embeddings of a file"
-            )
+        if "path" in text or self.text.whitening is not None:
+            raise ClipkitError("GroupViT learns from captions: text= needs a text tower, no file, and no whiten=")
         self.tokens = MODELS.build(dict(tokens))
         if self.tokens.needs_clip and self.text.clip is None:
             raise ClipkitError(f"tokens {tokens['type']} need text=dict(clip=...): the CLIP whose tokens they are")

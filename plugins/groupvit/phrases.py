@@ -93,7 +93,8 @@ def listed(caption: str, words: frozenset[str], longest: int) -> list[str]:
 def _tagged(caption: str) -> str:
     import nltk
 
-    return json.dumps(nltk.pos_tag(nltk.word_tokenize(caption)))
+    words = nltk.word_tokenize(caption)
+    return json.dumps(nltk.pos_tag(words))
 
 
 def nouns_by_nltk(caption: str) -> list[str]:

@@ -1,5 +1,6 @@
 """GroupViT: segmentation from captions alone (Xu et al., CVPR 2022, arXiv:2202.11094)."""
 
+from clipkit_plugins.groupvit.classification import GroupZeroShotLoop
 from clipkit_plugins.groupvit.convert import convert
 from clipkit_plugins.groupvit.dataset import CaptionedScenes
 from clipkit_plugins.groupvit.kmeans import KMeansCLIP, KMeansEncoder
@@ -17,6 +18,7 @@ __all__ = [
     "FrozenTokens",
     "GroupIoU",
     "GroupViT",
+    "GroupZeroShotLoop",
     "KMeansCLIP",
     "KMeansEncoder",
     "PatchTokens",

@@ -85,6 +85,10 @@ class TrainedText(nn.Module):
         """Rows of length 1 for every class of the vocabulary."""
         return TextBank(self, progress=False).encode(vocabulary)  # a new one, which remembers no word
 
+    def encode_words(self, words: Sequence[str]) -> Tensor:
+        """Rows of length 1 for single words in this text's templates, (len(words), D); repeats are allowed."""
+        return TextBank(self, progress=False).encode_words(words, self.templates)
+
     def lacks(self, names: Sequence[str]) -> list[str]:
         """None: a text tower encodes anything."""
         return []

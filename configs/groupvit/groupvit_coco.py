@@ -11,5 +11,5 @@ _base_ = ["../_base_/seg_cocoobject.py", "../_base_/groupvit.py"]
 
 plugins = ["groupvit"]
 
-model = dict(classes=_base_.classes, data_preprocessor=_base_.data_preprocessor, threshold=0.95)
+model = dict(classes=_base_.classes, threshold=0.95)
 test_dataloader = dict(dataset=dict(pipeline=_base_.resized_pipeline))

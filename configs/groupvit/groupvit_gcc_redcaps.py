@@ -21,7 +21,6 @@ epoch = 25_914_635 // 4096  # steps
 model = dict(
     losses=dict(phrases=0.0),
     classes="dataset:mmseg.PascalVOCDataset",
-    data_preprocessor=_base_.data_preprocessor,
     threshold=0.95,
 )
 train_dataloader = dict(

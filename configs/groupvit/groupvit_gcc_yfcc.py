@@ -17,7 +17,7 @@ plugins = ["groupvit"]
 variables = dict(data="data")
 
 epoch = 28_663_147 // 4096  # steps
-model = dict(classes="dataset:mmseg.PascalVOCDataset", data_preprocessor=_base_.data_preprocessor, threshold=0.95)
+model = dict(classes="dataset:mmseg.PascalVOCDataset", threshold=0.95)
 train_dataloader = dict(
     batch_size=512,  # a GPU; 8 of them make the paper's 4,096
     num_workers=8,

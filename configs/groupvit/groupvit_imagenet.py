@@ -14,7 +14,6 @@ variables = dict(images="data/imagenet/val")
 
 model = dict(
     classes="dataset:mmseg.PascalVOCDataset",  # a segmentor's; the data set's names are what is tested
-    data_preprocessor=_base_.data_preprocessor,
     text=dict(templates="openai"),
 )
 test_dataloader = dict(

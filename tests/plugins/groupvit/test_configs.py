@@ -22,6 +22,7 @@ model = dict(
     encoder=dict(dim=32, heads=2, depths=(1, 1, 1), tokens=(6, 4, 0), groups=(6, 4, 0)),
     hidden=16,
     precision="fp32",
+    data_preprocessor=dict(size=(32, 32)),
 )
 """
 SETS = {

@@ -109,7 +109,7 @@ class Scenes:
         rows = zip(*(column.tolist() for column in columns))
         scenes = []
         for row, present, stuff in zip(rows, self.present.tolist(), self.stuff.tolist()):
-            items = [Item(*values, place=n) for n, (values, there) in enumerate(zip(zip(*row), present)) if there]
+            items = [Item(*values, n) for n, (values, there) in enumerate(zip(zip(*row), present)) if there]
             scenes.append((items, tuple(dict.fromkeys(stuff))))
         return scenes
 

@@ -82,7 +82,10 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(f"losses has no {', '.join(unknown)}; known: {', '.join(LOSSES)}")
         self.weights = {**LOSSES, **(losses or {})}
         self.equal_phrases = equal_phrases
-        self.logit_scale, self.phrase_scale = LogitScale(logit_scale), LogitScale(logit_scale)
+        # What no loss reads does not learn: DistributedDataParallel would wait for its gradient.
+        self.logit_scale = LogitScale(logit_scale, learned=bool(self.weights["caption"]))
+        of_phrases = bool(self.weights["phrases"] or self.weights["groups"])
+        self.phrase_scale = LogitScale(logit_scale, learned=of_phrases)
         self.contrastive = ContrastiveLoss()
         self.top_classes, self.threshold = top_classes, threshold
         if threshold is not None and BACKGROUND not in self.classes:
@@ -236,7 +239,7 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(
                 f"GroupViT's loss needs {', '.join(lacking)}: see PickPhrases, and the packing's meta_keys"
             )
-        names = [sample.get("img_path", "") for sample in samples]
+        names = [sample["img_path"] for sample in samples] if all("img_path" in sample for sample in samples) else None
         phrases = [sample["phrases"] for sample in samples] if len(wanted) > 1 else []
         return self.losses(self.look(inputs, names), [sample["caption"] for sample in samples], phrases, names)
 

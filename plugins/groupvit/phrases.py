@@ -58,6 +58,8 @@ class PickPhrases(BaseTransform):
     def find(self, results: dict) -> list[str]:
         """The different phrases of a caption, in its order."""
         if self.source == "stored":
+            if "nouns" not in results:
+                raise ClipkitError("PickPhrases(source='stored'): the data set stores no nouns; take 'words' or 'nltk'")
             return list(dict.fromkeys(results["nouns"]))
         if self.source == "nltk":
             return nouns_by_nltk(results["caption"])

@@ -57,6 +57,8 @@ class CaptionShards(Dataset):
         self.places = _places(self.paths, None if index is None else Path(index))
         if not len(self.places):
             raise ClipkitError(f"{some(self.paths)}: hold no picture with a .txt of the same name")
+        stored = int((self.places[:, 6] > 0).sum())
+        print_log(f"{len(self)} captioned pictures, {stored} with a .json that may hold nouns", "current")
         self._bad: set[int] = set()
 
     def __len__(self) -> int:

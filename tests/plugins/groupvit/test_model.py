@@ -131,17 +131,23 @@ def test_frozen_tokens_are_the_clips_and_are_kept():
     clip.features = lambda images, *a, **k: (calls.append(len(images)), original(images, *a, **k))[1]
     first = tokens.of(pictures[:3], clip, names[:3])
     again = tokens.of(pictures[[2, 3, 0]], clip, ["c", "d", "a"])
-    assert calls == [3, 1]
+    assert calls == [3, 3]
+    assert torch.equal(tokens.of(pictures[:3], clip, names[:3]), first) and calls == [3, 3]
     torch.testing.assert_close(first, plain[:3].bfloat16().float(), rtol=0, atol=0.1)
     torch.testing.assert_close(again[2], first[0], rtol=0, atol=0)
     torch.testing.assert_close(tokens.of(pictures, clip), plain)  # nothing is kept without names
-    assert calls == [3, 1, 4]
+    assert calls == [3, 3, 4]
     assert not [key for key in model.state_dict() if key.startswith("text.")]  # no checkpoint holds the CLIP
 
 
 def test_a_stem_has_its_stride():
     x, grid = StemTokens(channels=(4, 8, 8), strides=(2, 1, 2), size=32)(torch.zeros(2, 3, 32, 48))
     assert grid == (8, 12) and x.shape == (2, 96, 8)
+
+
+def test_a_scale_that_no_loss_reads_does_not_learn():
+    assert "phrase_scale.log_scale" not in dict(small(losses=dict(phrases=0.0)).named_parameters())
+    assert "logit_scale.log_scale" not in dict(small(losses=dict(caption=0.0)).named_parameters())
 
 
 def test_losses_reach_every_part_that_they_should():

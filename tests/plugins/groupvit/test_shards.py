@@ -57,6 +57,7 @@ def test_a_bad_picture_is_named_and_the_next_one_stands_for_it(shards, monkeypat
     said = []
     monkeypatch.setattr(module, "print_log", lambda text, *a: said.append(text))
     data = CaptionShards(shards)
+    assert said.pop() == "4 captioned pictures, 1 with a .json that may hold nouns"
     assert data[2]["caption"] == data[2]["caption"] == "red"
     assert len(said) == 1 and "a-001.tar@" in said[0] and "\n" not in said[0]
 

@@ -199,7 +199,10 @@ class GroupViT(TextSegmentor):
             return found
         highest = found.amax(2, keepdim=True)
         behind = highest < highest.amax(1, keepdim=True).clamp(max=threshold)
-        return torch.cat([found, behind.to(found)], dim=2)
+        if self.labels.background.kind == "threshold":
+            return torch.cat([found, behind.to(found)], dim=2)
+        words = torch.maximum(found[..., -1:], behind.to(found))  # words speak for the background too
+        return torch.cat([found[..., :-1], words], dim=2)
 
     # ---- prediction -----------------------------------------------------------------------------------------------
 

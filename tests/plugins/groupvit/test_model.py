@@ -97,6 +97,20 @@ def test_background_is_background_from_a_command():
     assert small(["background", *CLASSES]).label_names == ("background", *CLASSES)  # a word like any other
 
 
+@torch.no_grad()
+def test_words_and_a_threshold_share_the_background():
+    model = small(top_classes=3)
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    model.set_labels(Vocabulary(["ring", "heart"], background=Background("words", ("sky", "sea"))))
+    plain = model.encode_decode(images)
+    model.set_labels(Vocabulary(["ring", "heart"], background=Background("words", ("sky", "sea"), threshold=0.99)))
+    both = model.encode_decode(images)
+    assert model.label_names == ("ring", "heart", "background") and plain.shape == both.shape == (1, 3, 32, 32)
+    assert torch.equal(plain[:, :2], both[:, :2])
+    below = plain.amax(1) < plain.amax()  # what is below the best of the groups, which is below 0.99 here
+    assert torch.equal(both[:, 2], torch.where(below, torch.ones(()).double(), plain[:, 2]).to(both))
+
+
 def test_names_follow_a_text_tower_that_trains():
     model = small()
     before = model.label_text.float()

@@ -1,6 +1,7 @@
 """GroupViT: segmentation from captions alone (Xu et al., "GroupViT: Semantic Segmentation Emerges from Text
 Supervision", CVPR 2022, arXiv:2202.11094)."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from clipkit_plugins.groupvit.encoder import GroupingEncoder
 from clipkit_plugins.groupvit.losses import phrase_loss
 from clipkit_plugins.groupvit.text import Projector, TrainedText
+from mmengine.logging import MMLogger, print_log
 from mmengine.structures import PixelData
 from torch import Tensor
 
@@ -92,7 +94,7 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(f"threshold= needs a class named '{BACKGROUND}' that pixels can go to")
         self.winners: Tensor | None = None
         self._wanted: Labels | None = None
-        self._stale = False
+        self._stale = self._said_cut = False
         self._own_rows()
 
     # ---- labels ---------------------------------------------------------------------------------------------------
@@ -273,7 +275,13 @@ class GroupViT(TextSegmentor):
         if isinstance(self.text, TrainedText):
             with self._autocast(device):
                 return self.text(texts).float()
-        return self.text.bank.encode_words(texts).to(device)  # as they are: phrases have their prompts already
+        with warnings.catch_warnings(record=True) as cut:  # one for each caption that is too long: thousands
+            warnings.simplefilter("always")
+            rows = self.text.bank.encode_words(texts)  # as they are: phrases have their prompts already
+        if cut and not self._said_cut:
+            self._said_cut = True
+            print_log(f"the first of the texts that are cut: {cut[0].message}", MMLogger.get_current_instance(), 30)
+        return rows.to(device)
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         self._stale = isinstance(self.text, TrainedText)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from clipkit_plugins.groupvit import FrozenTokens, GroupIoU, StemTokens
 from clipkit_plugins.groupvit import metric as metric_module
+from clipkit_plugins.groupvit import model as model_module
 from mmseg.structures import SegDataSample
 from PIL import Image
 
@@ -229,6 +230,15 @@ def test_the_metric_says_a_collapse_in_one_line(monkeypatch):
 def test_errors_say_what_is_wrong(changes, line):
     with pytest.raises(ClipkitError, match=line):
         small(**changes)
+
+
+def test_captions_that_are_cut_are_said_once(monkeypatch, recwarn):
+    said = []
+    monkeypatch.setattr(model_module, "print_log", lambda text, *a: said.append(text))
+    model = small(NAMES, **FROZEN).float()
+    for start in ("a", "b"):
+        model._texts([f"{start} red circle" * 20, f"{start} blue star" * 20], torch.device("cpu"))
+    assert len(said) == 1 and "is longer than 32 tokens" in said[0] and not recwarn.list
 
 
 def test_captions_are_asked_for():

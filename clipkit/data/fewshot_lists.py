@@ -178,7 +178,7 @@ def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:
         for item in content["annotations"]:
             entry = item["area"], item["category_id"], item["segmentation"]
             images[item["image_id"]].objects.append(entry)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         line = one_line(error, 60)
         raise ClipkitError(f"{path}: is not COCO's file of instances ({line}); download it again") from None
     if len(ids) != NUM_CLASSES["coco20i"]:

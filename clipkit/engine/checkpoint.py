@@ -7,7 +7,6 @@ import contextlib
 import os
 import pickle
 import re
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from mmengine.runner.checkpoint import get_torch_safe_globals
 from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
-from clipkit.safe import check_torch
+from clipkit.safe import check_crcs, check_torch
 
 _DICTS = ("state_dict", "ema_state_dict", "meta", "message_hub", "optimizer")  # parts of a checkpoint, by text
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
@@ -61,7 +60,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
         return {"state_dict": _load_safetensors(path, map_location)}
     try:
         check_torch(path)
-        _compare_checksums(path, but_tensors=mmap)
+        check_crcs(path, but="/data/" if mmap else None)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
     except ClipkitError as error:
         raise DamagedCheckpoint(str(error)) from error
@@ -89,23 +88,6 @@ def _wrong_part(loaded: dict[str, Any]) -> str | None:
     ):
         return "meta.frozen"
     return None if isinstance(meta.get("dataset_meta"), (dict, type(None))) else "meta.dataset_meta"
-
-
-def _compare_checksums(path: Path, *, but_tensors: bool) -> None:
-    """torch writes the CRC-32 of every part of its zip archives, and never looks at it. Files without pass: those
-    before torch 1.6, and those after `torch.serialization.set_crc32_options(False)`, which writes zeros."""
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            return
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if not any(member.CRC for member in members):
-            return
-        for member in members:
-            if not (but_tensors and "/data/" in member.filename):
-                with archive.open(member) as stream:
-                    while stream.read(1 << 20):  # raises where the CRC differs
-                        pass
 
 
 def resolve_checkpoint(path: str | os.PathLike) -> Path:
@@ -146,7 +128,7 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
         with torch.serialization.safe_globals(known):
             if isinstance(file, (str, os.PathLike)):
                 check_torch(Path(file), known)
-                _compare_checksums(Path(file), but_tensors=False)
+                check_crcs(Path(file))
             return torch.load(file, map_location=map_location, weights_only=True)
     except (ClipkitError, OSError):
         raise

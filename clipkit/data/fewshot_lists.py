@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from clipkit.errors import ClipkitError, one_line
 
+from ._tables import read_lines
 from .draw import save_picture
 from .fewshot import FOLDS, NUM_CLASSES, held_out_classes
 from .images import read_mask
@@ -108,7 +109,7 @@ def fss1000_lists(root: Path, test_set: str | Path | None = None) -> dict[str, l
     path = Path(test_set or root / "fss_test_set.txt")
     if not path.is_file():
         raise ClipkitError(f"{path}: no such list; say by --test-set where FSS-1000's fss_test_set.txt lies")
-    test = sorted({line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()})
+    test = sorted({line for _, line in read_lines(path)})
     folders = {folder.name for folder in root.iterdir() if folder.is_dir() and any(folder.glob("*.jpg"))}
     unknown = [name for name in test if name not in folders]
     if unknown or not test:
@@ -190,7 +191,7 @@ def _image_set(root: Path, name: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{name}.txt"
     if not path.is_file():
         raise ClipkitError(f"{path}: no such image set; ROOT is VOCdevkit/VOC2012, and --train names the training set")
-    return sorted(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return sorted(line for _, line in read_lines(path))
 
 
 def _write(folder: Path, lists: Mapping[str, Sequence[str]]) -> None:

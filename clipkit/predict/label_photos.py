@@ -103,6 +103,8 @@ def _read_log(log: Path, made_by: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if not log.exists():
         write_text(log, json.dumps(made_by) + "\n")
         return {}
+    if not log.is_file():  # a pipe would be waited for
+        raise ClipkitError(f"{log}: is no plain file; give another --out, or remove it")
     lines = []
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:

@@ -129,7 +129,7 @@ def image_size(path: str | Path, decode: bool = True) -> Shown:
         ClipkitError: the file is no picture, is cut off, or has 32-bit pixels.
     """
     try:
-        with open_picture(path) as image:
+        with open_picture(path, check=decode) as image:
             width, height = image.size
             if decode:
                 # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.

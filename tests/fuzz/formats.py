@@ -61,7 +61,24 @@ def npy(data: bytes, rng: Random) -> bytes:
         header, body = ast.literal_eval(data[10 : 10 + length].decode()), data[10 + length :]
     except (struct.error, ValueError, SyntaxError):
         return raw(data, rng)
-    types = ("<f2", "<f4", ">f8", "<i8", "|u1", "|b1", "<c8", "|O", "<U0", "<U9", "|S3", "|V4", "<M8[ns]", "x", "", "<f99999")
+    types = (
+        "<f2",
+        "<f4",
+        ">f8",
+        "<i8",
+        "|u1",
+        "|b1",
+        "<c8",
+        "|O",
+        "<U0",
+        "<U9",
+        "|S3",
+        "|V4",
+        "<M8[ns]",
+        "x",
+        "",
+        "<f99999",
+    )
     match rng.randrange(6):
         case 0:
             header["shape"] = tuple(rng.choice((*NUMBERS, -1, 3)) for _ in range(rng.choice((0, 1, 2, 3, 40))))
@@ -77,7 +94,13 @@ def npy(data: bytes, rng: Random) -> bytes:
             body = rng.choice((body[:-1], body + body, rng.randbytes(len(body)), b"\xff" * len(body)))  # NaN too
     text = repr(header).encode("utf-8", "replace")
     text += b" " * (-(len(text) + 11) % 64) + b"\n"
-    return b"\x93NUMPY" + rng.choice((b"\1\0", b"\1\0", b"\1\0", b"\3\0")) + struct.pack("<H", len(text) & 0xFFFF) + text + body
+    return (
+        b"\x93NUMPY"
+        + rng.choice((b"\1\0", b"\1\0", b"\1\0", b"\3\0"))
+        + struct.pack("<H", len(text) & 0xFFFF)
+        + text
+        + body
+    )
 
 
 _GLOBALS = (
@@ -106,7 +129,9 @@ def pickle_(data: bytes, rng: Random) -> bytes:
         case 3:
             operations[at] = rng.choice(_GLOBALS)
         case 4:
-            operations[at] = rng.choice((b"J" + long, b"r" + long, b"j" + long, b"N", b"}", b"]", b")", b"G" + 8 * b"\x7f"))
+            operations[at] = rng.choice(
+                (b"J" + long, b"r" + long, b"j" + long, b"N", b"}", b"]", b")", b"G" + 8 * b"\x7f")
+            )
         case 5:
             whole = [i for i, op in enumerate(operations) if op[:1] in b"KMJ"]
             operations[rng.choice(whole) if whole else at] = b"J" + long

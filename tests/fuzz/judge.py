@@ -76,7 +76,7 @@ def judge(reader: Reader, place: Path, seed: str, wanted: Verdict | None, blind:
         wanted: the verdict on the seed itself; None for that.
         blind: the damage left checksums as they were.
     """
-    with _said() as said:
+    with silence() as said:
         verdict = _read(reader, place)
     text = said()
     verdict = verdict._replace(lines=text.count("\n"))
@@ -102,15 +102,16 @@ def _read(reader: Reader, place: Path) -> Verdict:
 def _of_error(error: Exception, place: Path) -> Verdict:
     """Refused is what the command line would say in one line that names a file, raised by clipkit itself."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if any(f"/{name}/" in f.filename for name in (*_OWN, "plugins")) and "/fuzz/" not in f.filename]
+    own = [
+        f
+        for f in frames
+        if any(f"/{name}/" in f.filename for name in (*_OWN, "plugins")) and "/fuzz/" not in f.filename
+    ]
     where = f"{Path(own[-1].filename).name}:{own[-1].name}" if own else "?"
     bare = f"{type(error).__name__} in {where}: {one_line(error, 300)}"
     line = explain(error)
-    is_system = isinstance(error, OSError) and error.errno is not None
-    is_own = isinstance(error, ClipkitError) or (
-        isinstance(error, (ValueError, OSError)) and bool(own) and frames[-1] == own[-1]
-    )
-    if not (is_own or is_system) or line is None or "\n" in line:
+    is_own = isinstance(error, ClipkitError) or (isinstance(error, ValueError) and bool(own) and frames[-1] == own[-1])
+    if not (is_own or isinstance(error, OSError)) or line is None or "\n" in line:
         return Verdict("defect", bare)
     if "this is a defect" in line:
         return Verdict("defect", line)
@@ -121,8 +122,8 @@ def _of_error(error: Exception, place: Path) -> Verdict:
 
 
 @contextmanager
-def _said() -> Iterator[Any]:
-    """Standard output and error of this process and its children, as a function that gives the text afterwards."""
+def silence() -> Iterator[Any]:
+    """Takes standard output and error of this process and its children; yields a function that gives the text afterwards."""
     with tempfile.TemporaryFile() as file:
         kept = [os.dup(number) for number in (1, 2)]
         for number in (1, 2):
@@ -150,7 +151,13 @@ def _pieces(value: Any) -> Iterator[bytes]:
     yield type(value).__name__.encode()
     if isinstance(value, torch.Tensor):
         value = value.detach().resolve_conj()
-        value = value.view(torch.uint8) if value.dtype == torch.bfloat16 and value.ndim else value.float() if value.dtype == torch.bfloat16 else value
+        value = (
+            value.view(torch.uint8)
+            if value.dtype == torch.bfloat16 and value.ndim
+            else value.float()
+            if value.dtype == torch.bfloat16
+            else value
+        )
         yield from _pieces(value.numpy())
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()

@@ -13,7 +13,22 @@ from typing import Any
 
 Mutator = Callable[[bytes, Random], bytes]
 
-NUMBERS = (0, 1, 2, 127, 128, 255, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 1 << 31, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1, (1 << 64) - 1)
+NUMBERS = (
+    0,
+    1,
+    2,
+    127,
+    128,
+    255,
+    0x7FFF,
+    0xFFFF,
+    0x7FFFFFFF,
+    1 << 31,
+    0xFFFFFFFF,
+    1 << 40,
+    (1 << 63) - 1,
+    (1 << 64) - 1,
+)
 WORDS = (
     "", " ", "-1", "0", "1", "2", "3.5", "1e400", "nan", "inf", "-inf", "9" * 400, "true", "null", "²", "٣", "1_0",
     "../../../../etc/hostname", "/etc/hostname", "..", ".", "~", "C:\\a", "a/b/c", "a\\b", "CON", "file:///etc/hostname",
@@ -192,7 +207,9 @@ def folder(root: Path, rng: Random) -> str:
     elif what == "padded":
         path.write_bytes(path.read_bytes() + bytes(rng.choice((1, 1 << 10, 8 << 20))))
     elif what == "renamed":
-        name = rng.choice([word for word in WORDS if word.strip(". ") and not set("/\0") & set(word) and len(word) < 99])
+        name = rng.choice(
+            [word for word in WORDS if word.strip(". ") and not set("/\0") & set(word) and len(word) < 99]
+        )
         path.rename(path.with_name(name.encode("utf-8", "replace").decode() + path.suffix))
     elif what != "empty":
         path.unlink()

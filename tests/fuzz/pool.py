@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipkit.safe import allowance
-from fuzz.judge import Verdict, copy_seed, judge, make_case
+from fuzz.judge import Verdict, copy_seed, judge, make_case, silence
 from fuzz.table import Reader
 
 _FORK = multiprocessing.get_context("fork")
@@ -87,21 +87,21 @@ class Bench:
             self._start()
         begun = time.monotonic()
         self._pipe.send(number)
-        known: dict[int, int] = {pid: _resident(pid) for pid in _children(self._process.pid)}
-        budget, beside, verdict, done = self.limits.slack + allowance(0), 0, None, ""
+        known: dict[int, int] = {pid: _own(pid) for pid in _children(self._process.pid)}
+        budget, beside, verdict, done = allowance(0), 0, None, ""
         while verdict is None:
             if self._pipe.poll(0.02):
                 message = self._receive()
-                if not isinstance(message, str):
+                if message is None or isinstance(message[0], Verdict):
                     return self._outcome(number, message, beside, begun, done)
-                done = message
+                done, budget = message
                 continue
-            children = {pid: _resident(pid) for pid in _children(self._process.pid)}
+            children = {pid: _own(pid) for pid in _children(self._process.pid)}
             beside = max(beside, sum(max(0, size - known.get(pid, 0)) for pid, size in children.items()))
             grown = beside + _resident(self._process.pid) - self._base
             if time.monotonic() - begun > self.limits.seconds:
                 verdict = Verdict("defect", f"takes longer than {self.limits.seconds:g} s")
-            elif grown > 2 * budget + self._largest():
+            elif grown > 2 * (budget + self.limits.slack):
                 verdict = Verdict("defect", f"grows by {grown >> 20} MiB and more")
         self._stop()
         return Outcome(number, verdict, time.monotonic() - begun, beside, done)
@@ -130,12 +130,11 @@ class Bench:
             self._stop()
         return Outcome(number, verdict, time.monotonic() - begun, grown, done)
 
-    def _largest(self) -> int:
-        return sum(path.stat().st_size for path in self.place.rglob("*") if path.is_file()) * 8
-
     def _start(self) -> None:
         self._pipe, theirs = _FORK.Pipe()
-        self._process = _FORK.Process(target=_serve, args=(theirs, self.reader, self.seeds, self.place, self.seed, self.limits))
+        self._process = _FORK.Process(
+            target=_serve, args=(theirs, self.reader, self.seeds, self.place, self.seed, self.limits)
+        )
         self._process.start()
         theirs.close()
         self._count = 0
@@ -171,7 +170,8 @@ class Bench:
 
 def _build(reader: Reader, seeds: Path) -> None:
     _alone()
-    reader.seeds(seeds)
+    with silence():
+        reader.seeds(seeds)
 
 
 def _serve(pipe: Any, reader: Reader, seeds: Path, place: Path, seed: int, limits: Limits) -> None:
@@ -186,19 +186,20 @@ def _serve(pipe: Any, reader: Reader, seeds: Path, place: Path, seed: int, limit
             pipe.send(f"the seed {source.name} is not accepted: {wanted[source.name].what}")
             return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_status(os.getpid(), "VmSize") + limits.address, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (_status("/proc/self/status", "VmSize") + limits.address, hard))
     pipe.send(None)
     while True:
         try:
             number = pipe.recv()
         except EOFError:  # the parent is gone
             return
-        name, blind, done = make_case(reader, seeds, place, seed, number)
+        with silence():
+            name, blind, done = make_case(reader, seeds, place, seed, number)
         budget = allowance(sum(path.stat().st_size for path in place.rglob("*") if path.is_file()))
-        pipe.send(f"{name}: {done}")
+        pipe.send((f"{name}: {done}", budget))
         before = _reset_peak()
         verdict = judge(reader, place, name, wanted[name], blind)
-        pipe.send((verdict, _status(os.getpid(), "VmHWM") - before, budget))
+        pipe.send((verdict, _status("/proc/self/status", "VmHWM") - before, budget))
 
 
 def _alone() -> None:
@@ -212,17 +213,22 @@ def _alone() -> None:
 
 def _reset_peak() -> int:
     Path("/proc/self/clear_refs").write_text("5")
-    return _resident(os.getpid())
+    return _resident("self")
 
 
-def _resident(pid: int) -> int:
-    return _status(pid, "VmRSS")
+def _resident(pid: int | str) -> int:
+    return _status(f"/proc/{pid}/status", "VmRSS")
 
 
-def _status(pid: int, field: str) -> int:
+def _own(pid: int) -> int:
+    """Of a child: without what it shares with its parent since the fork."""
+    return _status(f"/proc/{pid}/smaps_rollup", "Private_Dirty")
+
+
+def _status(file: str, field: str) -> int:
     """Bytes; 0 where the process is gone."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(file).read_text().splitlines():
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) << 10
     return 0
@@ -233,8 +239,9 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     waiting = [pid]
     while waiting:
-        with suppress(OSError):
-            own = [int(word) for word in Path(f"/proc/{(one := waiting.pop())}/task/{one}/children").read_text().split()]
-            found += own
-            waiting += own
+        for path in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with suppress(OSError):
+                own = [int(word) for word in path.read_text().split()]
+                found += own
+                waiting += own
     return found

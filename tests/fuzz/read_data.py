@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from clipkit.data import fewshot, fewshot_lists
@@ -22,23 +23,26 @@ from clipkit.data.annotations import (
 )
 from clipkit.data.captioned import KarpathyImages
 from clipkit.data.coco_results import from_coco_mask, to_rle
+from clipkit.data.formats import FORMATS, read_labelled
 from clipkit.data.image_folder import ImageFolder
 from clipkit.data.images import read_image, read_mask
 from clipkit.data.pairs import Problems, pair_folders
 from clipkit.data.proposals import clean_boxes, list_dataset, read_proposals
 from clipkit.data.video_sets import read_video_set
+from clipkit.data.write_formats import write_labelled
 from clipkit.text import Vocabulary, load_embeddings, save_embeddings
 from clipkit.text._embeddings import TextEmbeddings
 from fuzz.read_media import picture
 from fuzz.table import Reader, command, inner, only
+from support.fewshot_folders import COCO_IDS, box
 
 HEIGHT, WIDTH = 24, 40
 CLASSES = ("cat", "a big dog", "tree")
 
 
-def _save(path: Path, seed: int = 0) -> Path:
+def _save(path: Path, seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture(HEIGHT, WIDTH, seed)).save(path)
+    Image.fromarray(picture(*size, seed)).save(path)
     return path
 
 
@@ -72,11 +76,15 @@ def _coco(root: Path) -> None:
         images, rows = [], []
         for number in range(2):
             file = _save(root / name / f"images/val/{number}.png", number)
-            about = {"file_name": f"val/{file.name}"} if name == "coco" else {"coco_url": f"http://images/val/{file.name}"}
+            about = (
+                {"file_name": f"val/{file.name}"} if name == "coco" else {"coco_url": f"http://images/val/{file.name}"}
+            )
             images.append({"id": number, "width": WIDTH, "height": HEIGHT, "neg_category_ids": [], **about})
             for shape in shapes:
                 row = {"id": len(rows) + 1, "image_id": number, "category_id": len(rows) % 3 + 1, "area": 96.0}
-                rows.append({**row, "bbox": [4, 3, 16, 6], "iscrowd": int(isinstance(shape, dict)), "segmentation": shape})
+                rows.append(
+                    {**row, "bbox": [4, 3, 16, 6], "iscrowd": int(isinstance(shape, dict)), "segmentation": shape}
+                )
         categories = [{"id": i, "name": word, "frequency": "rcf"[i - 1]} for i, word in enumerate(CLASSES, 1)]
         _write(root / name / "ann.json", json.dumps({"images": images, "annotations": rows, "categories": categories}))
 
@@ -92,9 +100,6 @@ def _read_coco(folder: Path) -> Any:
 
 
 def _labelled(root: Path) -> None:
-    from clipkit.data.formats import FORMATS
-    from clipkit.data.write_formats import write_labelled
-
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[3:9, 4:20] = True
     for kind in FORMATS:
@@ -108,8 +113,6 @@ def _labelled(root: Path) -> None:
 
 
 def _read_labelled(folder: Path) -> Any:
-    from clipkit.data.formats import read_labelled
-
     place = inner(folder)
     return read_labelled(place, place.name)
 
@@ -162,7 +165,7 @@ def _read_karpathy(folder: Path) -> Any:
 
 
 def _class_folders(root: Path) -> None:
-    names = {"object": ("n.json", '{"0": "cat", "1": "dog"}'), "mapping": ("n.json", '{"a": "cat", "b": "dog"}'),
+    names = {"mapping": ("n.json", '{"a": "cat", "b": "dog"}'),
              "list": ("n.json", '["cat", "dog"]'), "lines": ("n.txt", "cat\ndog\n")}  # fmt: skip
     for kind, (file, text) in names.items():
         for number, word in enumerate("ab"):
@@ -194,8 +197,6 @@ def _read_labels(folder: Path) -> Any:
 
 
 def _embeddings(root: Path) -> None:
-    import torch
-
     rows = np.sin(np.arange(12, dtype=np.float32)).reshape(3, 4) + 2
     for name in ("npy", "npz", "packed", "safetensors"):
         (root / name).mkdir()
@@ -208,7 +209,9 @@ def _embeddings(root: Path) -> None:
 
 
 def _read_embeddings(folder: Path) -> Any:
-    found = load_embeddings(next((p for p in sorted(folder.iterdir()) if p.suffix not in (".json", ".txt")), folder / "e.npy"))
+    found = load_embeddings(
+        next((p for p in sorted(folder.iterdir()) if p.suffix not in (".json", ".txt")), folder / "e.npy")
+    )
     return found.names, found.matrix
 
 
@@ -242,7 +245,9 @@ def _video_sets(root: Path) -> None:
     folder = root / "msrvtt/msrvtt"
     _write(folder / "MSRVTT_data.json", json.dumps({"sentences": rows, "videos": []}))
     _table(folder / "MSRVTT_train.9k.csv", ("video_id",), *((film,) for film in films[:3]))
-    _table(folder / "MSRVTT_JSFUSION_test.csv", ("key", "video_id", "sentence"), *(("k", f, 'a "q", b') for f in films[3:]))
+    _table(
+        folder / "MSRVTT_JSFUSION_test.csv", ("key", "video_id", "sentence"), *(("k", f, 'a "q", b') for f in films[3:])
+    )
     captions = {film: [["a", "cat"], ["a", "dog"]] for film in films}
     (root / "msvd/msvd/raw-captions.pkl").write_bytes(pickle.dumps(captions))
     _write(root / "words/msvd/captions_msvd.json", json.dumps(captions))
@@ -257,7 +262,11 @@ def _video_sets(root: Path) -> None:
     _write(root / "didemo/didemo/train_data.json", json.dumps(told))
     _write(root / "didemo/didemo/train_list.txt", "a.mov\n")
     _touch(root / "didemo/didemo/videos", "a.mp4")
-    own = (("video", "sentence", "split", "start", "end"), ("a.mp4", "a cat", "train", "0", "2.5"), ("a.mp4", "x, y", "train", "", ""))
+    own = (
+        ("video", "sentence", "split", "start", "end"),
+        ("a.mp4", "a cat", "train", "0", "2.5"),
+        ("a.mp4", "x, y", "train", "", ""),
+    )
     for ending, delimiter in (("csv", ","), ("tsv", "\t")):
         _table(root / ending / f"csv/t.{ending}", *own, delimiter=delimiter)
         _touch(root / ending / "csv", "a.mp4")
@@ -268,7 +277,7 @@ def _read_videos(folder: Path) -> Any:
     root = place
     if place.name == "csv":
         root = next((path for path in sorted(place.iterdir()) if path.suffix in (".csv", ".tsv")), place / "t.csv")
-    splits = ("train_9k", "test1k") if place.name == "msrvtt" else ("train",)
+    splits = ("train9k", "test1k") if place.name == "msrvtt" else ("train",)
     return [read_video_set(place.name, root, split) for split in splits]
 
 
@@ -279,7 +288,9 @@ def _action_sets(root: Path) -> None:
     _touch(folder, "a.mp4", "with space/b.mp4", "frames/c/img_00001.jpg")
     _touch(root / "folder/folder", "train/run/a.mp4", "train/take_off/b.mov", "val/take_off/c.mp4")
     folder = root / "kinetics/kinetics"
-    _write(folder / "train.csv", "label,youtube_id,time_start,time_end,split\nzumba,-3B,59,69,train\nyoga,abc,0,10,train\n")
+    _write(
+        folder / "train.csv", "label,youtube_id,time_start,time_end,split\nzumba,-3B,59,69,train\nyoga,abc,0,10,train\n"
+    )
     _touch(folder / "videos", "zumba/-3B_000059_000069.mp4", "abc_000000_000010.mkv")
     folder = root / "hmdb51/hmdb51"
     for name in ("run", "brush_hair"):
@@ -312,16 +323,18 @@ def _ids(path: Path, value: int) -> None:
 def _few_shots(root: Path) -> None:
     folder = root / "pascal5i/pascal5i"
     for name, fold in (("a", 0), ("b", 1)):
-        _save(folder / f"JPEGImages/{name}.jpg")
+        _save(folder / f"JPEGImages/{name}.jpg", size=(64, 64))
         _ids(folder / f"SegmentationClass/{name}.png", 5 * fold + 1)
     for fold in range(4):
         for subset in ("trn", "val"):
-            _write(folder / f"splits/{subset}/fold{fold}.txt", f"{'ab'[fold]}__{5 * fold + 1:02d}\n" if fold < 2 else "")
+            _write(
+                folder / f"splits/{subset}/fold{fold}.txt", f"{'ab'[fold]}__{5 * fold + 1:02d}\n" if fold < 2 else ""
+            )
     _write(folder / "ImageSets/Segmentation/trainaug.txt", "a\n")
     _write(folder / "ImageSets/Segmentation/val.txt", "b\n")
     folder = root / "fss1000/fss1000"
     for name in ("anise", "bat", "hat"):
-        _save(folder / f"{name}/1.jpg")
+        _save(folder / f"{name}/1.jpg", size=(64, 64))
         _ids(folder / f"{name}/1.png", 255)
     _write(folder / "fss_test_set.txt", "hat\n")
     for subset, name in (("trn", "anise"), ("val", "bat"), ("test", "hat")):
@@ -331,23 +344,30 @@ def _few_shots(root: Path) -> None:
 def _read_few_shots(folder: Path) -> Any:
     place = inner(folder)
     if place.name == "pascal5i":
-        examples = fewshot.fold_examples("pascal5i", place, 0, "test") + fewshot.fold_examples("pascal5i", place, 0, "train")
+        examples = fewshot.fold_examples("pascal5i", place, 0, "test") + fewshot.fold_examples(
+            "pascal5i", place, 0, "train"
+        )
     else:
         examples = fewshot.fss_examples(place, "test")[0]
     return [fewshot.read_example(example, 20 if place.name == "pascal5i" else None, 32) for example in examples]
 
 
 def _few_shot_sources(root: Path) -> None:
-    from support.fewshot_folders import COCO_IDS, box
-
     _few_shots(root)
     for name in ("pascal5i", "fss1000"):
         for path in sorted((root / name / name / "splits").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         (root / name / name / "splits").rmdir()
-    shapes = ([box(0, 0, 40, 64)], [box(45, 0, 85, 32), box(45, 32, 85, 64)], {"size": [64, 90], "counts": [64, 4000, 1696]})
+    shapes = (
+        [box(0, 0, 40, 64)],
+        [box(45, 0, 85, 32), box(45, 32, 85, 64)],
+        {"size": [64, 90], "counts": [64, 4000, 1696]},
+    )
     for year in ("train2014", "val2014"):
-        rows = [{"image_id": 1, "category_id": COCO_IDS[i], "segmentation": shape, "area": 2560} for i, shape in enumerate(shapes)]
+        rows = [
+            {"image_id": 1, "category_id": COCO_IDS[i], "segmentation": shape, "area": 2560}
+            for i, shape in enumerate(shapes)
+        ]
         images = [{"id": 1, "file_name": f"COCO_{year}_1.jpg", "height": 64, "width": 90}]
         content = {"images": images, "annotations": rows, "categories": [{"id": i} for i in COCO_IDS]}
         _write(root / f"coco20i/coco20i/annotations/instances_{year}.json", json.dumps(content))

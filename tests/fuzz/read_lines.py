@@ -8,6 +8,13 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from clipkit import cli
+from clipkit.claims.curve import ScoreCurve
+from clipkit.engine.build import prepare_config
+from clipkit.engine.config import parse_options
+from clipkit.predict.detections import Detections
+from clipkit.predict.label_photos import label_photos
+from clipkit.shapes.film_files import film_set
 from fuzz.read_media import picture
 from fuzz.table import Reader, command, only
 from support import tiny_parts
@@ -27,8 +34,6 @@ def _results(root: Path) -> None:
 
 
 def _report(folder: Path) -> Any:
-    from clipkit import cli
-
     page = folder.with_name("report.html")
     command(lambda arguments: cli.run("report", arguments), only(folder), "--work-dir", folder / "none", "--out", page)
     return page.read_text(encoding="utf-8").replace(str(folder), "")
@@ -40,8 +45,6 @@ def _curves(root: Path) -> None:
 
 
 def _read_curve(folder: Path) -> Any:
-    from clipkit.claims.curve import ScoreCurve
-
     return ScoreCurve(only(folder)).read()
 
 
@@ -58,9 +61,6 @@ def _label_logs(root: Path) -> None:
 
 def _label(out: Path, root: Path | None = None) -> Any:
     """Labels the photos beside the seeds as a run that goes on does."""
-    from clipkit.predict.detections import Detections
-    from clipkit.predict.label_photos import label_photos
-
     mask = torch.zeros(1, 24, 40, dtype=torch.bool)
     mask[:, 3:9, 4:20] = True
     names = ("cat", "dog")
@@ -71,16 +71,12 @@ def _label(out: Path, root: Path | None = None) -> Any:
 
 
 def _film_sets(root: Path) -> None:
-    from clipkit.shapes.film_files import film_set
-
     film_set(root / "films", tasks=("static",), n=2, seed=0)
     for path in (root / "films").iterdir():
         path.unlink() if path.suffix != ".jsonl" else None
 
 
 def _read_film_set(folder: Path) -> Any:
-    from clipkit.shapes.film_files import film_set
-
     return film_set(folder, tasks=("static",), n=2, seed=0)
 
 
@@ -101,9 +97,6 @@ def _options(root: Path) -> None:
 
 
 def _merge(folder: Path) -> Any:
-    from clipkit.engine.build import prepare_config
-    from clipkit.engine.config import parse_options
-
     file = only(folder)
     lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n") if file.is_file() else []
     config = Config.fromstring(tiny_parts.CONFIG, ".py")

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 from clipkit.data.images import image_size, read_image, read_mask
+from clipkit.data.video import Uniform, read_video
+from clipkit.segmentation.public_datasets import _read_ids
 from fuzz.table import Reader, only
 from support import video_files
 
@@ -58,7 +61,15 @@ def _masks(root: Path) -> None:
     coloured = ids.convert("P")
     coloured.putpalette(list(range(256)) * 3)
     wide = Image.fromarray(np.arange(24 * 40, dtype=np.uint16).reshape(24, 40))
-    saved = {"a.png": ids, "palette.png": coloured, "wide.png": wide, "one.png": ids.convert("1"), "a.gif": ids, "a.bmp": ids, "a.tiff": ids}
+    saved = {
+        "a.png": ids,
+        "palette.png": coloured,
+        "wide.png": wide,
+        "one.png": ids.convert("1"),
+        "a.gif": ids,
+        "a.bmp": ids,
+        "a.tiff": ids,
+    }
     for name, image in saved.items():
         (root / name).mkdir()
         image.save(root / name / name)
@@ -69,8 +80,6 @@ def _read_mask(folder: Path) -> Any:
 
 
 def _matlab(root: Path) -> None:
-    from scipy.io import savemat
-
     ids = np.arange(24 * 40, dtype=np.uint16).reshape(24, 40) % 7
     for name, packed in (("packed", True), ("plain", False)):
         (root / name).mkdir()
@@ -78,8 +87,6 @@ def _matlab(root: Path) -> None:
 
 
 def _read_matlab(folder: Path) -> Any:
-    from clipkit.segmentation.public_datasets import _read_ids
-
     return _read_ids(str(folder / "a.mat"))
 
 
@@ -98,8 +105,6 @@ def _folder_films(root: Path) -> None:
 
 
 def _read_film(backend: str, folder: Path) -> Any:
-    from clipkit.data.video import Uniform, read_video
-
     path = folder if backend == "folder" else only(folder)
     options = {} if backend == "folder" else {"backend": backend}
     return read_video(path, Uniform(3), timeout=10, **options)

@@ -9,7 +9,11 @@ import torch
 
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed import frame_store, region_store
+from clipkit.search.index import SearchIndex, index_key
+from clipkit.search.model import about_index
+from clipkit.search.records import record_id
 from clipkit.store import Store
+from clipkit.text import TextBank
 from fuzz.table import Reader
 
 
@@ -54,7 +58,10 @@ def _frames(root: Path) -> None:
     video = CaptionedVideo("a", film, ("a cat", "a dog"), None)
     record = {"embeddings": _numbers(3, 8).astype(np.float16), "timestamps": np.arange(3.0)}
     _write(root / "film/frames", {"kind": "frames", "format": 1}, {frame_store.record_id(video): record})
-    rows = {frame_store.caption_id(text): {"embeddings": _numbers(1, 8, i).astype(np.float16)} for i, text in enumerate(video.captions)}
+    rows = {
+        frame_store.caption_id(text): {"embeddings": _numbers(1, 8, i).astype(np.float16)}
+        for i, text in enumerate(video.captions)
+    }
     _write(root / "film/captions", {"kind": "captions"}, rows)
 
 
@@ -71,9 +78,6 @@ def _read_frames(folder: Path) -> Any:
 
 
 def _indexes(root: Path) -> None:
-    from clipkit.search.index import SearchIndex, index_key
-    from clipkit.search.records import record_id
-
     records = {}
     for number in range(4):
         file = root / f".media/{number}.mp4"
@@ -90,9 +94,6 @@ def _indexes(root: Path) -> None:
 
 
 def _search(folder: Path) -> Any:
-    from clipkit.search.index import SearchIndex
-    from clipkit.search.model import about_index
-
     about_index(folder)
     index = SearchIndex(folder)
     return len(index), index.search(_numbers(1, 8, 2)[0], 3)
@@ -115,8 +116,6 @@ def _texts(root: Path) -> None:
 
 
 def _encode(folder: Path) -> Any:
-    from clipkit.text import TextBank
-
     return TextBank(_Words(), folder, progress=False).encode(["cat", "a dog"]).matrix
 
 

@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from clipkit_plugins.lseg.convert import Sizes
 from mmengine.config import Config
-from safetensors.torch import save_file
+from mmengine.runner import CheckpointLoader
+from safetensors.torch import load_file, save_file
 
+from clipkit.backbone import FrozenCLIP
+from clipkit.backbone._load import load_weights as load_clip
+from clipkit.backbone._tokenizer_folder import own_tokenizer
+from clipkit.convert.checkpoints import convert_file
+from clipkit.engine.build import build_runner
+from clipkit.engine.checkpoint import guard_pretrained, load_checkpoint, unpack_message_hub
+from clipkit.engine.weights import load_weights, unwrap_names
 from fuzz.table import Reader, only
-from support import clip_files, tiny_parts
+from support import actionclip_official, clip4clip_official, clip_files, lseg_official, tiny_parts
 
 # -- CLIPs ------------------------------------------------------------------------------------------------------------
 
@@ -26,22 +35,27 @@ def _clip_files(root: Path) -> None:
     for name in ("zip", "wrapped", "legacy", "safetensors", "torchscript"):
         (root / name).mkdir()
     torch.save(state, root / "zip/w.pt")
-    torch.save({"epoch": 3, "state_dict": {f"module.{key}": value for key, value in state.items()}}, root / "wrapped/w.pt")
+    torch.save(
+        {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in state.items()}}, root / "wrapped/w.pt"
+    )
     torch.save(state, root / "legacy/w.pt", _use_new_zipfile_serialization=False)
     save_file(state, root / "safetensors/w.safetensors", metadata={"format": "pt"})
     clip_files.save_torchscript(_small(), root / "torchscript/w.pt")
 
 
 def _load_clip_file(folder: Path) -> Any:
-    from clipkit.backbone._load import load_weights
-
-    return load_weights(only(folder), _small(), name="small")
+    return load_clip(only(folder), _small(), name="small")
 
 
 def _clip_folders(root: Path) -> None:
     folder = root / "safetensors"
     folder.mkdir()
-    preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic", "resize_mode": "shortest"}
+    preprocess = {
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+    }
     config = {"model_cfg": {**clip_files.SMALL, "quick_gelu": True}, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     save_file(dict(_small().state_dict()), folder / "open_clip_model.safetensors")
@@ -51,7 +65,7 @@ def _clip_folders(root: Path) -> None:
 
 def _transformers_folders(root: Path) -> None:
     clip_files.transformers_clip(root / "one")
-    weights = dict(sorted((root / "one/model.safetensors").read_bytes() and _tensors(root / "one/model.safetensors").items()))
+    weights = load_file(root / "one/model.safetensors")
     shutil.copytree(root / "one", root / "shards", ignore=shutil.ignore_patterns("*.safetensors"))
     names = list(weights)
     places = {}
@@ -65,16 +79,10 @@ def _transformers_folders(root: Path) -> None:
         (root / name / "preprocessor_config.json").write_text(json.dumps(values))
 
 
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(path)
-
-
 def _load_folder(folder: Path) -> Any:
-    from clipkit.backbone import FrozenCLIP
-
-    clip = FrozenCLIP.from_pretrained(f"local-dir:{folder}", device="cpu", tokenizer=lambda texts: torch.zeros(len(texts), 12, dtype=torch.long))
+    clip = FrozenCLIP.from_pretrained(
+        f"local-dir:{folder}", device="cpu", tokenizer=lambda texts: torch.zeros(len(texts), 12, dtype=torch.long)
+    )
     return clip.model.state_dict(), clip.image_size
 
 
@@ -89,7 +97,21 @@ def _tokenizers(root: Path) -> None:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "model_max_length": 16}
     (root / "words/tokenizer_config.json").write_text(json.dumps(settings))
     (root / "words/special_tokens_map.json").write_text(json.dumps({"pad_token": "[PAD]"}))
-    letters = ["r", "e", "d", "c", "i", "l", "r</w>", "d</w>", "e</w>", "re", "red</w>", "<|startoftext|>", "<|endoftext|>"]
+    letters = [
+        "r",
+        "e",
+        "d",
+        "c",
+        "i",
+        "l",
+        "r</w>",
+        "d</w>",
+        "e</w>",
+        "re",
+        "red</w>",
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
     (root / "pieces/vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
     (root / "pieces/merges.txt").write_text("#version: 0.2\nr e\nre d</w>\n")
     settings = {"tokenizer_class": "CLIPTokenizer", "pad_token": "<|endoftext|>", "added_tokens_decoder": {}}
@@ -98,8 +120,6 @@ def _tokenizers(root: Path) -> None:
 
 
 def _tokenize(folder: Path) -> Any:
-    from clipkit.backbone._tokenizer_folder import own_tokenizer
-
     return own_tokenizer(f"local-dir:{folder}", {"hf_tokenizer_name": "any"}, 16)(["red circle"])
 
 
@@ -107,8 +127,6 @@ def _tokenize(folder: Path) -> Any:
 
 
 def _run(folder: Path, resume: bool, steps: int) -> Any:
-    from clipkit.engine.build import build_runner
-
     config = Config.fromstring(tiny_parts.CONFIG, ".py")
     runner = build_runner(config, work_dir=folder, resume=resume, cfg_options={"train_cfg.max_iters": steps})
     runner.train()
@@ -126,9 +144,6 @@ def _checkpoints(root: Path) -> None:
 
 
 def _load_checkpoint(folder: Path) -> Any:
-    from clipkit.engine.checkpoint import load_checkpoint, unpack_message_hub
-    from clipkit.engine.weights import load_weights, unwrap_names
-
     file = only(folder)
     loaded = load_checkpoint(file)
     model = tiny_parts.TinyLinear(6)
@@ -138,10 +153,6 @@ def _load_checkpoint(folder: Path) -> Any:
 
 
 def _load_pretrained(folder: Path) -> Any:
-    from mmengine.runner import CheckpointLoader
-
-    from clipkit.engine.checkpoint import guard_pretrained
-
     guard_pretrained()
     return CheckpointLoader.load_checkpoint(str(only(folder)), map_location="cpu")
 
@@ -155,12 +166,14 @@ def _pretrained(root: Path) -> None:
 
 def _runs(root: Path) -> None:
     _run(root / "run", False, 6)
-    shutil.rmtree(next(path for path in (root / "run").iterdir() if path.is_dir()))  # logs, which nobody reads again
+    for path in (root / "run").iterdir():
+        if path.is_dir():  # logs, which nobody reads again
+            shutil.rmtree(path)
+        elif not path.name.startswith(("iter_", "last_")):
+            path.unlink()
 
 
 def _resume(folder: Path) -> Any:
-    for path in folder.glob("*.py"):  # a config is code, and here not a stranger's
-        path.unlink()
     return _run(folder, True, 7).model.state_dict()
 
 
@@ -168,8 +181,6 @@ def _resume(folder: Path) -> Any:
 
 
 def _save_both(plugin: str, root: Path, original: Any) -> None:
-    from clipkit.convert.checkpoints import convert_file
-
     for name in ("original", "ours"):
         (root / name).mkdir()
     torch.save(original, root / "original/theirs.pt")
@@ -177,30 +188,29 @@ def _save_both(plugin: str, root: Path, original: Any) -> None:
 
 
 def _lseg(root: Path) -> None:
-    from clipkit_plugins.lseg.convert import Sizes
-
-    from support.lseg_official import official_state
-
-    state = official_state("vitb32", Sizes((4, 6, 8, 8), 4, 8, False, 12, 10, 2), unused=True)
-    _save_both("lseg", root, {"epoch": 1, "state_dict": {k: v.float() if v.is_floating_point() else v for k, v in state.items()}})
+    state = lseg_official.official_state("vitb32", Sizes((4, 6, 8, 8), 4, 8, False, 12, 10, 2), unused=True)
+    _save_both(
+        "lseg",
+        root,
+        {"epoch": 1, "state_dict": {k: v.float() if v.is_floating_point() else v for k, v in state.items()}},
+    )
 
 
 def _actionclip(root: Path) -> None:
-    from support.actionclip_official import original_state
-
-    parts = {part: {k: v.half() for k, v in state.items()} for part, state in original_state("LSTM").items()}
+    parts = {
+        part: {k: v.half() for k, v in state.items()}
+        for part, state in actionclip_official.original_state("LSTM").items()
+    }
     _save_both("actionclip", root, {"epoch": 49, **parts})
 
 
 def _clip4clip(root: Path) -> None:
-    from support.clip4clip_official import original_state
-
-    _save_both("clip4clip", root, {key: value.half() for key, value in original_state("seqTransf").items()})
+    _save_both(
+        "clip4clip", root, {key: value.half() for key, value in clip4clip_official.original_state("seqTransf").items()}
+    )
 
 
 def _convert(plugin: str, folder: Path) -> Any:
-    from clipkit.convert.checkpoints import convert_file
-
     source = only(folder)
     target = folder.with_name("converted.pth")
     target.unlink(missing_ok=True)

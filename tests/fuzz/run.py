@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reader", nargs="+", metavar="NAME", help="those alone whose names begin so")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "clipkit-fuzz", metavar="FOLDER",
                         help="where cases that show a defect are kept (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--replay", type=Path, metavar="FOLDER", help="read this kept case with --reader, errors and all")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FOLDER", help="read this kept case with --reader, errors and all"
+    )
     args = parser.parse_args(argv)
     rows = [row for name, row in table().items() if not args.reader or name.startswith(tuple(args.reader))]
     if not rows:

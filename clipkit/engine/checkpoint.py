@@ -20,7 +20,7 @@ from mmengine.runner.checkpoint import get_torch_safe_globals
 from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
-from clipkit.safe import check_crcs, check_torch
+from clipkit.safe import check_crcs, check_torch, load_tensors
 
 _DICTS = ("state_dict", "ema_state_dict", "meta", "message_hub", "optimizer")  # parts of a checkpoint, by text
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
@@ -56,9 +56,9 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     if not path.is_file():
         what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file or folder"
         raise DamagedCheckpoint(f"{path}: {what}{_beside(path)}")
-    if path.suffix == ".safetensors":
-        return {"state_dict": _load_safetensors(path, map_location)}
     try:
+        if path.suffix == ".safetensors":
+            return {"state_dict": load_tensors(path)}
         check_torch(path)
         check_crcs(path, but="/data/" if mmap else None)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
@@ -210,16 +210,6 @@ def _reason(error: Exception) -> str:
             "author for a plain state dict or .safetensors"
         )
     return f"not a readable checkpoint, or cut short ({one_line(error, 120)})"
-
-
-def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path, device=str(map_location))
-    except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
 
 
 def _beside(path: Path) -> str:

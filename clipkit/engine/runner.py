@@ -27,7 +27,7 @@ from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
-from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
+from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, refuse_odd_state, unwrap_names
 from clipkit.engine.work_dir_lock import lock, unlock
 from clipkit.engine.work_folder import record_config
 from clipkit.errors import ClipkitError, one_line, some
@@ -266,7 +266,7 @@ class ClipkitRunner(Runner):
             self._take_state(checkpoint, resume_optimizer, resume_param_scheduler)
         except ValueError as error:  # an optimiser of other groups: the config is another
             raise ClipkitError(f"{filename}: its training state does not fit the config ({one_line(error)})") from error
-        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
             raise DamagedCheckpoint(
                 f"{filename}: not a readable checkpoint: its training state is not what training writes "
                 f"({type(error).__name__}: {one_line(error, 120)})"
@@ -279,7 +279,11 @@ class ClipkitRunner(Runner):
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
         if optimizer:
             wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            optimizers = [one.optimizer for one in getattr(wrapper, "optim_wrappers", {"": wrapper}).values()]
+            built = [[dict(group) for group in optimizer.param_groups] for optimizer in optimizers]
             wrapper.load_state_dict(checkpoint["optimizer"])
+            for optimizer, groups in zip(optimizers, built):
+                refuse_odd_state(optimizer, groups)
             self.optim_wrapper = wrapper
         if param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
             schedulers: Any = self.build_param_scheduler(self.param_schedulers)

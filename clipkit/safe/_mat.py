@@ -19,6 +19,8 @@ def check_mat(path: str | Path) -> None:
         ValueError, zlib.error: damaged.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("is no plain file")
     data = path.read_bytes()
     order = ">" if data[126:128] == b"MI" else "<"
     place, grown = _HEADER, 0

@@ -22,7 +22,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF's orientation -> what puts it upright
 SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
-PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+PICTURE_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)  # what Pillow raises
 
 
 class Shown(NamedTuple):

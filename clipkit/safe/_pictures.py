@@ -26,7 +26,7 @@ def open_picture(source: str | Path | BinaryIO, check: bool = True) -> Iterator[
     """`PIL.Image.open` of one of `FORMATS`, after a look at the size that its header states; the first of its frames.
 
     Args:
-        check: compare the checksums of a PNG's pixels, which Pillow does not: those of a damaged mask are classes still.
+        check: compare the checksums of a PNG's pixels, which Pillow does not: a damaged mask's are classes still.
 
     Raises:
         OverBudget: its pixels would take more than the file's allowance.

@@ -40,8 +40,8 @@ def check_zip(path: str | Path) -> dict[str, zipfile.ZipInfo]:
 
 
 def check_crcs(path: str | Path, but: str | None = None) -> None:
-    """Reads what an archive holds and compares its CRC-32s, which torch writes and never looks at. Files without pass: no
-    archive, as torch wrote before 1.6, and those after `torch.serialization.set_crc32_options(False)`, which are zeros.
+    """Reads what an archive holds and compares its CRC-32s, which torch writes and never looks at. Files without pass:
+    no archive, as before torch 1.6, and those after `torch.serialization.set_crc32_options(False)`, which are zeros.
 
     Args:
         but: members whose names have this in them are not read.

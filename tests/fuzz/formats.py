@@ -8,6 +8,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import cache
 from random import Random
 from typing import Any
@@ -149,15 +150,25 @@ def _other_tensor(old: Any, rng: Random) -> Any:
     if not isinstance(old, torch.Tensor) or rng.random() < 0.15:
         return json_value(old, rng)
     floats = old.to(torch.float32)
-    return rng.choice(
-        (
-            lambda: old.double(), lambda: old.half(), lambda: old.to(torch.int64), lambda: old.bool(), lambda: old[None],
-            lambda: old.to(torch.complex64), lambda: old.flatten(), lambda: old.flatten()[:-1], lambda: old.T if old.ndim == 2 else old[..., None],
-            lambda: floats * torch.nan, lambda: floats / 0, lambda: old[:0] if old.ndim else old[None][:0], lambda: old.to("meta"),
-            lambda: torch.zeros(1).expand(1 << 33), lambda: torch.zeros(()), lambda: torch.zeros(*[1] * 40), lambda: old.flatten().repeat(3),
-            lambda: torch.sparse_coo_tensor([[0]], [1.0], (1 << 20,)), lambda: old.tolist(), lambda: floats.to(torch.bfloat16),
-        )
-    )()  # fmt: skip
+    others: tuple[Callable[[], Any], ...] = (
+        *(lambda: old.double(), lambda: old.half(), lambda: old.to(torch.int64), lambda: old.bool(), lambda: old[None]),
+        *(
+            lambda: old.to(torch.complex64),
+            lambda: floats.to(torch.bfloat16),
+            lambda: old.to("meta"),
+            lambda: old.tolist(),
+        ),
+        *(
+            lambda: old.flatten(),
+            lambda: old.flatten()[:-1],
+            lambda: old.flatten()[:0],
+            lambda: old.flatten().repeat(3),
+        ),
+        *(lambda: old.T if old.ndim == 2 else old[..., None], lambda: floats * torch.nan, lambda: floats / 0),
+        *(lambda: torch.zeros(1).expand(1 << 33), lambda: torch.zeros(()), lambda: torch.zeros(*[1] * 40)),
+        lambda: torch.sparse_coo_tensor([[0]], [1.0], (1 << 20,)),
+    )
+    return rng.choice(others)()
 
 
 def torch_tree(data: bytes, rng: Random) -> bytes:
@@ -221,6 +232,13 @@ def set_within(data: bytes, rng: Random) -> bytes:
 # -- pictures and films -----------------------------------------------------------------------------------------------
 
 
+@cache
+def _more_chunks() -> tuple[tuple[bytes, bytes], ...]:
+    inflates = (b"zTXt", b"k\0\0" + zlib.compress(bytes(64 << 20))), (b"IDAT", zlib.compress(bytes(1 << 20)))
+    damaged = (b"eXIf", b"II*\0\x08\0\0\0\xff\xff"), (b"acTL", b"\xff" * 8), (b"tRNS", b"\0"), (b"iCCP", b"k\0\0x")
+    return (*inflates, *damaged, (b"PLTE", b"abc"))
+
+
 def png(data: bytes, rng: Random) -> bytes:
     """A chunk changed, lost, doubled, moved, or one more; CRCs are computed anew."""
     chunks, place = [], 8
@@ -231,8 +249,6 @@ def png(data: bytes, rng: Random) -> bytes:
     if not chunks:
         return raw(data, rng)
     at, other = rng.randrange(len(chunks)), rng.randrange(len(chunks))
-    more = ([b"zTXt", b"k\0\0" + zlib.compress(bytes(64 << 20))], [b"eXIf", b"II*\0\x08\0\0\0\xff\xff"], [b"acTL", b"\xff" * 8],
-            [b"tRNS", b"\0"], [b"iCCP", b"k\0\0x"], [b"PLTE", b"abc"], [b"IDAT", zlib.compress(bytes(1 << 20))])  # fmt: skip
     match rng.randrange(7):
         case 0:
             del chunks[at]
@@ -241,7 +257,7 @@ def png(data: bytes, rng: Random) -> bytes:
         case 2:
             chunks[at], chunks[other] = chunks[other], chunks[at]
         case 3:
-            chunks.insert(max(1, at), rng.choice(more))
+            chunks.insert(max(1, at), list(rng.choice(_more_chunks())))
         case 4:
             head = chunks[0][1]
             where, size = rng.choice(((0, 4), (4, 4), (8, 1), (9, 1), (12, 1)))
@@ -373,4 +389,7 @@ def damage(data: bytes, name: str, rng: Random) -> bytes:
         mutator = rng.choice((mutator, torch_tree))
     if mutator is shard and rng.random() < 0.3:
         mutator = safetensors
-    return mutator(data, rng)
+    try:
+        return mutator(data, rng)
+    except RecursionError:  # lists that lie in lists without end, by the mutation before
+        return raw(data, rng)

@@ -123,7 +123,7 @@ def _of_error(error: Exception, place: Path) -> Verdict:
 
 @contextmanager
 def silence() -> Iterator[Any]:
-    """Takes standard output and error of this process and its children; yields a function that gives the text afterwards."""
+    """Takes standard output and error of this process and its children; yields what gives their text afterwards."""
     with tempfile.TemporaryFile() as file:
         kept = [os.dup(number) for number in (1, 2)]
         for number in (1, 2):

@@ -32,7 +32,8 @@ NUMBERS = (
 WORDS = (
     "", " ", "-1", "0", "1", "2", "3.5", "1e400", "nan", "inf", "-inf", "9" * 400, "true", "null", "²", "٣", "1_0",
     "../../../../etc/hostname", "/etc/hostname", "..", ".", "~", "C:\\a", "a/b/c", "a\\b", "CON", "file:///etc/hostname",
-    "http://localhost:9/x", "\u202egnp.exe", "e\u0301", "𝔘", "\ufeff", "a\0b", "\x1b[2J", "a\nb", "\r", "a" * 5000, "x\ud800",
+    "http://localhost:9/x", "\u202egnp.exe", "e\u0301", "𝔘", "\ufeff", "a\0b", "\x1b[2J", "a\nb", "\r",
+    "a" * 5000, "x\ud800",
     "#", ";", ",", "\t", '"', "'", "{", "[", "(", "<", "&a;", "{}", "%s", "__class__", "a.b", "a b",
 )  # fmt: skip
 VALUES = (

@@ -1,4 +1,4 @@
-"""Rows: annotations, labelled sets, tables of videos and actions, proposals, embeddings, label files, few-shot lists."""
+"""Rows: annotations, labelled sets, sets of videos and actions, proposals, embeddings, label files, few-shot lists."""
 
 import csv
 import json
@@ -147,7 +147,7 @@ def _read_pairs(folder: Path) -> Any:
     return [(read_image(image), read_mask(mask)) for image, mask in pairs.good], pairs.problems
 
 
-# -- images with words --------------------------------------------------------------------------------------------------
+# -- images with words ------------------------------------------------------------------------------------------------
 
 
 def _karpathy(root: Path) -> None:
@@ -181,9 +181,11 @@ def _read_class_folders(folder: Path) -> Any:
 
 def _label_files(root: Path) -> None:
     seeds = {
-        "a.txt": "# classes\ncat; kitten; tabby\na big dog\nC#  # a language\ntree\n", "numbered.txt": "0: cat\n1: dog; hound\n2: tree\n",
+        "a.txt": "# classes\ncat; kitten; tabby\na big dog\nC#  # a language\ntree\n",
+        "numbered.txt": "0: cat\n1: dog; hound\n2: tree\n",
         "list.json": '["cat", "a dog", "tree"]', "words.json": '{"names": [["cat", "kitten"], ["dog"]]}',
-        "numbers.json": '{"0": "cat", "1": "dog"}', "coco.json": '{"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}',
+        "numbers.json": '{"0": "cat", "1": "dog"}',
+        "coco.json": '{"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}',
         "sclip.class": "cat, kitten\nhot dog\ntree\n",
     }  # fmt: skip
     for name, text in seeds.items():
@@ -198,13 +200,13 @@ def _read_labels(folder: Path) -> Any:
 
 def _embeddings(root: Path) -> None:
     rows = np.sin(np.arange(12, dtype=np.float32)).reshape(3, 4) + 2
-    for name in ("npy", "npz", "packed", "safetensors"):
+    for name in ("npz", "packed", "safetensors"):
         (root / name).mkdir()
-    np.save(root / "npy/e.npy", rows)
-    _write(root / "npy/e.json", json.dumps({"names": CLASSES, "model": "x"}))
+    for ending, text in (("json", json.dumps({"names": CLASSES, "model": "x"})), ("txt", "\n".join(CLASSES))):
+        _write(root / ending / f"e.{ending}", text)
+        np.save(root / ending / "e.npy", rows)
     np.savez(root / "npz/e.npz", embeddings=rows, names=CLASSES)
-    np.savez_compressed(root / "packed/e.npz", rows.astype(np.float16))
-    _write(root / "packed/e.txt", "\n".join(CLASSES))
+    np.savez_compressed(root / "packed/e.npz", rows=rows.astype(np.float16), names=CLASSES)
     save_embeddings(TextEmbeddings(CLASSES, torch.from_numpy(rows)), root / "safetensors/e.safetensors")
 
 
@@ -215,7 +217,7 @@ def _read_embeddings(folder: Path) -> Any:
     return found.names, found.matrix
 
 
-# -- proposals ----------------------------------------------------------------------------------------------------------
+# -- proposals --------------------------------------------------------------------------------------------------------
 
 
 def _proposals(root: Path) -> None:
@@ -234,7 +236,7 @@ def _read_proposals(folder: Path) -> Any:
     return [(key, *clean_boxes(*pair, (HEIGHT, WIDTH), 100)) for key, pair in found.by_key.items()], found.by_key
 
 
-# -- films --------------------------------------------------------------------------------------------------------------
+# -- films ------------------------------------------------------------------------------------------------------------
 
 
 def _video_sets(root: Path) -> None:
@@ -310,7 +312,7 @@ def _read_actions(folder: Path) -> Any:
     return read_action_set(place.name, place, split)
 
 
-# -- few shots ----------------------------------------------------------------------------------------------------------
+# -- few shots --------------------------------------------------------------------------------------------------------
 
 
 def _ids(path: Path, value: int) -> None:
@@ -322,14 +324,12 @@ def _ids(path: Path, value: int) -> None:
 
 def _few_shots(root: Path) -> None:
     folder = root / "pascal5i/pascal5i"
-    for name, fold in (("a", 0), ("b", 1)):
+    for fold, name in enumerate("abcd"):
         _save(folder / f"JPEGImages/{name}.jpg", size=(64, 64))
         _ids(folder / f"SegmentationClass/{name}.png", 5 * fold + 1)
     for fold in range(4):
         for subset in ("trn", "val"):
-            _write(
-                folder / f"splits/{subset}/fold{fold}.txt", f"{'ab'[fold]}__{5 * fold + 1:02d}\n" if fold < 2 else ""
-            )
+            _write(folder / f"splits/{subset}/fold{fold}.txt", f"{'abcd'[fold]}__{5 * fold + 1:02d}\n")
     _write(folder / "ImageSets/Segmentation/trainaug.txt", "a\n")
     _write(folder / "ImageSets/Segmentation/val.txt", "b\n")
     folder = root / "fss1000/fss1000"

@@ -41,7 +41,8 @@ def _pictures(root: Path) -> None:
         "one.png": (grey.convert("1"), {}), "a.webp": (rgb, {}), "lossless.webp": (alpha, {"lossless": True}),
         "a.gif": (rgb, frames), "a.bmp": (rgb, {}), "palette.bmp": (rgb.convert("P"), {}), "a.tiff": (rgb, {}),
         "deflate.tiff": (wide, {"compression": "tiff_adobe_deflate"}), "lzw.tiff": (rgb, {"compression": "tiff_lzw"}),
-        "float.tiff": (Image.fromarray(picture()[..., 0] / np.float32(255)), {}), "jpeg.tiff": (rgb, {"compression": "jpeg"}),
+        "float.tiff": (Image.fromarray(picture()[..., 0] / np.float32(255)), {}),
+        "jpeg.tiff": (rgb, {"compression": "jpeg"}),
         "a.ppm": (rgb, {}), "a.tga": (rgb, {}), "a.ico": (rgb, {}), "a.jp2": (rgb, {}), "a.avif": (rgb, {}),
     }  # fmt: skip
     Image.init()

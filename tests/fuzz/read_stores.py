@@ -9,6 +9,7 @@ import torch
 
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed import frame_store, region_store
+from clipkit.errors import ClipkitError, one_line
 from clipkit.search.index import SearchIndex, index_key
 from clipkit.search.model import about_index
 from clipkit.search.records import record_id
@@ -68,13 +69,17 @@ def _frames(root: Path) -> None:
 def _read_frames(folder: Path) -> Any:
     store = frame_store.FrameStore(folder)
     read = [(name, store[name], store.count(name)) for name in store]
-    for text in ("a cat", "a dog"):
-        try:
-            read.append((text, store.caption(text)))
-        except KeyError as error:  # what is said where the store does not have it
-            if "is not in" not in str(error) and "no sentences" not in str(error) and "is planned in" not in str(error):
-                raise
+    read += [(text, _caption(store, text)) for text in ("a cat", "a dog")]
     return read
+
+
+def _caption(store: frame_store.FrameStore, text: str) -> Any:
+    try:
+        return store.caption(text)
+    except KeyError as error:  # what is said where the store does not have it
+        if not any(words in str(error) for words in ("is not in", "no sentences", "is planned in")):
+            raise
+        raise ClipkitError(one_line(error)) from None
 
 
 def _indexes(root: Path) -> None:

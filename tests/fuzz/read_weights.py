@@ -17,7 +17,7 @@ from clipkit.backbone._load import load_weights as load_clip
 from clipkit.backbone._tokenizer_folder import own_tokenizer
 from clipkit.convert.checkpoints import convert_file
 from clipkit.engine.build import build_runner
-from clipkit.engine.checkpoint import guard_pretrained, load_checkpoint, unpack_message_hub
+from clipkit.engine.checkpoint import guard_pretrained, load_checkpoint
 from clipkit.engine.weights import load_weights, unwrap_names
 from fuzz.table import Reader, only
 from support import actionclip_official, clip4clip_official, clip_files, lseg_official, tiny_parts
@@ -148,7 +148,6 @@ def _load_checkpoint(folder: Path) -> Any:
     loaded = load_checkpoint(file)
     model = tiny_parts.TinyLinear(6)
     load_weights(model, unwrap_names(loaded.get("state_dict", {}), model), str(file), strict=True)
-    unpack_message_hub(loaded.get("message_hub", {}))
     return loaded
 
 

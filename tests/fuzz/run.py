@@ -48,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     shares = sum(row.share for row in rows)
     for row in rows:
         count = max(1, round(args.cases * row.share / shares))
-        found += len(run(row, count, args.seed, args.keep))
+        try:
+            found += len(run(row, count, args.seed, args.keep))
+        except RuntimeError as error:  # of the row itself; the others are tried
+            found += 1
+            print(f"{row.name}: {error}", flush=True)
     return int(found > 0)
 
 
@@ -67,8 +71,8 @@ def run(row: Reader, count: int, seed: int, keep: Path, limits: Limits | None = 
                 if defects[name] <= KEPT:
                     _keep(row, bench.place, keep, seed, outcome)
     print(
-        f"{row.name:24} {count:6} cases  {kinds['ok']:6} read  {kinds['refused']:6} refused  {kinds['defect']:4} defects  "
-        f"{time.monotonic() - begun:6.0f} s  slowest {slowest:5.2f} s  grew {grown >> 20:4} MiB",
+        f"{row.name:24} {count:6} cases {kinds['ok']:6} read {kinds['refused']:6} refused {kinds['defect']:4} defects "
+        f"{time.monotonic() - begun:6.0f} s, slowest {slowest:5.2f} s, grew {grown >> 20:4} MiB",
         flush=True,
     )
     for name, times in defects.most_common():

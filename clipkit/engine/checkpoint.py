@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,8 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     except ClipkitError as error:
         raise DamagedCheckpoint(str(error)) from error
     except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
-        raise DamagedCheckpoint(f"{path}: {_reason(error)}") from error
+        line = str(error) if str(error).startswith(f"{path}: ") else f"{path}: {_reason(error)}"
+        raise DamagedCheckpoint(line) from error
     if not isinstance(loaded, dict):
         raise DamagedCheckpoint(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     if "state_dict" not in loaded and not {"meta", "optimizer", "message_hub"} & loaded.keys():
@@ -214,11 +214,5 @@ def _reason(error: Exception) -> str:
 
 def _beside(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
-    names = sorted(_names(folder))
+    names = sorted(file.name for file in folder.glob("*") if file.suffix in (".pth", ".pt", ".safetensors"))
     return f"; there is {', '.join(names[-6:])}" if names else ""
-
-
-def _names(folder: Path) -> Iterator[str]:
-    if folder.is_dir():
-        for pattern in ("*.pth", "*.pt", "*.safetensors"):
-            yield from (file.name for file in folder.glob(pattern))

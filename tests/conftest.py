@@ -7,7 +7,7 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--fuzz-cases", type=int, default=None, help="damaged files a reader of ordinary speed (tests/fuzz)")
+    parser.addoption("--fuzz-cases", type=int, default=None, help="damaged files a reader (tests/fuzz)")
     parser.addoption("--fuzz-seed", type=int, default=0, help="which damage")
 
 

@@ -8,8 +8,8 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
@@ -122,7 +122,7 @@ def _of_error(error: Exception, place: Path) -> Verdict:
 
 
 @contextmanager
-def silence() -> Iterator[Any]:
+def silence() -> Iterator[Callable[[], str]]:
     """Takes standard output and error of this process and its children; yields what gives their text afterwards."""
     with tempfile.TemporaryFile() as file:
         kept = [os.dup(number) for number in (1, 2)]
@@ -130,7 +130,10 @@ def silence() -> Iterator[Any]:
             os.dup2(file.fileno(), number)
         text = ""
         try:
-            yield lambda: text
+            # Not Python's own, which pytest leads elsewhere.
+            out, err = (open(number, "w", errors="replace", closefd=False) for number in (1, 2))  # noqa: SIM115
+            with out, err, redirect_stdout(out), redirect_stderr(err):
+                yield lambda: text
         finally:
             for number, old in zip((1, 2), kept):
                 os.dup2(old, number)

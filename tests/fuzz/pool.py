@@ -6,6 +6,7 @@ or too much, and another goes on with the next case. Linux only: `/proc` tells w
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -88,17 +89,17 @@ class Bench:
         begun = time.monotonic()
         self._pipe.send(number)
         known: dict[int, int] = {pid: _own(pid) for pid in _children(self._process.pid)}
-        budget, beside, verdict, done = allowance(0), 0, None, ""
+        budget, base, beside, verdict, done = allowance(0), self._base, 0, None, ""
         while verdict is None:
             if self._pipe.poll(0.02):
                 message = self._receive()
                 if message is None or isinstance(message[0], Verdict):
                     return self._outcome(number, message, beside, begun, done)
-                done, budget = message
+                done, budget, base = message
                 continue
             children = {pid: _own(pid) for pid in _children(self._process.pid)}
             beside = max(beside, sum(max(0, size - known.get(pid, 0)) for pid, size in children.items()))
-            grown = beside + _resident(self._process.pid) - self._base
+            grown = beside + _resident(self._process.pid) - base
             if time.monotonic() - begun > self.limits.seconds:
                 verdict = Verdict("defect", f"takes longer than {self.limits.seconds:g} s")
             elif grown > 2 * (budget + self.limits.slack):
@@ -187,17 +188,20 @@ def _serve(pipe: Any, reader: Reader, seeds: Path, place: Path, seed: int, limit
             return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_status("/proc/self/status", "VmSize") + limits.address, hard))
+    gc.collect()
+    gc.freeze()  # so that looking for garbage after each case takes no time
     pipe.send(None)
     while True:
         try:
             number = pipe.recv()
         except EOFError:  # the parent is gone
             return
+        gc.collect()  # errors hold what they were raised over
         with silence():
             name, blind, done = make_case(reader, seeds, place, seed, number)
         budget = allowance(sum(path.stat().st_size for path in place.rglob("*") if path.is_file()))
-        pipe.send((f"{name}: {done}", budget))
         before = _reset_peak()
+        pipe.send((f"{name}: {done}", budget, before))
         verdict = judge(reader, place, name, wanted[name], blind)
         pipe.send((verdict, _status("/proc/self/status", "VmHWM") - before, budget))
 

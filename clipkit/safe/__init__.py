@@ -5,7 +5,7 @@ docs/trust.md says what is promised and which test holds it.
 
 from clipkit.safe._budget import OverBudget, allowance, require
 from clipkit.safe._json import read_json
-from clipkit.safe._mat import check_mat
+from clipkit.safe._mat import check_mat, read_mat
 from clipkit.safe._photos import (
     PICTURE_ERRORS,
     SIDEWAYS,
@@ -49,6 +49,7 @@ __all__ = [
     "read_bytes",
     "read_image",
     "read_json",
+    "read_mat",
     "require",
     "to_rgb",
     "unreadable",

@@ -84,6 +84,8 @@ def read_film_set(folder: str | Path, made_by: dict[str, Any] | None = None) -> 
     """The manifest of a folder of films, see `film_set`."""
     place = Path(folder) / "manifest.jsonl"
     try:
+        if place.exists() and not place.is_file():  # a pipe would be waited for
+            raise ValueError
         head, *films = [json.loads(line) for line in place.read_text().splitlines()]
         if not all(isinstance(line, dict) for line in (head, *films)) or not all(map(_is_film, films)):
             raise ValueError

@@ -119,10 +119,18 @@ class Store:
 
         Returns:
             `(sum M, …)`, the rows in the order of `ids`, and `(len(ids) + 1,)` int64 offsets.
+
+        Raises:
+            KeyError, StoreError: as for reading one; records that differ in type or width, or without such an array.
         """
         if not ids:
             raise ValueError("read needs at least one id")
-        found = [self[identifier][name] for identifier in ids]
+        found = [self[identifier].get(name) for identifier in ids]
+        first = found[0]
+        if first is None or any(a is None or (a.dtype, a.shape[1:]) != (first.dtype, first.shape[1:]) for a in found):
+            raise StoreError(
+                f"{self.folder}: its records differ, or hold no {name!r}; delete the store and build again"
+            )
         return np.concatenate(found), np.cumsum([0, *map(len, found)], dtype=np.int64)
 
     def __contains__(self, identifier: object) -> bool:

@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from clipkit.safe import allowance
 from fuzz.judge import Verdict, copy_seed, judge, make_case, silence
@@ -180,15 +183,13 @@ def _serve(pipe: Any, reader: Reader, seeds: Path, place: Path, seed: int, limit
     _alone()
     wanted: dict[str, Verdict] = {}
     for source in sorted(path for path in seeds.iterdir() if path.name[0] != "."):
-        for _ in range(2):  # the first call may print what is said once
-            copy_seed(source, place)
-            wanted[source.name] = judge(reader, place, source.name, None, blind=False)
+        copy_seed(source, place)
+        wanted[source.name] = judge(reader, place, source.name, None, blind=False)
         if wanted[source.name].kind != "ok":
             pipe.send(f"the seed {source.name} is not accepted: {wanted[source.name].what}")
             return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_status("/proc/self/status", "VmSize") + limits.address, hard))
-    gc.collect()
     gc.freeze()  # so that looking for garbage after each case takes no time
     pipe.send(None)
     while True:
@@ -207,9 +208,9 @@ def _serve(pipe: Any, reader: Reader, seeds: Path, place: Path, seed: int, limit
 
 
 def _alone() -> None:
-    """Ends with its parent's Ctrl-C, computes with one thread, and asks nobody on the network."""
-    import torch
-
+    """Ends with its parent's Ctrl-C, computes with one thread, asks nobody on the network, and prints where the system
+    says, for pytest leads Python's own standard output and error elsewhere."""
+    sys.stdout, sys.stderr = (open(number, "w", errors="replace", closefd=False) for number in (1, 2))  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", MPLBACKEND="agg")

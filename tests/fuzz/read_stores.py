@@ -1,6 +1,7 @@
 """Rows: stores, what lies in them, and indexes. All have checksums."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _regions(root: Path) -> None:
 
 def _read_regions(folder: Path) -> Any:
     store = region_store.TeacherStore(folder / "store")
-    return [(name, store[name]) for name in store]
+    return [(name, _or_missing(store.__getitem__, name)) for name in store]
 
 
 def _frames(root: Path) -> None:
@@ -69,17 +70,18 @@ def _frames(root: Path) -> None:
 def _read_frames(folder: Path) -> Any:
     store = frame_store.FrameStore(folder)
     read = [(name, store[name], store.count(name)) for name in store]
-    read += [(text, _caption(store, text)) for text in ("a cat", "a dog")]
+    read += [(text, _or_missing(store.caption, text)) for text in ("a cat", "a dog")]
     return read
 
 
-def _caption(store: frame_store.FrameStore, text: str) -> Any:
+def _or_missing(read: Callable[[str], Any], name: str) -> Any:
+    """A store says with a KeyError, in words, that it does not have something."""
     try:
-        return store.caption(text)
-    except KeyError as error:  # what is said where the store does not have it
-        if not any(words in str(error) for words in ("is not in", "no sentences", "is planned in")):
-            raise
-        raise ClipkitError(one_line(error)) from None
+        return read(name)
+    except KeyError as error:
+        if any(words in str(error) for words in ("is not in", "no sentences", "is planned in")):
+            raise ClipkitError(one_line(error)) from None
+        raise
 
 
 def _indexes(root: Path) -> None:

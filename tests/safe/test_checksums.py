@@ -12,7 +12,7 @@ from PIL import Image
 
 from clipkit.data.images import image_size, read_image, read_mask
 from clipkit.errors import ClipkitError
-from clipkit.safe import check_crcs, check_mat, load_tensors
+from clipkit.safe import check_crcs, check_mat, load_tensors, read_mat
 from clipkit.safe import read_image as read_open
 
 
@@ -86,3 +86,36 @@ def test_a_pipe_is_no_matlab_file(tmp_path):
     os.mkfifo(tmp_path / "a.mat")
     with pytest.raises(ValueError, match="no plain file"):
         check_mat(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_matlab_s_arrays_are_those_that_scipy_reads(tmp_path, packed):
+    matlab = pytest.importorskip("scipy.io")
+    arrays = {
+        "LabelMap": np.arange(24, dtype=np.uint16).reshape(4, 6), "x": np.eye(3) * 0.5, "s": np.array([[7]], np.int8),
+        "wide": np.arange(6.0).reshape(1, 2, 3).astype(np.float32), "text": "abc", "empty": np.zeros((0, 3)),
+    }  # fmt: skip
+    path = tmp_path / "a.mat"
+    matlab.savemat(path, arrays, do_compression=packed)
+    wanted = matlab.loadmat(path)
+    for name in ("LabelMap", "x", "s", "wide", "empty"):
+        found = read_mat(path, name)
+        assert found.dtype == wanted[name].dtype and np.array_equal(found, wanted[name])
+    with pytest.raises(KeyError):
+        read_mat(path, "y")
+    with pytest.raises(ValueError, match="does not hold real numbers"):
+        read_mat(path, "text")
+
+
+def test_a_type_at_which_scipy_crashes_is_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    pytest.importorskip("scipy.io").savemat(path, {"LabelMap": np.arange(24, dtype=np.uint16).reshape(4, 6)})
+    data = path.read_bytes()
+    place = data.index(b"LabelMap") + 8
+    for kind, said in ((36, "real numbers"), (9, "says that its shape"), (4, "longer than the file")):
+        changed = bytearray(data)
+        changed[place] = kind
+        changed[place + 6] = 8 * (kind == 4)
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=said):
+            read_mat(path, "LabelMap")

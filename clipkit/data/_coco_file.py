@@ -133,8 +133,9 @@ def is_id(value: Any) -> bool:
 
 
 def _has_size(row: Rows) -> bool:
-    sides = [row.get("width"), row.get("height")]
-    return all(is_number(side) and side > 0 and side == int(side) for side in sides) and math.prod(sides) <= _PIXELS
+    width, height = row.get("width"), row.get("height")
+    whole = all(is_number(side) and side > 0 and side == int(side) for side in (width, height))
+    return whole and width * height <= _PIXELS  # type: ignore[operator]  # numbers, as the line above has it
 
 
 def _is_name(value: Any) -> bool:

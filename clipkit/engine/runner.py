@@ -279,11 +279,9 @@ class ClipkitRunner(Runner):
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
         if optimizer:
             wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
-            optimizers = [one.optimizer for one in getattr(wrapper, "optim_wrappers", {"": wrapper}).values()]
-            built = [[dict(group) for group in optimizer.param_groups] for optimizer in optimizers]
             wrapper.load_state_dict(checkpoint["optimizer"])
-            for optimizer, groups in zip(optimizers, built):
-                refuse_odd_state(optimizer, groups)
+            for own in getattr(wrapper, "optim_wrappers", {"": wrapper}).values():
+                refuse_odd_state(own.optimizer)
             self.optim_wrapper = wrapper
         if param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
             schedulers: Any = self.build_param_scheduler(self.param_schedulers)

@@ -3,7 +3,6 @@ missing or has no place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,17 +66,14 @@ def refuse_broken(weights: dict[str, Any], model: nn.Module, filename: str) -> N
         )
 
 
-def refuse_odd_state(optimizer: torch.optim.Optimizer, built: Sequence[Mapping[str, Any]]) -> None:
+def refuse_odd_state(optimizer: torch.optim.Optimizer) -> None:
     """Looks at what an optimiser took from a file, which torch does at the first step alone.
-
-    Args:
-        built: its groups of options as the config has them.
 
     Raises:
         TypeError: an option or a state of another kind, or of another shape than its weight.
     """
-    for group, own in zip(optimizer.param_groups, built):
-        odd = [key for key, value in own.items() if key != "params" and not _is_alike(group.get(key), value)]
+    for group in optimizer.param_groups:
+        odd = [key for key, value in optimizer.defaults.items() if not _is_alike(group.get(key), value)]
         kinds = set()
         for weight in group["params"]:
             if state := optimizer.state.get(weight):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from PIL import Image
 
@@ -44,12 +44,12 @@ def open_picture(source: str | Path | BinaryIO, check: bool = True) -> Iterator[
         # At the smallest allowance that is 89 million pixels in colours, where Pillow begins to warn.
         itemsize = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 3
         require(_name(source), _size(source), image.width * image.height * itemsize, "its pixels")
-        if check and image.format == "PNG":
+        if check and image.format == "PNG" and image.fp is not None:
             _check_png(image.fp)
         yield image
 
 
-def _check_png(file: BinaryIO) -> None:
+def _check_png(file: IO[bytes]) -> None:
     place = file.tell()
     file.seek(_SIGNATURE)
     while len(head := file.read(8)) == 8:

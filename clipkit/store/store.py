@@ -125,9 +125,9 @@ class Store:
         """
         if not ids:
             raise ValueError("read needs at least one id")
-        found = [self[identifier].get(name) for identifier in ids]
-        first = found[0]
-        if first is None or any(a is None or (a.dtype, a.shape[1:]) != (first.dtype, first.shape[1:]) for a in found):
+        records = [self[identifier] for identifier in ids]
+        found = [record[name] for record in records if name in record]
+        if len(found) < len(records) or len({(array.dtype, array.shape[1:]) for array in found}) > 1:
             raise StoreError(
                 f"{self.folder}: its records differ, or hold no {name!r}; delete the store and build again"
             )

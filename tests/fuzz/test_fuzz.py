@@ -15,7 +15,7 @@ def defects(name, request, tmp_path, capfd, cases):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_a_few_damaged_files_are_refused_in_one_line(name, request, tmp_path, capfd):
-    found = defects(name, request, tmp_path, capfd, request.config.getoption("fuzz_cases") or 6)
+    found = defects(name, request, tmp_path, capfd, request.config.getoption("fuzz_cases") or 5)
     assert not found, found
 
 

@@ -1,9 +1,14 @@
-"""Shared fixtures: where real data lies."""
+"""Shared fixtures: where real data lies; options of the fuzzer."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-cases", type=int, default=None, help="damaged files a reader (tests/fuzz)")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="which damage")
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,9 @@ def own_tokenizer(name: str, text_cfg: Mapping[str, Any], context_length: int) -
         _copy_data(folder, Path(aside))
         options["local_files_only"] = True
         try:
-            return open_clip.tokenizer.HFTokenizer(aside, context_length=context_length, **options)
+            tokenizer = open_clip.tokenizer.HFTokenizer(aside, context_length=context_length, **options)
+            tokenizer(["a", "a word"])  # what is wrong with its settings is found when words are padded
+            return tokenizer
         except Exception as error:  # transformers raises a dozen types on damaged vocabularies
             reason = one_line(str(error).replace(aside, str(folder)), 200)
             raise ValueError(f"{folder}: its tokenizer cannot be read ({reason}): pass tokenizer=") from error

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from clipkit.engine.build import build_runner
 from clipkit.errors import ClipkitError, did_you_mean
 from clipkit.files import write_text
+from clipkit.safe import read_json
 
 
 class ScoreCurve(Hook):
@@ -32,8 +33,18 @@ class ScoreCurve(Hook):
         write_text(self.path, json.dumps(curve))
 
     def read(self) -> dict[str, dict[str, float]]:
-        """Iteration -> scores."""
-        return json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        """Iteration -> scores.
+
+        Raises:
+            ClipkitError: the file is damaged.
+        """
+        if not self.path.is_file():
+            return {}
+        try:
+            curve = read_json(self.path)
+            return {step: {key: float(score) for key, score in scores.items()} for step, scores in curve.items()}
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            raise ClipkitError(f"{self.path}: is no curve of scores; remove the folder of this run") from None
 
 
 def run(

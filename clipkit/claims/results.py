@@ -15,6 +15,7 @@ from typing import Any
 from clipkit.claims.verdict import paired
 from clipkit.config_files import find_config
 from clipkit.errors import ClipkitError, one_line, some
+from clipkit.text.files import read_text
 
 Seeds = dict[int, float]  # seed -> value
 
@@ -40,9 +41,9 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
     records = []
     for path in paths:
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ClipkitError(f"{path}: can't be read ({one_line(error)})") from error
+            lines = read_text(path, "file of results").splitlines()
+        except (OSError, ValueError) as error:
+            raise ClipkitError(one_line(error)) from error
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)

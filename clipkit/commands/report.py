@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for place in map(Path, args.results or ["docs/claims", "work_dirs/claims"]):
         paths += sorted(place.glob("*.jsonl")) if place.is_dir() or not args.results else [place]
     if not paths:
-        raise ClipkitError("no results: run `clipkit claim ID` first, or name the files")
+        raise ClipkitError(f"no results in {', '.join(args.results) or 'docs/claims'}: run `clipkit claim ID` first")
     claims = collect(read_results(paths))
     write_text(args.out, page(claims, Path(args.work_dir)))
     for claim in claims:

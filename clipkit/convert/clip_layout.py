@@ -112,9 +112,9 @@ def side(state: Mapping[str, Tensor], key: str, dimensions: int) -> Shape:
 
 
 def count_blocks(state: Mapping[str, Tensor], prefix: str) -> int:
-    """One more than the largest block number in the keys that start with `prefix`."""
-    numbers = [key.removeprefix(prefix).partition(".")[0] for key in state if key.startswith(prefix)]
-    return max((int(number) + 1 for number in numbers if number.isdigit()), default=0)
+    """How many block numbers the keys that start with `prefix` have; a stranger's largest may be any."""
+    numbers = {key.removeprefix(prefix).partition(".")[0] for key in state if key.startswith(prefix)}
+    return sum(number.isdecimal() for number in numbers)
 
 
 def match(state: Mapping[str, Tensor], shapes: Mapping[str, Shape], title: str) -> None:

@@ -14,6 +14,7 @@ from ._tables import read_json
 from .pairs import Problems
 
 Rows = Mapping[str, Any]
+_PIXELS = 1 << 31  # of an image: what a mask of its size may take
 _SEVERAL = "image ids that stand for several files (number them anew)"
 
 
@@ -132,7 +133,9 @@ def is_id(value: Any) -> bool:
 
 
 def _has_size(row: Rows) -> bool:
-    return all(is_number(side) and side > 0 and side == int(side) for side in (row.get("width"), row.get("height")))
+    width, height = row.get("width"), row.get("height")
+    whole = all(is_number(side) and side > 0 and side == int(side) for side in (width, height))
+    return whole and width * height <= _PIXELS  # type: ignore[operator]  # numbers, as the line above has it
 
 
 def _is_name(value: Any) -> bool:

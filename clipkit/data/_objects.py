@@ -17,6 +17,9 @@ Corners = tuple[float, float, float, float]
 NO_BOX = "boxes that are no four numbers"
 OUTSIDE = "boxes outside their image or of zero size"
 _POINTS = 3  # of the smallest polygon
+# How far a polygon may leave its image, in sides and in pixels: pycocotools draws all the pixels of an edge, and writes
+# beyond its own memory where they are too many to count.
+_FAR, _FARTHEST = 10, 1e6
 
 
 def usable_size(path: Path, check: bool, problems: Problems) -> tuple[int, int] | None:
@@ -85,11 +88,14 @@ def mask_problem(mask: Any, width: float, height: float) -> str | None:
         return "masks that are neither polygons nor RLE"
     if not all(map(_is_polygon, mask)):
         return "polygons that are no list of x, y, x, y, …"
+    far = min(_FAR * max(width, height), _FARTHEST)
+    if any(polygon and not -far <= min(polygon) <= max(polygon) <= far for polygon in mask):
+        return "polygons that lead far out of their image"
     return None if any(len(polygon) >= 2 * _POINTS for polygon in mask) else "objects without a mask"
 
 
 def _is_polygon(values: list) -> bool:
-    """An even number of finite numbers; one pass each, for files of a hundred million coordinates."""
+    """An even number of finite numbers; a pass each, for files of a hundred million coordinates."""
     try:
         return len(values) % 2 == 0 and {*map(type, values)} <= {int, float} and math.isfinite(sum(values))
     except OverflowError:  # a whole number of 400 digits

@@ -282,7 +282,7 @@ class FrameFolder:
         from clipkit.data.images import IMAGE_SUFFIXES
 
         files = [file for file in Path(path).iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
-        self._files = sorted(files, key=lambda file: [int(w) if w.isdigit() else w for w in _DIGITS.split(file.name)])
+        self._files = sorted(files, key=lambda file: [int(w) if w.isdecimal() else w for w in _DIGITS.split(file.name)])
         self.times = from_first(self._times(Path(path) / "timestamps.txt", fps))
         self.size: tuple[int, int] = (0, 0)
         self._short_side = short_side

@@ -36,7 +36,8 @@ def from_coco_mask(mask: Any, height: int, width: int) -> np.ndarray:
     from pycocotools import mask as coder
 
     if isinstance(mask, list):
-        rle = coder.merge(coder.frPyObjects(mask, height, width))
+        outlines = [polygon for polygon in mask if len(polygon) > 4]  # pycocotools takes four numbers for a box
+        rle = coder.merge(coder.frPyObjects(outlines, height, width))
     else:
         rle = coder.frPyObjects(mask, height, width) if isinstance(mask["counts"], list) else mask
     return coder.decode(rle).astype(bool)

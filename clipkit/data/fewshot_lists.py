@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,9 +30,14 @@ from tqdm import tqdm
 
 from clipkit.errors import ClipkitError, one_line
 
+from ._coco_file import usable_images
+from ._tables import as_text, read_lines
+from .annotations import mask_problem
+from .coco_results import from_coco_mask
 from .draw import save_picture
 from .fewshot import FOLDS, NUM_CLASSES, held_out_classes
 from .images import read_mask
+from .pairs import Problems
 
 MIN_PIXELS = 2 * 32 * 32
 
@@ -108,7 +114,7 @@ def fss1000_lists(root: Path, test_set: str | Path | None = None) -> dict[str, l
     path = Path(test_set or root / "fss_test_set.txt")
     if not path.is_file():
         raise ClipkitError(f"{path}: no such list; say by --test-set where FSS-1000's fss_test_set.txt lies")
-    test = sorted({line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()})
+    test = sorted({line for _, line in read_lines(path)})
     folders = {folder.name for folder in root.iterdir() if folder.is_dir() and any(folder.glob("*.jpg"))}
     unknown = [name for name in test if name not in folders]
     if unknown or not test:
@@ -135,7 +141,7 @@ def _fold_lists(benchmark: str, subset: str, masks: Mapping[str, Path]) -> dict[
 class _Image(NamedTuple):
     name: str
     size: tuple[int, int]
-    objects: list[tuple[float, int, Any]]  # area, category id, outline
+    objects: list[tuple[float, int, Any]]  # area, class from 0, outline
 
 
 def write_coco_masks(instances: Path, folder: Path) -> None:
@@ -147,11 +153,9 @@ def write_coco_masks(instances: Path, folder: Path) -> None:
     Raises:
         ClipkitError: no such file, not COCO's, or pycocotools is not installed.
     """
-    try:
-        from pycocotools import mask as coco_mask
-    except ModuleNotFoundError:
-        raise ClipkitError("COCO's outlines need the package pycocotools: pip install pycocotools") from None
-    images, ids = _read_instances(instances)
+    if find_spec("pycocotools") is None:
+        raise ClipkitError("COCO's outlines need the package pycocotools: pip install pycocotools")
+    images = _read_instances(instances)
     folder.mkdir(parents=True, exist_ok=True)
     for image in tqdm(images, desc=folder.name, unit="mask", delay=1):
         target = folder / f"{Path(image.name).stem}.png"
@@ -159,38 +163,39 @@ def write_coco_masks(instances: Path, folder: Path) -> None:
             continue
         mask = np.zeros(image.size, dtype=np.uint8)
         for _, category, shape in sorted(image.objects, key=lambda item: -item[0]):
-            if isinstance(shape, list):
-                shape = coco_mask.merge(coco_mask.frPyObjects(shape, *image.size))
-            elif isinstance(shape["counts"], list):
-                shape = coco_mask.frPyObjects(shape, *image.size)
-            mask[coco_mask.decode(shape) > 0] = ids[category] + 1
+            mask[from_coco_mask(shape, *image.size)] = category + 1
         save_picture(Image.fromarray(mask), target)  # a mask that is there is whole
 
 
-def _read_instances(path: Path) -> tuple[list[_Image], dict[int, int]]:
-    """Images with their objects, and category id -> 0..79."""
+def _read_instances(path: Path) -> list[_Image]:
+    """Images with their objects."""
     if not path.is_file():
         raise ClipkitError(f"{path}: no such file; unpack annotations_trainval2014.zip there")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        ids = {category: i for i, category in enumerate(sorted(c["id"] for c in content["categories"]))}
-        images = {i["id"]: _Image(i["file_name"], (i["height"], i["width"]), []) for i in content["images"]}
+        classes = {category: i for i, category in enumerate(sorted(c["id"] for c in content["categories"]))}
+        found = usable_images(content["images"], problems := Problems())
+        images = {key: _Image(as_text(name, path, "a name"), (h, w), []) for key, (name, w, h) in found.items()}
         for item in content["annotations"]:
-            entry = item["area"], item["category_id"], item["segmentation"]
-            images[item["image_id"]].objects.append(entry)
-    except (ValueError, KeyError, TypeError) as error:
+            image = images[item["image_id"]]
+            if kind := mask_problem(item["segmentation"], *reversed(image.size)):
+                problems.add(kind, str(item.get("id")))
+            image.objects.append((float(item["area"]), classes[item["category_id"]], item["segmentation"]))
+        if problems:
+            raise ValueError(problems.summary())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         line = one_line(error, 60)
         raise ClipkitError(f"{path}: is not COCO's file of instances ({line}); download it again") from None
-    if len(ids) != NUM_CLASSES["coco20i"]:
-        raise ClipkitError(f"{path}: has {len(ids)} categories, and COCO has 80; is this another data set?")
-    return list(images.values()), ids
+    if len(classes) != NUM_CLASSES["coco20i"]:
+        raise ClipkitError(f"{path}: has {len(classes)} categories, and COCO has 80; is this another data set?")
+    return list(images.values())
 
 
 def _image_set(root: Path, name: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{name}.txt"
     if not path.is_file():
         raise ClipkitError(f"{path}: no such image set; ROOT is VOCdevkit/VOC2012, and --train names the training set")
-    return sorted(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return sorted(line for _, line in read_lines(path))
 
 
 def _write(folder: Path, lists: Mapping[str, Sequence[str]]) -> None:

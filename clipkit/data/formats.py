@@ -176,7 +176,7 @@ def _yolo_names(root: Path, labels: Path) -> list[str]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         names = content["names"]
         return [str(names[key]) for key in (sorted(names, key=int) if isinstance(names, dict) else range(len(names)))]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError):
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise ClipkitError(f'{file}: lists no classes: it needs "names: [cat, dog]" or "names: {{0: cat}}"') from None
 
 

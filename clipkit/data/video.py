@@ -227,7 +227,7 @@ def _job(
     if not (timeout > 0 and folder_fps > 0):
         raise ValueError(f"timeout and folder_fps must be positive, got {timeout} and {folder_fps}")
     place = Path(path)
-    if not place.exists():
+    if not (place.is_file() or place.is_dir()):  # a pipe would be waited for
         raise VideoError(f"{path}: no such video")
     if place.is_file() and not place.stat().st_size:
         raise VideoError(f"{path}: is empty; copy or download it again")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,7 +92,9 @@ class FrameStore:
         if video not in self._ids:
             raise KeyError(f"{video} is not in {self.folder}/frames: run `clipkit frames` for it")
         record = frames[self._ids[video]]
-        return Frames(record["embeddings"].astype(np.float32), record["timestamps"])
+        return Frames(
+            _column(record, "embeddings", 2, frames).astype(np.float32), _column(record, "timestamps", 1, frames)
+        )
 
     def __contains__(self, video: object) -> bool:
         self._open()
@@ -112,7 +114,11 @@ class FrameStore:
         _, captions = self._open()
         if captions is None:
             raise KeyError(f"{self.folder} holds no sentences")
-        rows = captions[caption_id(text)]["embeddings"].astype(np.float32)
+        rows = _column(captions[caption_id(text)], "embeddings", 2, captions).astype(np.float32)
+        if not len(rows):
+            raise StoreError(
+                f"{captions.folder}: holds a sentence without rows; delete it and run `clipkit frames` again"
+            )
         return rows if self.tokens else rows[-1]
 
     def _open(self) -> tuple[Store, Store | None]:
@@ -132,3 +138,11 @@ class FrameStore:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder, "tokens": self.tokens, "_wanted": self._wanted, "_process": None}
+
+
+def _column(record: Mapping[str, np.ndarray], name: str, dimensions: int, store: Store) -> np.ndarray:
+    """Of a record that somebody else may have written."""
+    found = record.get(name)
+    if found is None or found.ndim != dimensions or found.dtype.kind not in "iuf":
+        raise StoreError(f"{store.folder}: holds no {name}; delete it and run `clipkit frames` again")
+    return found

@@ -139,7 +139,16 @@ class TeacherStore:
         name = self.find(image)
         if name is None:
             raise KeyError(f"{image} is not in the teacher store {self.folder}: run `clipkit precompute` for it")
-        return unpack(store[self._ids[name]])
+        record = store[self._ids[name]]
+        try:
+            found = unpack(record)
+            if found.boxes.shape[1:] != (4,) or found.embeddings.ndim != 2 or found.scores.ndim != 1:
+                raise ValueError
+            return found
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise StoreError(
+                f"{self.folder}: its records are not those of a teacher; delete it and build again"
+            ) from None
 
     def find(self, image: str | PurePath) -> str | None:
         """The store's name of an image: that of its path's tails which the store has, the longest first."""

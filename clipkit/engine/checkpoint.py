@@ -7,9 +7,7 @@ import contextlib
 import os
 import pickle
 import re
-import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from mmengine.runner.checkpoint import get_torch_safe_globals
 from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import writing
-from clipkit.safe import check_torch
+from clipkit.safe import check_crcs, check_torch, load_tensors
 
 _DICTS = ("state_dict", "ema_state_dict", "meta", "message_hub", "optimizer")  # parts of a checkpoint, by text
 _HISTORY = 10_000  # logged values kept per curve: far more than any smoothing window
@@ -57,16 +55,17 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     if not path.is_file():
         what = "is a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file or folder"
         raise DamagedCheckpoint(f"{path}: {what}{_beside(path)}")
-    if path.suffix == ".safetensors":
-        return {"state_dict": _load_safetensors(path, map_location)}
     try:
+        if path.suffix == ".safetensors":
+            return {"state_dict": load_tensors(path)}
         check_torch(path)
-        _compare_checksums(path, but_tensors=mmap)
+        check_crcs(path, but="/data/" if mmap else None)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
     except ClipkitError as error:
         raise DamagedCheckpoint(str(error)) from error
     except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
-        raise DamagedCheckpoint(f"{path}: {_reason(error)}") from error
+        line = str(error) if str(error).startswith(f"{path}: ") else f"{path}: {_reason(error)}"
+        raise DamagedCheckpoint(line) from error
     if not isinstance(loaded, dict):
         raise DamagedCheckpoint(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     if "state_dict" not in loaded and not {"meta", "optimizer", "message_hub"} & loaded.keys():
@@ -89,23 +88,6 @@ def _wrong_part(loaded: dict[str, Any]) -> str | None:
     ):
         return "meta.frozen"
     return None if isinstance(meta.get("dataset_meta"), (dict, type(None))) else "meta.dataset_meta"
-
-
-def _compare_checksums(path: Path, *, but_tensors: bool) -> None:
-    """torch writes the CRC-32 of every part of its zip archives, and never looks at it. Files without pass: those
-    before torch 1.6, and those after `torch.serialization.set_crc32_options(False)`, which writes zeros."""
-    with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
-            return
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if not any(member.CRC for member in members):
-            return
-        for member in members:
-            if not (but_tensors and "/data/" in member.filename):
-                with archive.open(member) as stream:
-                    while stream.read(1 << 20):  # raises where the CRC differs
-                        pass
 
 
 def resolve_checkpoint(path: str | os.PathLike) -> Path:
@@ -146,7 +128,7 @@ def _load_pretrained(file: Any, map_location: Any = None, weights_only: Any = No
         with torch.serialization.safe_globals(known):
             if isinstance(file, (str, os.PathLike)):
                 check_torch(Path(file), known)
-                _compare_checksums(Path(file), but_tensors=False)
+                check_crcs(Path(file))
             return torch.load(file, map_location=map_location, weights_only=True)
     except (ClipkitError, OSError):
         raise
@@ -230,23 +212,7 @@ def _reason(error: Exception) -> str:
     return f"not a readable checkpoint, or cut short ({one_line(error, 120)})"
 
 
-def _load_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path, device=str(map_location))
-    except (SafetensorError, OSError, ValueError, LookupError, AttributeError) as error:
-        raise DamagedCheckpoint(f"{path}: not a readable .safetensors file ({one_line(error, 120)})") from error
-
-
 def _beside(path: Path) -> str:
     folder = path if path.is_dir() else path.parent
-    names = sorted(_names(folder))
+    names = sorted(file.name for file in folder.glob("*") if file.suffix in (".pth", ".pt", ".safetensors"))
     return f"; there is {', '.join(names[-6:])}" if names else ""
-
-
-def _names(folder: Path) -> Iterator[str]:
-    if folder.is_dir():
-        for pattern in ("*.pth", "*.pt", "*.safetensors"):
-            yield from (file.name for file in folder.glob(pattern))

@@ -129,7 +129,7 @@ def _check_path(config: Config, key: str) -> None:
     for part in key.split("."):
         where = ".".join(done)
         if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
+            if not re.fullmatch("[0-9]{1,9}", part) or int(part) >= len(node):
                 last = f"{where}.{len(node) - 1}"
                 raise ClipkitError(f'--cfg-options {key}: "{where}" is a list of {len(node)}; write {where}.0 … {last}')
             if isinstance(node, tuple):  # mmengine merges into lists only

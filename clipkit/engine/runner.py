@@ -27,7 +27,7 @@ from clipkit.engine.distributed import init_process_group
 from clipkit.engine.frozen import check_frozen, frozen_records, student_alone
 from clipkit.engine.registry import DATA_SAMPLERS, FUNCTIONS, MODEL_WRAPPERS, RUNNERS
 from clipkit.engine.sampler import ResumableInfiniteSampler
-from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, unwrap_names
+from clipkit.engine.weights import broken_weights, load_weights, refuse_broken, refuse_odd_state, unwrap_names
 from clipkit.engine.work_folder import record_config
 from clipkit.errors import ClipkitError, one_line, some
 from clipkit.provenance import commit, hardware
@@ -270,7 +270,7 @@ class ClipkitRunner(Runner):
             self._take_state(checkpoint, resume_optimizer, resume_param_scheduler)
         except ValueError as error:  # an optimiser of other groups: the config is another
             raise ClipkitError(f"{filename}: its training state does not fit the config ({one_line(error)})") from error
-        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, AttributeError, RuntimeError, AssertionError) as error:
             raise DamagedCheckpoint(
                 f"{filename}: not a readable checkpoint: its training state is not what training writes "
                 f"({type(error).__name__}: {one_line(error, 120)})"
@@ -284,6 +284,8 @@ class ClipkitRunner(Runner):
         if optimizer:
             wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
             wrapper.load_state_dict(checkpoint["optimizer"])
+            for own in getattr(wrapper, "optim_wrappers", {"": wrapper}).values():
+                refuse_odd_state(own.optimizer)
             self.optim_wrapper = wrapper
         if param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
             schedulers: Any = self.build_param_scheduler(self.param_schedulers)

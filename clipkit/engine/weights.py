@@ -14,6 +14,7 @@ from clipkit.errors import ClipkitError, one_line, some
 
 # What DistributedDataParallel, torch.compile, and modules that hold the model for training (Lightning's) put in front.
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # states of a weight's own shape
 
 
 def unwrap_names(weights: dict[str, Any], model: nn.Module) -> dict[str, Any]:
@@ -63,6 +64,31 @@ def refuse_broken(weights: dict[str, Any], model: nn.Module, filename: str) -> N
             f"{filename}: {len(broken)} of its weights are not finite ({some(broken)}): the training had diverged; use "
             "a checkpoint from before"
         )
+
+
+def refuse_odd_state(optimizer: torch.optim.Optimizer) -> None:
+    """Looks at what an optimiser took from a file, which torch does at the first step alone.
+
+    Raises:
+        TypeError: an option or a state of another kind, or of another shape than its weight.
+    """
+    for group in optimizer.param_groups:
+        odd = [key for key, value in optimizer.defaults.items() if not _is_alike(group.get(key), value)]
+        kinds = set()
+        for weight in group["params"]:
+            if state := optimizer.state.get(weight):
+                kinds.add(tuple(sorted((key, str(type(value))) for key, value in state.items())))
+                odd += [key for key in _MOMENTS if key in state and state[key].shape != weight.shape]
+        if odd or len(kinds) > 1:
+            raise TypeError(f"the optimiser's {odd[0] if odd else 'state'}")
+
+
+def _is_alike(value: Any, own: Any) -> bool:
+    if isinstance(own, (list, tuple)):
+        return isinstance(value, (list, tuple)) and len(value) == len(own) and all(map(_is_alike, value, own))
+    if isinstance(own, (bool, type(None))):
+        return isinstance(value, (bool, type(None)))
+    return isinstance(value, (int, float, torch.Tensor) if isinstance(own, (int, float)) else type(own))
 
 
 def load_weights(

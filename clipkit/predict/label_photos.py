@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from clipkit.data import read_image
-from clipkit.data.annotations import LabelledBox, LabelledImage, LabelledSet
+from clipkit.data.annotations import LabelledBox, LabelledImage, LabelledSet, mask_problem
 from clipkit.data.draw import save_picture
 from clipkit.data.formats import supervision
 from clipkit.data.pairs import Problems
@@ -121,17 +121,37 @@ def _read_log(log: Path, made_by: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if not log.exists():
         write_text(log, json.dumps(made_by) + "\n")
         return {}
+    if not log.is_file():  # a pipe would be waited for
+        raise ClipkitError(f"{log}: is no plain file; give another --out, or remove it")
     lines = []
     for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             lines.append(json.loads(text))
-        except ValueError:  # noqa: PERF203
+        except (ValueError, RecursionError):  # noqa: PERF203
             continue  # a line that a kill cut off: its photo is labelled again
     if not lines or lines[0] != made_by:
-        head = lines[0] if lines else {}
-        other = [key for key in made_by if head.get(key) != made_by[key]]
+        head = lines[0] if lines and isinstance(lines[0], dict) else {}
+        other = [key for key in made_by if head.get(key) != made_by[key]] or ["settings"]
         raise ClipkitError(f"{log}: is of a run with other {', '.join(other)}; give another --out, or remove it")
-    return {line["photo"]: line for line in lines[1:] if isinstance(line, dict) and "photo" in line}
+    return {line["photo"]: line for line in lines[1:] if _is_whole(line, len(made_by["names"]))}
+
+
+def _is_whole(line: Any, labels: int) -> bool:
+    """Whether a line of the log says what a run writes; the photo of a damaged one is labelled again."""
+    match line:
+        case {"photo": str(), "problem": str()}:
+            return True
+        case {"photo": str(), "size": [int(width), int(height)], "objects": [*rows]} if min(width, height) > 0:
+            return all(_is_object(row, width, height, labels) for row in rows)
+    return False
+
+
+def _is_object(row: Any, width: int, height: int, labels: int) -> bool:
+    match row:
+        case {"label": int(label), "score": int() | float(), "bbox": [_, _, _, _] as box, "segmentation": mask}:
+            is_box = all(isinstance(side, (int, float)) and abs(side) < 1e9 for side in box)
+            return is_box and 0 <= label < labels and (mask is None or mask_problem(mask, width, height) is None)
+    return False
 
 
 def _objects(result: Segmentation | Detections, names: Sequence[str], min_score: float, min_area: float) -> dict:

@@ -5,7 +5,7 @@ docs/trust.md says what is promised and which test holds it.
 
 from clipkit.safe._budget import OverBudget, allowance, require
 from clipkit.safe._json import read_json
-from clipkit.safe._mat import check_mat
+from clipkit.safe._mat import check_mat, read_mat
 from clipkit.safe._photos import (
     PICTURE_ERRORS,
     SIDEWAYS,
@@ -22,7 +22,7 @@ from clipkit.safe._pickles import check_pickle, load_plain_pickle
 from clipkit.safe._pictures import open_picture
 from clipkit.safe._tensors import FileKind, check_torch, file_kind, is_text, load_tensors
 from clipkit.safe._xml import parse_xml
-from clipkit.safe._zips import check_zip, open_npz
+from clipkit.safe._zips import check_crcs, check_zip, open_npz
 
 __all__ = [
     "PICTURE_ERRORS",
@@ -32,6 +32,7 @@ __all__ = [
     "Shown",
     "allowance",
     "array_to_rgb",
+    "check_crcs",
     "check_mat",
     "check_pickle",
     "check_torch",
@@ -48,6 +49,7 @@ __all__ = [
     "read_bytes",
     "read_image",
     "read_json",
+    "read_mat",
     "require",
     "to_rgb",
     "unreadable",

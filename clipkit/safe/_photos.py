@@ -22,7 +22,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF's orientation -> what puts it upright
 SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
-PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+PICTURE_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)  # what Pillow raises
 
 
 class Shown(NamedTuple):
@@ -129,7 +129,7 @@ def image_size(path: str | Path, decode: bool = True) -> Shown:
         ClipkitError: the file is no picture, is cut off, or has 32-bit pixels.
     """
     try:
-        with open_picture(path) as image:
+        with open_picture(path, check=decode) as image:
             width, height = image.size
             if decode:
                 # A JPEG that is cut off has a good header; decoding one eighth of the size finds it and is fast.

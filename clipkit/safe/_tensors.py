@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from clipkit.errors import one_line
 from clipkit.safe._budget import OverBudget, require
 from clipkit.safe._pickles import Rehearsal, check_pickle
-from clipkit.safe._zips import check_zip
+from clipkit.safe._zips import check_crcs, check_zip
 
 if TYPE_CHECKING:
     import torch
@@ -122,6 +122,7 @@ def load_tensors(path: str | Path, *, allowed: Sequence[Any] = ()) -> dict[str, 
         warnings.simplefilter("ignore")  # torch's advice on pickle protocols; the error below says what to do
         try:
             check_torch(path, allowed)
+            check_crcs(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
         except OverBudget:
             raise

@@ -15,6 +15,8 @@ def parse_xml(path: str | Path) -> ET.Element:
         ParseError: no XML.
         ValueError: it declares entities, which can grow without end or name files of this machine.
     """
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path}: is no plain file")
     data = Path(path).read_bytes()
 
     def refuse(*_: object) -> None:

@@ -13,7 +13,7 @@ from clipkit.engine.class_names import read_classes
 from clipkit.engine.pipeline_errors import named_pictures
 from clipkit.engine.registry import DATASETS, TRANSFORMS
 from clipkit.errors import ClipkitError, one_line
-from clipkit.safe import check_mat, open_picture
+from clipkit.safe import open_picture, read_mat
 
 THINGS = 80
 WIDE_IGNORE = 65535
@@ -114,10 +114,7 @@ def _read_ids(path: str) -> np.ndarray:
     """A mask's ids (H, W): of an image, or of the array `LabelMap` in a MATLAB file."""
     try:
         if path.endswith(".mat"):
-            from scipy.io import loadmat
-
-            check_mat(path)
-            return np.asarray(loadmat(path, variable_names=["LabelMap"])["LabelMap"])
+            return read_mat(path, "LabelMap")
         with open_picture(path) as image:
             return np.asarray(image)
     except ClipkitError:

@@ -84,13 +84,22 @@ def read_film_set(folder: str | Path, made_by: dict[str, Any] | None = None) -> 
     """The manifest of a folder of films, see `film_set`."""
     place = Path(folder) / "manifest.jsonl"
     try:
+        if place.exists() and not place.is_file():  # a pipe would be waited for
+            raise ValueError
         head, *films = [json.loads(line) for line in place.read_text().splitlines()]
-    except (OSError, ValueError):
+        if not all(isinstance(line, dict) for line in (head, *films)) or not all(map(_is_film, films)):
+            raise ValueError
+    except (OSError, ValueError, RecursionError):
         raise ClipkitError(f"{folder}: holds no film set (no readable {place.name}); name another folder") from None
     if made_by is not None and head != json.loads(json.dumps(made_by)):
         wrong = [f"{k} is {head.get(k)!r} there" for k in sorted({*head, *made_by}) if head.get(k) != made_by.get(k)]
         raise ClipkitError(f"{folder}: holds films that were made otherwise ({'; '.join(wrong)}); name another folder")
     return films
+
+
+def _is_film(line: dict[str, Any]) -> bool:
+    whole = all(type(line.get(key)) is int for key in ("label", "pair"))
+    return whole and all(isinstance(line.get(key), str) for key in ("file", "task", "caption"))
 
 
 def _make(folder: Path, made_by: dict[str, Any]) -> None:

@@ -119,10 +119,18 @@ class Store:
 
         Returns:
             `(sum M, …)`, the rows in the order of `ids`, and `(len(ids) + 1,)` int64 offsets.
+
+        Raises:
+            KeyError, StoreError: as for reading one; records that differ in type or width, or without such an array.
         """
         if not ids:
             raise ValueError("read needs at least one id")
-        found = [self[identifier][name] for identifier in ids]
+        records = [self[identifier] for identifier in ids]
+        found = [record[name] for record in records if name in record]
+        if len(found) < len(records) or len({(array.dtype, array.shape[1:]) for array in found}) > 1:
+            raise StoreError(
+                f"{self.folder}: its records differ, or hold no {name!r}; delete the store and build again"
+            )
         return np.concatenate(found), np.cumsum([0, *map(len, found)], dtype=np.int64)
 
     def __contains__(self, identifier: object) -> bool:

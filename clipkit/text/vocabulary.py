@@ -79,6 +79,11 @@ class Vocabulary:
             **options: `templates`, `reduce`, `background`.
         """
         groups = read_label_file(path) if separator is None else read_class_file(path, separator)
+        lines: dict[str, int] = {}
+        for number, words in enumerate(groups, start=1):
+            if lines.setdefault(match_key(words[0]), number) != number:
+                first = lines[match_key(words[0])]
+                raise ValueError(f"{path}:{number}: class {words[0]!r} is already in line {first}")
         return cls._from_groups(groups, **options)
 
     @classmethod

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from clipkit import cli
+from clipkit.claims.curve import ScoreCurve
 from clipkit.claims.results import collect, judge, read_results
 from clipkit.claims.verdict import paired, spread
 from clipkit.errors import ClipkitError
@@ -116,7 +118,7 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "r.jsonl").write_text('{"claim": "C18", "metric": {"a": 1}, "seed": 0}')
     with pytest.raises(ClipkitError, match=r"r\.jsonl: line 1 is no result of `clipkit claim` \(arm\)"):
         read_results([tmp_path / "r.jsonl"])
-    with pytest.raises(ClipkitError, match="can't be read"):
+    with pytest.raises(ClipkitError, match=r"none\.jsonl: no such file of results"):
         read_results([tmp_path / "none.jsonl"])
 
 
@@ -136,3 +138,15 @@ def test_what_results_say_is_text_on_the_page(tmp_path):
     text = (tmp_path / "r.html").read_text()
     assert "&lt;script&gt;" in text and "&lt;b&gt;2 cores" in text and "&lt;i&gt;" in text
     assert not any(tag in text for tag in ("<script>", "<b>2", "<i>"))
+
+
+def test_a_curve_or_a_result_that_is_none_is_one_line(tmp_path):
+    curve = ScoreCurve(tmp_path / "score_curve.json")
+    assert curve.read() == {}
+    for text in ("{", "[]", '{"1": 3}', '{"1": {"mIoU": "x"}}', "[" * 5000):
+        curve.path.write_text(text)
+        with pytest.raises(ClipkitError, match=r"score_curve\.json: is no curve of scores"):
+            curve.read()
+    os.mkfifo(tmp_path / "r.jsonl")
+    with pytest.raises(ClipkitError, match=r"r\.jsonl: is no plain file"):
+        read_results([tmp_path / "r.jsonl"])

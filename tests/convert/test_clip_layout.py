@@ -48,3 +48,12 @@ def test_what_does_not_fit_is_named(state):
         clip_sizes({**state, "visual.positional_embedding": torch.zeros(16, 128)})
     with pytest.raises(ClipkitError, match=r"lacks visual\.conv1\.weight: is the file whole"):
         clip_sizes({})
+
+
+def test_a_number_of_a_block_that_is_none_is_a_weight_without_a_place(state):
+    weights = {key: value for key, value in state.items() if key != "attn_mask"}
+    for number in ("²", "9" * 5000, "999999999"):  # a square is a digit, and no number
+        more = {**weights, f"transformer.resblocks.{number}.ln_1.bias": torch.zeros(64)}
+        sizes = clip_sizes(more)
+        with pytest.raises(ClipkitError, match=r"has weights with no place|lacks weights"):
+            match(more, clip_shapes(sizes), "a CLIP")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipkit.data.annotations import read_coco, read_voc
+from clipkit.data.annotations import mask_problem, read_coco, read_voc
+from clipkit.data.coco_results import from_coco_mask
 from clipkit.errors import ClipkitError
 
 
@@ -181,3 +182,20 @@ def test_voc_problems_are_counted_and_named(tmp_path):
         read_voc(tmp_path, "val", ["dog"])
     with pytest.raises(FileNotFoundError, match=r"test\.txt"):
         read_voc(tmp_path, "test", ["cat"])
+
+
+def test_polygons_that_crash_pycocotools_are_problems(tmp_path):
+    assert mask_problem(POLYGON, 40, 30) is None
+    assert mask_problem([[1.0, 2, 11, 2, 411, 7]], 40, 30) == "polygons that lead far out of their image"
+    rows = [entry(segmentation=[[1.0, 2, 11, 2, far, 7]]) for far in (1.8e19, -4e9, 1e7)]
+    found = read_coco(*coco(tmp_path, rows), masks=True)
+    assert not found.images[0].objects and len(found.problems["polygons that lead far out of their image"]) == 3
+    assert from_coco_mask([[1, 2, 3, 4], *POLYGON], 30, 40).sum() == from_coco_mask(POLYGON, 30, 40).sum() > 0
+
+
+def test_an_image_of_petabytes_has_no_size(tmp_path):
+    path, images = coco(tmp_path, [entry()])
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"width": 1 << 25, "height": 1 << 25}
+    path.write_text(json.dumps(content))
+    assert "images without file_name, id or size" in read_coco(path, images, check=False).problems

@@ -1,5 +1,6 @@
 """Folds, lists and episodes of few-shot segmentation, from made-up folders of the official layouts."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -189,9 +190,19 @@ def test_the_command_says_what_is_missing(pascal, tmp_path, capsys):
     assert "trainaug.txt: no such image set" in says("pascal5i", str(tmp_path))
     assert "instances_train2014.json: no such file; unpack" in says("coco20i", str(tmp_path))
     assert "--test-set" in says("fss1000", str(tmp_path))
+    (tmp_path / "fss_test_set.txt").write_bytes(b"hat\n\xe1\n")
+    assert "fss_test_set.txt:2: is not UTF-8 text" in says("fss1000", str(tmp_path))
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "instances_train2014.json").write_text('{"images": []}')
     assert "is not COCO's file of instances" in says("coco20i", str(tmp_path))
+    made = json.loads((fewshot_folders.coco(tmp_path / "made", 1) / "annotations/instances_val2014.json").read_text())
+    for key, change in (
+        ("annotations", {"segmentation": [[0, 0, 9, 9, 1.8e19, 9]]}), ("annotations", {"category_id": 12}),
+        ("annotations", {"area": None}), ("images", {"height": 1 << 40}), ("images", {"file_name": "a\ud800"}),
+    ):  # fmt: skip
+        wrong = {**made, key: [{**made[key][0], **change}, *made[key][1:]]}
+        (tmp_path / "annotations" / "instances_train2014.json").write_text(json.dumps(wrong))
+        assert says("coco20i", str(tmp_path)).startswith(f"error: {tmp_path}/annotations/instances_train2014.json: ")
 
     other = fewshot_folders.pascal(tmp_path / "VOC2012")
     sets = other / "ImageSets" / "Segmentation"

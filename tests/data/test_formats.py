@@ -144,3 +144,11 @@ def test_what_is_wrong_is_counted_or_one_line(made_up, tmp_path):
     with pytest.raises(ClipkitError, match='two are called "0"'):
         write_labelled(LabelledSet(made_up.classes, twice, Problems()), tmp_path / "v", "voc")
     assert os.listdir(tmp_path / "v") == ["labels.txt"]
+
+
+def test_names_of_yolo_by_numbers_that_are_none(made_up, tmp_path):
+    write_labelled(made_up, tmp_path / "yolo", "yolo")
+    for names in ("{.inf: cat}", "{.nan: cat}", "3", "[[[["):
+        (tmp_path / "yolo/data.yaml").write_text(f"names: {names}")
+        with pytest.raises(ClipkitError, match=r"data\.yaml: lists no classes"):
+            read_labelled(tmp_path / "yolo", "yolo")

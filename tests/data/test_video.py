@@ -1,5 +1,6 @@
 """Reading videos: equal frames and times from every backend, and one line for a file that cannot be read."""
 
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -282,3 +283,16 @@ def test_frames_know_how_long_their_video_is(videos):
     wanted = probe_video(path).duration
     assert read_video(path, Uniform(3)).duration == wanted
     assert {part.duration for part in stream_video(path, Uniform(5), batch=2)} == {wanted}
+
+
+def test_a_picture_may_be_called_by_a_digit_that_is_no_number(tmp_path):
+    folder = write_folder(tmp_path / "film", steady(Fraction(25), 2), False)
+    (folder / "frame_1.png").rename(folder / "²")
+    (folder / "²").rename(folder / "².png")
+    assert len(read_video(folder, Uniform(2))) == 2
+
+
+def test_a_pipe_is_no_film(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match=r"a\.mp4: no such video"):
+        read_video(tmp_path / "a.mp4", Uniform(2))

@@ -131,6 +131,20 @@ def become_a_folder(path):
     path.mkdir()
 
 
+def change_optimizer(**state):
+    """`state` of the first weight, or options of the first group."""
+
+    def damage(path):
+        checkpoint = torch.load(path, weights_only=True)
+        optimizer = checkpoint["optimizer"]
+        for key, value in state.items():
+            owner = optimizer["state"][0] if key in optimizer["state"][0] else optimizer["param_groups"][0]
+            owner[key] = value
+        torch.save(checkpoint, path)
+
+    return damage
+
+
 DAMAGES = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-2000]),
     "empty": lambda path: path.write_bytes(b""),
@@ -142,6 +156,12 @@ DAMAGES = {
     "weights of another type": change(state_dict={"layer.weight": "x", "layer.bias": 1}),
     "not finite": change(state_dict={"layer.weight": torch.full((1, 6), torch.nan), "layer.bias": torch.zeros(1)}),
     "optimizer of another type": change(optimizer={"state": 3, "param_groups": [5]}),
+    "moments of another shape": change_optimizer(exp_avg=torch.zeros(1, 18)),
+    "moments of another type": change_optimizer(exp_avg=[0.0]),
+    "an option of another type": change_optimizer(betas=None),
+    "curves of two lengths": change(
+        message_hub={"log_scalars": {"loss": {"values": torch.zeros(2), "counts": torch.zeros(1)}}}
+    ),
     "no weights": lose("state_dict"),
     "no optimizer": lose("optimizer"),
     "a weight lost": change(state_dict={"layer.bias": torch.zeros(1)}),

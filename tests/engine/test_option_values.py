@@ -78,3 +78,9 @@ def test_a_variable_that_nothing_reads_is_refused(tmp_path):
     with pytest.raises(ClipkitError, match=r'variables\.b: nothing in the config reads "\{b\}"'):
         prepare_config(config, cfg_options={"variables.b": 3})
     assert prepare_config(config, cfg_options={"variables.b": 3, "model.width": "{b}"}).model.width == 3
+
+
+@pytest.mark.parametrize("place", ["²", "9" * 5000, "-1", "x"])
+def test_a_place_in_a_list_that_is_none_is_one_line(place):
+    with pytest.raises(ClipkitError, match=r'"param_scheduler" is a list of \d; write param_scheduler\.0'):
+        prepare_config(CONFIG, cfg_options={f"param_scheduler.{place}.end": 10})

@@ -1,6 +1,7 @@
 """`clipkit label`: what it writes is what was found, and a run that was killed ends like one that was not."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -126,3 +127,25 @@ def test_a_detector_s_boxes_are_labels_too(photos, tmp_path):
         label_photos([str(photos / "0.png")], lambda: found, ("a", "b"), tmp_path, "masks", {}, min_score=0.5)
     with pytest.raises(ClipkitError, match="not one of 1 photos"):
         label_photos([str(photos / "broken.png")], lambda: found, ("a", "b"), tmp_path / "n", "coco", {})
+
+
+def test_a_photo_whose_line_is_damaged_is_labelled_again(photos, tmp_path):
+    run(photos, tmp_path)
+    whole, text = (tmp_path / "annotations.json").read_text(), (tmp_path / LOG).read_text().splitlines()
+    found = json.loads(text[1])
+    first = found["objects"][0]
+    for change in (
+        {"objects": [{**first, "label": 99}]}, {"objects": [{**first, "bbox": [1, 2, 1e400, 4]}]}, {"objects": 3},
+        {"objects": [{**first, "segmentation": {"size": [1, 1], "counts": "1"}}]}, {"size": [0, "x"]}, {"photo": []},
+    ):  # fmt: skip
+        (tmp_path / LOG).write_text("\n".join([text[0], json.dumps({**found, **change}), "[" * 5000, *text[2:]]) + "\n")
+        run(photos, tmp_path)
+        assert (tmp_path / "annotations.json").read_text() == whole
+
+
+def test_a_log_that_is_none_is_one_line(photos, tmp_path, capsys):
+    for make in (lambda path: path.write_text("3\n"), os.mkfifo):
+        make(tmp_path / LOG)
+        assert run(photos, tmp_path) == 2
+        assert f"{tmp_path / LOG}: is " in capsys.readouterr().err
+        (tmp_path / LOG).unlink()

@@ -179,3 +179,10 @@ def test_a_film_set_is_made_once_and_is_complete_or_absent(tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "work"]
     lines = (folder / "manifest.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["seed"] == 2 and len(lines) == 9
+
+
+@pytest.mark.parametrize("text", ["", "3", "[]\n{}", "{}\n{}", '{}\n{"file": "a"}', "[" * 5000, '{}\n{"file": 3}'])
+def test_a_manifest_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "manifest.jsonl").write_text(text)
+    with pytest.raises(ClipkitError, match="holds no film set"):
+        film_set(tmp_path, ["static"], 2)

@@ -60,3 +60,9 @@ def test_errors_name_file_and_line(tmp_path, text, separator, line):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no\.txt: no such label file"):
         read_class_file(tmp_path / "no.txt")
+
+
+def test_a_class_twice_is_named_with_its_line(tmp_path):
+    path = file_of(tmp_path, [("cat",), ("hot dog",), ("Hot_dog", "pup")], ", ")
+    with pytest.raises(ValueError, match=r"cls\.txt:3: class 'Hot_dog' is already in line 2"):
+        Vocabulary.from_file(path, ", ")

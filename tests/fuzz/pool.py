@@ -65,7 +65,11 @@ class Bench:
         self.seeds, self.place = self.root / "seeds", self.root / "case"
         self.seeds.mkdir()
         self._process: Any = None
-        self._run(_build, self.reader, self.seeds)
+        try:
+            self._run(_build, self.reader, self.seeds)
+        except RuntimeError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Ends the process and removes all files."""

@@ -2,6 +2,12 @@
 
 import pytest
 
+pytest.importorskip("mmseg")
+pytest.importorskip("supervision")
+pytest.importorskip("pycocotools")
+pytest.importorskip("av")
+pytest.importorskip("transformers")
+
 from fuzz.run import run
 from fuzz.table import table
 

@@ -228,7 +228,7 @@ def _job(
         raise ValueError(f"timeout and folder_fps must be positive, got {timeout} and {folder_fps}")
     place = Path(path)
     if not (place.is_file() or place.is_dir()):  # a pipe would be waited for
-        raise VideoError(f"{path}: no such video")
+        raise VideoError(f"{path}: {'is a pipe or a device, and no file' if place.exists() else 'no such video'}")
     if place.is_file() and not place.stat().st_size:
         raise VideoError(f"{path}: is empty; copy or download it again")
     if place.is_file() and _is_playlist(place):

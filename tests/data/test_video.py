@@ -294,5 +294,5 @@ def test_a_picture_may_be_called_by_a_digit_that_is_no_number(tmp_path):
 
 def test_a_pipe_is_no_film(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
-    with pytest.raises(VideoError, match=r"a\.mp4: no such video"):
+    with pytest.raises(VideoError, match=r"a\.mp4: is a pipe"):
         read_video(tmp_path / "a.mp4", Uniform(2))

@@ -1,6 +1,7 @@
 """Videos are read in processes of their own: nothing in a file hangs, kills, fills or outlives the one that asked."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,14 @@ from support.video_files import INSTALLED, RATES, number_of, steady, write_video
 
 pytest.importorskip("av", reason="the test videos are written with PyAV")
 COUNT = 75
+HANGS = (
+    "import sys, time; sys.path[0:1] = []; sys.path.append({root!r})\n"
+    "from clipkit.data._video_child import main\n"
+    "import cv2; opened = cv2.VideoCapture\n"
+    "cv2.VideoCapture = lambda path, *a: time.sleep(600) if 'hangs' in str(path) else opened(path, *a)\n"
+    "main()"
+)
+"""A reader's process in which OpenCV waits for good at a film that is called so."""
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +45,33 @@ def videos(tmp_path_factory):
     return root
 
 
-def test_a_video_that_hangs_is_given_up_in_time(tmp_path, videos):
-    os.mkfifo(tmp_path / "hangs.mp4")  # opening it blocks in native code: nobody writes
-    read_video(videos / "25.mp4", Uniform(1))
+@pytest.fixture
+def hanging(tmp_path, videos, monkeypatch):
+    """A film at which OpenCV waits for good."""
+    monkeypatch.setattr(_video_process, "_CODE", HANGS)
+    _video_process._close_all()
+    yield shutil.copy(videos / "25.mp4", tmp_path / "hangs.mp4")
+    _video_process._close_all()
+
+
+def test_a_video_that_hangs_is_given_up_in_time(videos, hanging):
+    read_video(videos / "25.mp4", Uniform(1), backend="opencv")
     start = time.monotonic()
     with pytest.raises(VideoError, match=r"hangs\.mp4: gave no frame within 0\.5 s"):
-        read_video(tmp_path / "hangs.mp4", Uniform(4), timeout=0.5)
+        read_video(hanging, Uniform(4), backend="opencv", timeout=0.5)
     assert time.monotonic() - start < 5
     assert len(read_video(videos / "25.mp4", Uniform(4))) == 4
 
 
-def test_a_thread_reads_where_pipes_cannot_be_polled(tmp_path, videos, monkeypatch):
+def test_a_thread_reads_where_pipes_cannot_be_polled(videos, hanging, monkeypatch):
     expected = read_video(videos / "25.mp4", Uniform(5))
     _video_process._close_all()
     monkeypatch.setattr(_video_process, "_HAS_POLL", False)
     for _ in range(2):  # by the same process
         assert np.array_equal(read_video(videos / "25.mp4", Uniform(5)).frames, expected.frames)
     next(stream_video(videos / "25.mp4", Fps(25), batch=2))  # left before its end: its process is killed
-    os.mkfifo(tmp_path / "hangs.mp4")
     with pytest.raises(VideoError, match=r"hangs\.mp4: gave no frame within 0\.5 s"):
-        read_video(tmp_path / "hangs.mp4", Uniform(4), timeout=0.5)
+        read_video(hanging, Uniform(4), backend="opencv", timeout=0.5)
     assert np.array_equal(read_video(videos / "29.97.mp4", Uniform(5)).indices, expected.indices)
     _video_process._close_all()
 
@@ -107,11 +123,11 @@ class Videos(torch.utils.data.Dataset):
 
 
 def test_daemonic_workers_read_and_skip(tmp_path, videos):
-    os.mkfifo(tmp_path / "hangs.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "text.mp4").write_bytes(b"no video" * 50)
     good = str(videos / "25.mp4")
     expected = [number_of(picture) for picture in read_video(good, Uniform(4)).frames]  # this process has a reader too
-    paths = [good, str(tmp_path / "text.mp4"), good, str(tmp_path / "hangs.mp4"), good, good]
+    paths = [good, str(tmp_path / "text.mp4"), good, str(tmp_path / "pipe.mp4"), good, good]
     read = {"timeout": 60, "num_workers": 2, "batch_size": None}
     found = dict(torch.utils.data.DataLoader(Videos(paths, "skip"), **read))
     assert found == {i: expected if path == good else None for i, path in enumerate(paths)}
@@ -156,14 +172,14 @@ def test_a_reader_is_replaced_after_many_videos_so_that_leaks_end(videos, monkey
     assert not _video_process._idle
 
 
-def test_no_reader_outlives_a_killed_parent(videos, tmp_path):
-    os.mkfifo(tmp_path / "hangs.mp4")
+def test_no_reader_outlives_a_killed_parent(videos, hanging):
     code = (
         "import sys, os, signal, threading, time\n"
         "from clipkit.data import read_video, Uniform, _video_process\n"
-        "path, hang = sys.argv[1:]\n"
+        "path, hang, _video_process._CODE = sys.argv[1:]\n"
         "read_video(path, Uniform(2))\n"
-        "hung = threading.Thread(target=read_video, args=(hang, Uniform(2)), kwargs={'timeout': 0.1})\n"
+        "options = {'timeout': 1, 'backend': 'opencv'}\n"
+        "hung = threading.Thread(target=read_video, args=(hang, Uniform(2)), kwargs=options)\n"
         "idle = _video_process._Reader()\n"
         "_video_process._idle.insert(0, idle)\n"
         "hung.start()\n"
@@ -171,10 +187,10 @@ def test_no_reader_outlives_a_killed_parent(videos, tmp_path):
         "print(*[r.process.pid for r in _video_process._all], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    run = [sys.executable, "-c", code, str(videos / "25.mp4"), str(tmp_path / "hangs.mp4")]
+    run = [sys.executable, "-c", code, str(videos / "25.mp4"), str(hanging), HANGS]
     pids = [int(pid) for pid in subprocess.run(run, capture_output=True, check=False).stdout.split()]
     assert pids
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in pids):
         assert time.monotonic() < deadline, "the reader is still there"
         time.sleep(0.05)

@@ -2,7 +2,7 @@
 
     python examples/groupvit.py
 
-About three minutes on a CPU, no download: clipkit's own tiny CLIP. `clipkit train groupvit/...` trains with everything
+About a minute of CPU time, no download: clipkit's own tiny CLIP. `clipkit train groupvit/...` trains with everything
 around it; here is the bare loop.
 """
 

@@ -3,8 +3,9 @@ text tower is the tiny CLIP's, frozen, which was trained with images of this wor
 
 Command:   clipkit train groupvit/groupvit_tiny_shapes.py
 Hardware:  2 CPU cores (with bf16 instructions; without, about twice the time)
-Time:      not measured yet
-Expected:  not measured yet
+Time:      not measured yet; 240 steps are 115 s of CPU time (one core of an AMD EPYC, shared, 2026-11-30)
+Expected:  mIoU seen 24.0, unseen 15.2, oracle 53.3 after 240 steps (seed 0, 2026-11-30; train_cfg.max_iters=240
+           train_cfg.val_interval=240 param_scheduler.1.end=240)
 """
 
 _base_ = ["./groupvit_tiny_shapes_frozen.py"]

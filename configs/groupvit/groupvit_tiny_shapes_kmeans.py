@@ -2,8 +2,8 @@
 
 Command:   clipkit train groupvit/groupvit_tiny_shapes_kmeans.py
 Hardware:  2 CPU cores
-Time:      not measured yet
-Expected:  not measured yet
+Time:      135 s of CPU time (one core of an AMD EPYC, shared with other work, 2026-11-30)
+Expected:  mIoU seen 40.4, unseen 34.7, oracle 51.2, found 90.9, precision 79.0 (seed 0, 2026-11-30): as learned groups
 """
 
 _base_ = ["./groupvit_tiny_shapes_frozen.py"]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from clipkit import cli
 from clipkit.claims.definition import read_claim
 from clipkit.engine.build import build_runner, prepare_config
+from clipkit.engine.registry import MODELS
+from clipkit.shapes import render
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs" / "groupvit"
@@ -112,6 +115,21 @@ def test_zero_shot_classification(tmp_path):
     assert cli.run("test", [str(tmp_path / "t.py"), work, "--work-dir", work, "--out", out]) == 0
     scores = json.loads(Path(out).read_text())["scores"]
     assert set(scores) == {"top1", "top5"} and 0 <= scores["top1"] <= scores["top5"] <= 100
+
+
+@pytest.mark.parametrize("kind", ["", "_frozen", "_two_stages", "_kmeans"])
+def test_the_worlds_models_learn(kind):
+    cfg = prepare_config(CONFIGS / f"groupvit_tiny_shapes{kind}.py")
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        model = MODELS.build(cfg.model).train()
+    scenes = render(4, seed=1)
+    told = scenes.tell()
+    phrases = [[caption.text[span.start : span.end] for span in caption.spans] for caption in told]
+    inputs = (scenes.images * 255 - 127) / 64
+    found = model.losses(model.look(inputs), [caption.text for caption in told], phrases)
+    assert set(found) == {"loss_caption", "loss_groups", "groups_used", "scale"} and found["groups_used"] > 1
+    (found["loss_caption"] + found["loss_groups"]).backward()
+    assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
 
 
 @pytest.mark.parametrize("name", ["c15", "c16", "c17"])

@@ -96,7 +96,10 @@ class DetectionFiles:
             for name, score, box in zip(names, shown.scores.tolist(), shown.boxes.tolist())
         ]
         height, width = found.size
-        record = {"image": str(file), "size": [width, height], "labels": list(found.names), "objects": objects}
+        record: dict[str, Any] = {"image": str(file), "size": [width, height]}
+        record |= {"labels": list(found.names), "objects": objects}
+        if found.sentence is not None:
+            record["sentence"] = "".join(text for text, _ in found.sentence)
         _write_json(self.out / f"{stem}.json", record)
         counts = [f"{count} {name}" for name, count in list(shown.counts().items())[:5]]
         return ", ".join(counts) or f"nothing of score {self.min_score} or more"

@@ -1,0 +1,198 @@
+"""Prompts as tokens: by a frozen CLIP, each phrase alone, or by a BERT whose folder lies here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from clipkit.backbone.options import build_frozen, clip_options
+from clipkit.detection.prompts import SEPARATOR, Prompt
+from clipkit.engine.registry import MODELS
+from clipkit.errors import ClipkitError, shown
+from clipkit.nn import TextLayer
+from clipkit.text import TokenBank
+
+
+class PromptTokens(NamedTuple):
+    """A batch of prompts.
+
+    Attributes:
+        features: (B, L, W).
+        mask: (B, L) bool, False in the padding.
+        attend: (B, L, L) bool, or (B, 1, L): which tokens a token may read in the layers of a head.
+        phrases: of each prompt (P, L) bool: the tokens of its phrases.
+    """
+
+    features: Tensor
+    mask: Tensor
+    attend: Tensor
+    phrases: list[Tensor]
+
+
+@MODELS.register_module()
+class ClipPrompts(nn.Module):
+    """Token states of a frozen CLIP's text tower, a linear map, and layers in which the tokens read each other.
+
+    CLIP's own attention is causal and its context short, so each phrase, and each run of words between two, is encoded
+    alone (and once: it is cached), and the layers on top are bidirectional. Names of a list neither read each other nor
+    have positions among each other: what is said of one does not depend on which others are asked for.
+
+    Args:
+        clip: a name, or `dict(name=…, pretrained=…)`.
+        width: W, of what comes out.
+        layers, heads: of the bidirectional layers.
+        positions: tokens that a sentence may have, or a name of a list.
+        max_tokens: of a prompt; longer lists are asked for in several.
+        dropout: of the layers.
+    """
+
+    def __init__(
+        self,
+        clip: str | Mapping[str, Any] = "tiny_clip",
+        width: int = 96,
+        layers: int = 1,
+        heads: int = 4,
+        positions: int = 64,
+        max_tokens: int = 256,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.clip = build_frozen(clip_options(clip))
+        self.bank = TokenBank(self.clip)
+        self.width, self.max_tokens, self.around = width, max_tokens, 0
+        self.project = nn.Linear(self.clip.text_positions.shape[1], width)
+        self.positions = nn.Embedding(positions, width)
+        nn.init.normal_(self.positions.weight, std=0.02)
+        self.layers = nn.ModuleList(TextLayer(width, heads, dropout=dropout) for _ in range(layers))
+
+    def count(self, names: Sequence[str]) -> list[int]:
+        """Tokens that each name takes in a list.
+
+        Raises:
+            ClipkitError: a name is longer than the text tower or a prompt takes.
+        """
+        room = self.clip.context_length - 2
+        counts = []
+        for name, row in zip(names, self.clip.tokenize(list(names))):
+            tokens = int((row != 0).sum()) - 1  # without the start
+            most = min(self.positions.num_embeddings, self.max_tokens)
+            if tokens > most or (tokens > room and self.clip.token_spans([name])[0, :, 1].max() < len(name.rstrip())):
+                raise ClipkitError(f"{shown(name)}: has more tokens than {min(most, room)}: shorten this name")
+            counts.append(tokens)
+        return counts
+
+    def forward(self, prompts: Sequence[Prompt]) -> PromptTokens:
+        """Raises:
+        ClipkitError: a sentence with more tokens than `positions`, or a phrase without a token.
+        """
+        pieces = [[(text.strip(), owners) for text, owners in prompt.pieces()] for prompt in prompts]
+        # The separators of a list say nothing.
+        kept = [
+            [(text, owners) for text, owners in row if text and (owners or not prompt.listed)]
+            for row, prompt in zip(pieces, prompts)
+        ]
+        found = self.bank.tokens(list(dict.fromkeys(text for row in kept for text, _ in row)))
+        texts = {text: i for i, text in enumerate(dict.fromkeys(text for row in kept for text, _ in row))}
+        features, places, groups, phrases = [], [], [], []
+        for row, prompt in zip(kept, prompts):
+            states = [found.features[texts[text], 1:][found.mask[texts[text], 1:]] for text, _ in row]  # no start
+            lengths = [len(state) for state in states]
+            starts = [0] * len(row) if prompt.listed else [sum(lengths[:i]) for i in range(len(row))]
+            features.append(torch.cat(states))
+            places.append(torch.cat([start + torch.arange(n) for start, n in zip(starts, lengths)]))
+            if int(places[-1].max()) >= self.positions.num_embeddings:
+                raise ClipkitError(f"{shown(prompt.text)}: has more than {self.positions.num_embeddings} tokens")
+            group = torch.arange(len(row)) if prompt.listed else torch.zeros(len(row), dtype=torch.int64)
+            groups.append(group.repeat_interleave(torch.tensor(lengths)))
+            owned = torch.tensor([[i in owners for _, owners in row] for i in range(len(prompt.spans))])
+            phrases.append(owned.repeat_interleave(torch.tensor(lengths), 1))
+        device = self.project.weight.device
+        mask = pad_sequence([torch.ones(len(f), dtype=torch.bool) for f in features], batch_first=True).to(device)
+        group = pad_sequence(groups, batch_first=True, padding_value=-1).to(device)
+        attend = group[:, :, None] == group[:, None]
+        x = self.project(pad_sequence(features, batch_first=True).to(device))
+        x = x + self.positions(pad_sequence(places, batch_first=True).to(device))
+        for layer in self.layers:
+            x = layer(x, attend)
+        width = mask.shape[1]
+        padded = [nn.functional.pad(p, (0, width - p.shape[1])).to(device) for p in phrases]
+        return PromptTokens(x, mask, attend, padded)
+
+
+@MODELS.register_module()
+class BertPrompts(nn.Module):
+    """Token states of BERT's last layer over the whole prompt, as the released weights want them.
+
+    Args:
+        folder: holds BERT's `config.json` and `vocab.txt` (of bert-base-uncased for the released weights), and
+            `model.safetensors` where training starts from BERT's own weights; a checkpoint of GLIP brings its own.
+        max_tokens: of a prompt; longer lists are asked for in several.
+        frozen: whether BERT is trained.
+
+    Raises:
+        ClipkitError: the folder or a file of it is missing.
+    """
+
+    def __init__(self, folder: str, max_tokens: int = 256, frozen: bool = False):
+        super().__init__()
+        from tokenizers.implementations import BertWordPieceTokenizer
+        from transformers import BertConfig, BertModel
+
+        path = Path(folder)
+        for name in ("config.json", "vocab.txt"):
+            if not (path / name).is_file():
+                raise ClipkitError(
+                    f"{folder}: has no {name}: give the folder of bert-base-uncased by "
+                    "--cfg-options variables.bert=FOLDER"
+                )
+        self.tokenizer = BertWordPieceTokenizer(str(path / "vocab.txt"), lowercase=True)
+        config = BertConfig(**json.loads((path / "config.json").read_text(encoding="utf-8")))
+        self.bert = BertModel(config, add_pooling_layer=False)
+        if (path / "model.safetensors").is_file():
+            self.bert = BertModel.from_pretrained(
+                path, config=config, add_pooling_layer=False, local_files_only=True, use_safetensors=True
+            )
+        self.bert.requires_grad_(not frozen)
+        self.width, self.max_tokens, self.around = config.hidden_size, max_tokens, 2  # its start and end
+
+    def count(self, names: Sequence[str]) -> list[int]:
+        """Tokens that each name takes in a list, its separator included.
+
+        Raises:
+            ClipkitError: a name is longer than a prompt.
+        """
+        counts = [len(self.tokenizer.encode(name + SEPARATOR, add_special_tokens=False).ids) for name in names]
+        for name, count in zip(names, counts):
+            if count > self.max_tokens - 2:
+                raise ClipkitError(f"{shown(name)}: has {count} tokens, more than {self.max_tokens - 2}: shorten it")
+        return counts
+
+    def forward(self, prompts: Sequence[Prompt]) -> PromptTokens:
+        """Raises:
+        ClipkitError: a prompt of more than `max_tokens` tokens.
+        """
+        encoded = [self.tokenizer.encode(prompt.text) for prompt in prompts]
+        for prompt, one in zip(prompts, encoded):
+            if len(one.ids) > self.max_tokens:
+                raise ClipkitError(
+                    f"{shown(prompt.text, 80)}: has {len(one.ids)} tokens, and {self.max_tokens} are read: ask for less"
+                )
+        device = self.bert.embeddings.word_embeddings.weight.device
+        ids = pad_sequence([torch.tensor(one.ids) for one in encoded], batch_first=True).to(device)
+        mask = pad_sequence([torch.ones(len(one.ids), dtype=torch.bool) for one in encoded], batch_first=True)
+        phrases = []
+        for prompt, one in zip(prompts, encoded):
+            rows = torch.zeros(len(prompt.spans), mask.shape[1], dtype=torch.bool)
+            for row, ranges in zip(rows, prompt.spans):
+                for i, (start, end) in enumerate(one.offsets):
+                    row[i] = any(start < b and end > a for a, b in ranges)
+            phrases.append(rows.to(device))
+        mask = mask.to(device)
+        features = self.bert(ids, attention_mask=mask.long()).last_hidden_state
+        return PromptTokens(features, mask, mask[:, None], phrases)

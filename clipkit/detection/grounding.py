@@ -83,7 +83,7 @@ class GroundingPrompt:
         found = _some(near, round(self.hard * wanted))
         taken = set(found)
         found += _some([name for name in others if name not in taken], wanted - len(found))
-        names = [*asked, *found]
+        names = [*asked, *found] or own  # where all names are the picture's
         return [names[i] for i in np.random.permutation(len(names))]
 
     def __repr__(self) -> str:

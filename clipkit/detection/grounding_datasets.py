@@ -73,9 +73,7 @@ class GroundedCaptions(BaseDataset):
             "height": image.size[1],
             "caption": prompt,
             "caption_objects": image.owners,
-            "instances": [
-                {"bbox": list(box), "bbox_label": i, "ignore_flag": 0} for i, box in enumerate(image.boxes)
-            ],
+            "instances": [{"bbox": list(box), "bbox_label": i, "ignore_flag": 0} for i, box in enumerate(image.boxes)],
             **({"prompts": [prompt], "phrase_truth": [truth]} if self.test_mode else {}),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from clipkit.errors import ClipkitError, shown
@@ -37,7 +38,7 @@ class Prompt(NamedTuple):
                 self.text[start:end],
                 tuple(i for i, ranges in enumerate(self.spans) if any(a <= start and end <= b for a, b in ranges)),
             )
-            for start, end in zip(cuts, cuts[1:])
+            for start, end in pairwise(cuts)
         ]
 
 
@@ -68,12 +69,16 @@ def read_sentence(text: str) -> Prompt:
     return Prompt(bare, tuple((span,) for span in spans))
 
 
-_DETERMINERS = frozenset("a an the this that these those his her its their my your our some any each every".split())
+_DETERMINERS = frozenset(
+    ("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our", "some", "any",
+     "each", "every")
+)  # fmt: skip
 _JOINING = frozenset(
-    "of on in at by with and or is are was were to from under above below over near behind beside between next inside "
-    "outside there which who while as into onto through around along against for".split()
-)
-_SIDES = frozenset("left right top bottom front back side".split())
+    ("of", "on", "in", "at", "by", "with", "and", "or", "is", "are", "was", "were", "to", "from", "under", "above",
+     "below", "over", "near", "behind", "beside", "between", "next", "inside", "outside", "there", "which", "who",
+     "while", "as", "into", "onto", "through", "around", "along", "against", "for")
+)  # fmt: skip
+_SIDES = frozenset(("left", "right", "top", "bottom", "front", "back", "side"))
 
 
 def _guess(text: str) -> list[tuple[int, int]]:

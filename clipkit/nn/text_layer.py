@@ -22,9 +22,7 @@ class TextLayer(nn.Module):
         ValueError: heads that do not divide the width.
     """
 
-    def __init__(
-        self, width: int, heads: int, hidden: int | None = None, dropout: float = 0.1, eps: float = 1e-12
-    ):
+    def __init__(self, width: int, heads: int, hidden: int | None = None, dropout: float = 0.1, eps: float = 1e-12):
         super().__init__()
         if width % heads:
             raise ValueError(f"TextLayer: {heads} heads do not divide a width of {width}")

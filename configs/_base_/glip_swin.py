@@ -45,7 +45,10 @@ model = dict(
         bbox_coder=dict(type="DeltaXYWHBBoxCoderForGLIP", target_stds=[0.1, 0.1, 0.2, 0.2]),
     ),
     train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1),
-    test_cfg=dict(score_thr=0.05, nms_pre=1000, max_per_img=100, nms=dict(type="nms", iou_threshold=0.6)),
+    test_cfg=dict(
+        score_thr=0.05, nms_pre=1000, max_per_img=100, nms=dict(type="nms", iou_threshold=0.6), nms_over="class",
+        chunk_tokens=256,
+    ),
 )  # fmt: skip
 optim_wrapper = dict(
     type="OptimWrapper",

@@ -1,6 +1,6 @@
 """GLIP-T with the released weights: a photo and any names, or a sentence, without training.
 
-Weights:   clipkit convert glip glip_tiny_model_o365_goldg_cc_sbu.pth glip_tiny.pth     (also _o365, GLIP-T(B); _goldg, (C))
+Weights:   clipkit convert glip glip_tiny_model_o365_goldg_cc_sbu.pth glip_tiny.pth     (GLIP-T(B) and (C) too)
 Command:   clipkit predict glip/glip_swin_t.py glip_tiny.pth photo.jpg --labels "a man, a red car"
            clipkit predict glip/glip_swin_t.py glip_tiny.pth photo.jpg --sentence "[a man] left of [the red car]"
            each with --cfg-options variables.bert=FOLDER (config.json and vocab.txt of bert-base-uncased)

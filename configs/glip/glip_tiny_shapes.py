@@ -1,6 +1,6 @@
 """GLIP in the embedded world, shallow: scenes of 64 pixels, asked by lists of names and by captions.
 
-Only the 72 seen pairs of colour and shape are in the training scenes and in their prompts; at test time 96 names compete.
+Only 72 seen pairs of colour and shape are in the training scenes and their prompts; at test time 96 names compete.
 
 Command:   clipkit train glip/glip_tiny_shapes.py      (one suppression over all names: clipkit test
            glip/glip_tiny_shapes.py work_dirs/glip_tiny_shapes --cfg-options model.test_cfg.nms_over=all)
@@ -55,7 +55,10 @@ model = dict(
         bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_stds=[0.1, 0.1, 0.2, 0.2]),
     ),
     train_cfg=dict(assigner=dict(type="ATSSAssigner", topk=9), allowed_border=-1, pos_weight=-1),
-    test_cfg=dict(score_thr=0.001, nms_pre=1000, max_per_img=100, nms=dict(type="nms", iou_threshold=0.6)),
+    test_cfg=dict(
+        score_thr=0.001, nms_pre=1000, max_per_img=100, nms=dict(type="nms", iou_threshold=0.6), nms_over="class",
+        chunk_tokens=256,
+    ),
 )  # fmt: skip
 
 train_dataloader = dict(

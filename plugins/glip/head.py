@@ -35,7 +35,7 @@ class Answers(NamedTuple):
 
 
 class Block(nn.Module):
-    """Fusion, a layer for the text, one for the image, in this order (section 3.2); the first two in a deep head only."""
+    """Fusion, a layer for the text, one for the image (section 3.2); the first two in a deep head only."""
 
     def __init__(
         self, in_channels: int, channels: int, offsets: str | None, fuse: dict[str, Any] | None, text: dict[str, Any]
@@ -152,8 +152,8 @@ class GLIPHead(ATSSHead):
         return Answers(self.token_logits(flatten(found), text.features), flatten(deltas), centerness)
 
     def token_logits(self, places: Tensor, features: Tensor) -> Tensor:
-        """Places (B, N, C) and tokens (B or 1, L, W) -> (B, N, L): `S = V (W e / 2 + b)^T / exp(s) + e . b_t + b_0` with
-        unit tokens e (eq. 3 and the release)."""
+        """Places (B, N, C) and tokens (B or 1, L, W) -> (B, N, L): `S = V (W e / 2 + b)^T / exp(s) + e . b_t + b_0`
+        with unit tokens e (eq. 3 and the release)."""
         with torch.autocast(places.device.type, enabled=False):
             places, unit = places.float(), F.normalize(features.float(), dim=-1)
             keys = self.project_text(unit / 2)
@@ -210,8 +210,8 @@ class GLIPHead(ATSSHead):
         return losses
 
     def centerness_target(self, anchors: Tensor, gts: Tensor) -> Tensor:
-        """`sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b))` of the centres of (n, 4) anchors in their boxes; 0 where a
-        centre lies on a side of a box without area, of which mmdet's says NaN."""
+        """`sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b))` of the centres of (n, 4) anchors in their boxes; 0 for
+        a box without area, of which mmdet's says NaN."""
         centre = (anchors[:, :2] + anchors[:, 2:]) / 2
         before, after = centre - gts[:, :2], gts[:, 2:] - centre
         ratio = torch.minimum(before, after) / torch.maximum(before, after).clamp(min=1e-6)

@@ -186,9 +186,7 @@ class GLIP(SingleStageDetector):
             # The threshold is on the phrase alone, as in the release.
             mean, scores = phrase_scores(logits, centerness, text.phrases[0])
             place, phrase = (mean > least).nonzero().unbind(1)
-            whole = InstanceData(
-                bboxes=own[place], scores=scores[place, phrase], labels=phrase, levels=level[place]
-            )
+            whole = InstanceData(bboxes=own[place], scores=scores[place, phrase], labels=phrase, levels=level[place])
             images.append(self._best_of_levels(whole))
         return images
 

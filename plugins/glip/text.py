@@ -77,15 +77,22 @@ class ClipPrompts(nn.Module):
         Raises:
             ClipkitError: a name is longer than the text tower or a prompt takes.
         """
-        room = self.clip.context_length - 2
-        counts = []
-        for name, row in zip(names, self.clip.tokenize(list(names))):
-            tokens = int((row != 0).sum()) - 1  # without the start
-            most = min(self.positions.num_embeddings, self.max_tokens)
-            if tokens > most or (tokens > room and self.clip.token_spans([name])[0, :, 1].max() < len(name.rstrip())):
-                raise ClipkitError(f"{shown(name)}: has more tokens than {min(most, room)}: shorten this name")
-            counts.append(tokens)
+        states = self._states(names)
+        counts = [len(states[name]) for name in names]
+        most = min(self.positions.num_embeddings, self.max_tokens)
+        for name, count in zip(names, counts):
+            if count > most:
+                raise ClipkitError(f"{shown(name)}: has {count} tokens, and a name may have {most}: shorten it")
         return counts
+
+    def _states(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Of each text the states of its tokens and of its end (n, W)."""
+        found = self.bank.tokens(texts)
+        for text, span, mask in zip(texts, found.spans, found.mask):
+            if int(mask.sum()) == self.clip.context_length and int(span[:, 1].max()) < len(text.rstrip()):
+                most = self.clip.context_length - 2
+                raise ClipkitError(f"{shown(text, 80)}: has more tokens than this text tower takes, {most}: shorten it")
+        return {text: state[mask][1:] for text, state, mask in zip(texts, found.features, found.mask)}
 
     def forward(self, prompts: Sequence[Prompt]) -> PromptTokens:
         """Raises:
@@ -97,11 +104,10 @@ class ClipPrompts(nn.Module):
             [(text, owners) for text, owners in row if text and (owners or not prompt.listed)]
             for row, prompt in zip(pieces, prompts)
         ]
-        found = self.bank.tokens(list(dict.fromkeys(text for row in kept for text, _ in row)))
-        texts = {text: i for i, text in enumerate(dict.fromkeys(text for row in kept for text, _ in row))}
+        known = self._states(list(dict.fromkeys(text for row in kept for text, _ in row)))
         features, places, groups, phrases = [], [], [], []
         for row, prompt in zip(kept, prompts):
-            states = [found.features[texts[text], 1:][found.mask[texts[text], 1:]] for text, _ in row]  # no start
+            states = [known[text] for text, _ in row]
             lengths = [len(state) for state in states]
             starts = [0] * len(row) if prompt.listed else [sum(lengths[:i]) for i in range(len(row))]
             features.append(torch.cat(states))
@@ -110,8 +116,9 @@ class ClipPrompts(nn.Module):
                 raise ClipkitError(f"{shown(prompt.text)}: has more than {self.positions.num_embeddings} tokens")
             group = torch.arange(len(row)) if prompt.listed else torch.zeros(len(row), dtype=torch.int64)
             groups.append(group.repeat_interleave(torch.tensor(lengths)))
-            owned = torch.tensor([[i in owners for _, owners in row] for i in range(len(prompt.spans))])
-            phrases.append(owned.repeat_interleave(torch.tensor(lengths), 1))
+            owned = [i in owners for i in range(len(prompt.spans)) for _, owners in row]
+            table = torch.tensor(owned, dtype=torch.bool).view(len(prompt.spans), len(row))
+            phrases.append(table.repeat_interleave(torch.tensor(lengths), 1))
         device = self.project.weight.device
         mask = pad_sequence([torch.ones(len(f), dtype=torch.bool) for f in features], batch_first=True).to(device)
         group = pad_sequence(groups, batch_first=True, padding_value=-1).to(device)

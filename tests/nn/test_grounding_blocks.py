@@ -1,13 +1,13 @@
-"""BiFuse against mmdet's fusion block, TextLayer against transformers' BERT, DyConv against mmdet's DyHead and loops."""
+"""BiFuse against mmdet's fusion block, TextLayer against transformers' BERT, DyConv against mmdet's and loops."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from support.closed_form import closed_form_
 
 from clipkit.nn import BiFuse, DyConv, DyReLU, TextLayer
+from support.closed_form import closed_form_
 
 FUSE = {
     "layer_norm_v": "norm_v",
@@ -65,10 +65,9 @@ def test_fusion_does_not_read_the_padding_and_names_bad_heads():
 
 def test_text_layer_is_berts():
     pytest.importorskip("transformers")
+    from clipkit_plugins.glip.convert import BERT_LAYER
     from transformers import BertConfig
     from transformers.models.bert.modeling_bert import BertLayer
-
-    from clipkit_plugins.glip.convert import BERT_LAYER
 
     config = BertConfig(hidden_size=24, num_attention_heads=3, intermediate_size=40, attn_implementation="eager")
     theirs = closed_form_(BertLayer(config), 0.4).eval()

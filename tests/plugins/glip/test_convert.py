@@ -10,12 +10,11 @@ pytest.importorskip("transformers")
 
 from clipkit_plugins.glip.convert import BERT_LAYER, DYCONV, FPN, FUSE, FUSE_SCALES, HEAD, HEAD_VALUES, convert
 from mmdet.models.backbones.swin import PatchMerging
-from mmengine.registry import DefaultScope
-from support.glip_parts import bert_folder, released
 
-from clipkit.engine.config import load_config
+from clipkit.engine.build import prepare_config
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
+from support.glip_parts import bert_folder, released
 
 
 def official(model, deep):
@@ -112,14 +111,15 @@ def test_what_has_no_place_is_named(tmp_path):
 @pytest.mark.parametrize(("config", "width"), [("glip/glip_swin_t.py", 96), ("glip/glip_swin_l.py", 192)])
 def test_the_released_sizes_fit_their_configs(tmp_path, config, width):
     """Not built: 900 MB. Heads, stages and blocks as the release's own configs have them."""
-    cfg = load_config(config, cfg_options={"variables.bert": str(bert_folder(tmp_path))})
+    cfg = prepare_config(config, cfg_options={"variables.bert": str(bert_folder(tmp_path))}, for_training=False)
     assert cfg.model.backbone.embed_dims == width
     assert cfg.model.neck.in_channels == [2 * width, 4 * width, 8 * width]
     assert cfg.model.bbox_head.blocks == (6 if width == 96 else 8)
 
 
 def test_without_bert_one_line_says_so(tmp_path):
-    cfg = load_config("glip/glip_swin_t.py", cfg_options={"variables.bert": str(tmp_path / "nowhere")})
+    cfg = prepare_config(
+        "glip/glip_swin_t.py", cfg_options={"variables.bert": str(tmp_path / "nowhere")}, for_training=False
+    )
     with pytest.raises(ClipkitError, match=r"nowhere: has no config\.json: give the folder of bert-base-uncased"):
-        with DefaultScope.overwrite_default_scope("clipkit"):
-            MODELS.build(cfg.model.text)
+        MODELS.build(cfg.model.text)

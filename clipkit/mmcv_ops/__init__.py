@@ -27,7 +27,7 @@ from typing import Any
 from clipkit.errors import ClipkitError, one_line
 
 EXTENSION = "mmcv._ext"
-FAMILIES = ("deform", "focal", "info", "masked_conv", "msda", "nms", "roi")
+FAMILIES = ("boxes", "carafe", "deform", "focal", "info", "masked_conv", "msda", "nms", "psamask", "roi", "roi_samples")
 # mmdet and mmseg put functions that raise in the place of mmcv's operators when these are missing at their import.
 _BOUND_AT_IMPORT = ("mmdet.structures.mask", "mmdet.models", "mmseg.models")
 

@@ -65,7 +65,9 @@ def ms_deform_attn_backward(
             output = _attend(*inputs, shape=shape)
         by_value, by_place, by_weight = torch.autograd.grad(output, inputs, gradient.view_as(output))
         grad_value[:, part] = by_value.to(grad_value)
-        grad_sampling_loc[:, :, :, level] = by_place.to(grad_sampling_loc)
+        # The compiled operator counts a sample on row or column -1 among those outside; grid_sample has a slope there.
+        rim = (inputs[1] * inputs[1].new_tensor(shape[::-1]) - 0.5 == -1).any(-1, keepdim=True)
+        grad_sampling_loc[:, :, :, level] = by_place.masked_fill(rim, 0).to(grad_sampling_loc)
         grad_attn_weight[..., level, :] = by_weight.to(grad_attn_weight)
 
 

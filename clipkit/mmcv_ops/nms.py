@@ -1,12 +1,15 @@
-"""Non-maximum suppression: `nms` by torchvision; `softnms` and `nms_match`, which mmcv runs on the CPU alone, here."""
+"""Non-maximum suppression: `nms` by torchvision; `softnms` and `nms_match`, which mmcv runs on the CPU alone, here, and
+`nms_rotated`, whose few comparisons at a time suit a CPU better too."""
 
 import numpy as np
+import torch
 import torchvision
 from torch import Tensor
 
 from clipkit.mmcv_ops._precision import wide
+from clipkit.mmcv_ops.boxes import rotated_overlaps
 
-__all__ = ["nms", "nms_match", "softnms"]
+__all__ = ["nms", "nms_match", "nms_rotated", "softnms"]
 
 NAIVE, LINEAR, GAUSSIAN = range(3)
 
@@ -88,6 +91,38 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         groups.append([int(best), *rest[near].tolist()])
         order = rest[~near]
     return groups
+
+
+def nms_rotated(
+    dets: Tensor,
+    scores: Tensor,
+    order: Tensor,
+    dets_sorted: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    multi_label: int,
+) -> Tensor:
+    """Indices (int64, by falling score) of the rotated boxes that no better box overlaps by `iou_threshold` or more.
+
+    Args:
+        dets: (N, 5), centre x and y, width, height, clockwise angle in radians; a sixth column is not read.
+        order: (N,), indices by falling score.
+        dets_sorted: `dets` in that order; not used here.
+        labels: (N,), with `multi_label`: boxes of different labels leave each other alone, as on a GPU. mmcv's operator
+            for the CPU does not look at them.
+    """
+    (boxes,) = wide(dets[:, :5])
+    boxes, left, device = boxes.cpu(), order.cpu(), order.device
+    groups = labels.cpu() if multi_label else torch.zeros(len(boxes))
+    # As the compiled operator, in the precision of the boxes: a pair exactly at the threshold is one.
+    threshold = float(np.float32(iou_threshold))
+    kept = []
+    while len(left):
+        best, rest = left[0], left[1:]
+        kept.append(best)
+        overlaps = rotated_overlaps(boxes[best][None], boxes[rest])[0].to(boxes)
+        left = rest[(overlaps < threshold) | (groups[rest] != groups[best])]
+    return torch.stack(kept).to(device) if kept else order.new_zeros(0)
 
 
 def _iou(box: np.ndarray, others: np.ndarray, offset: int) -> np.ndarray:

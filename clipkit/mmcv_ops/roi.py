@@ -38,10 +38,13 @@ def roi_align_forward(
         aligned: pixel centres lie at half coordinates.
 
     Raises:
-        ClipkitError: for the maximum (pool_mode 0).
+        ClipkitError: for the maximum (pool_mode 0), for a box that is not finite and, `aligned`, for one of negative
+            size; on a GPU, which would have to be waited for, such boxes have no samples.
     """
     _no_maximum(pool_mode)
     features, boxes = wide(input, rois)
+    if boxes.device.type == "cpu":
+        check_sizes(boxes, boxes[:, 3] - boxes[:, 1], boxes[:, 4] - boxes[:, 2], aligned, "roi_align")
     output.copy_(
         torch.ops.torchvision.roi_align(
             features, boxes.to(features), spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
@@ -135,6 +138,19 @@ def roi_pool_backward(
     total = gradient.new_zeros(grad_input.numel())
     total.index_add_(0, place.flatten(), gradient.masked_fill(argmax < 0, 0).flatten())
     grad_input.copy_(total.view_as(grad_input))
+
+
+def check_sizes(boxes: Tensor, width: Tensor, height: Tensor, aligned: bool, operator: str) -> None:
+    """Raises `ClipkitError` for the first of the boxes (N, 5 or 6) whose size cannot be divided into samples: one
+    that is not finite and, `aligned`, a negative one."""
+    known = torch.isfinite(boxes).all(1)
+    bad = ~known | ((width < 0) | (height < 0) if aligned else ~known)
+    if bad.any():
+        index = int(bad.nonzero()[0])
+        what = "has a negative size, which aligned=True does not take" if known[index] else "is not finite"
+        raise ClipkitError(
+            f"{operator}: box {index} of {len(boxes)}, {boxes[index, 1:].tolist()}, {what}: repair or drop it before"
+        )
 
 
 def _bins(low: Tensor, high: Tensor, count: int, scale: float, limit: int) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,10 @@
 """`clipkit doctor` in broken environments, each simulated: what it says and what it advises."""
 
+import re
 import runpy
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -153,7 +155,7 @@ def test_torchvision_without_cuda_beside_torch_with_cuda(world):
 
 def substitute(why):
     module = Substitute("mmcv._ext", why)
-    _ = module.carafe_forward, module.carafe_backward
+    _ = module.border_align_forward, module.border_align_backward
     return module
 
 
@@ -161,8 +163,11 @@ def test_operators_by_clipkit(world, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmcv._ext", substitute("mmcv was installed without compiled operators"))
     first, there, missing = doctor._operators()
     assert "installed without compiled" in first.text and not first.advice
-    assert "ms_deform_attn, nms, nms_match, roi_align, roi_pool" in there.text and "_forward" not in there.text
-    assert missing.text.endswith(": carafe")
+    assert (
+        "ms_deform_attn, nms, nms_match, nms_rotated, psamask, roi_align, roi_align_rotated" in there.text
+        and "_forward" not in there.text
+    )
+    assert missing.text.endswith(": border_align")
 
 
 def test_operators_that_do_not_load(world, monkeypatch):
@@ -208,3 +213,11 @@ def test_as_a_module(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         runpy.run_module("clipkit.doctor", run_name="__main__")
     assert end.value.code == 0 and "usage: clipkit doctor" in capsys.readouterr().out
+
+
+def test_readme_names_what_is_not_served():
+    pytest.importorskip("mmcv")
+    *_, missing = doctor._operators()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    named = re.search(r"<summary>Not served:.*?</summary>(.*?)</details>", readme, re.DOTALL)[1]
+    assert " ".join(named.split()) == missing.text.partition(": ")[2]

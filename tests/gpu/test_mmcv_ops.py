@@ -13,11 +13,18 @@ pytest.importorskip("mmdet")
 from mmcv.ops import (
     MaskedConv2d,
     batched_nms,
+    bbox_overlaps,
+    box_iou_rotated,
+    carafe,
     deform_conv2d,
+    deform_roi_pool,
     modulated_deform_conv2d,
     nms,
     nms_match,
+    nms_rotated,
+    psa_mask,
     roi_align,
+    roi_align_rotated,
     roi_pool,
     sigmoid_focal_loss,
     soft_nms,
@@ -32,6 +39,7 @@ pytestmark = gpu
 
 LOGITS, LABELS = wave(300, 21, scale=6), torch.arange(300) % 21
 ROIS = torch.cat([torch.arange(40).double()[:, None] % 2, some_boxes(40, 160.0)[0]], 1)
+ROTATED = torch.cat([ROIS[:, :1], 0.5 * (ROIS[:, 1:3] + ROIS[:, 3:]), ROIS[:, 3:] - ROIS[:, 1:3], wave(40, 1)], 1)
 OFFSET = (wave(4, 36, 20, 24, scale=7, speed=2.2).floor() + 0.5) / 4
 LEVELS = torch.tensor([(20, 24), (10, 12), (5, 6)])
 STARTS = torch.tensor([0, 480, 600])
@@ -40,6 +48,14 @@ OPERATORS = {
     "roi_align": (lambda x, r: roi_align(x, r, (7, 7), 0.25, 0, "avg", True), [wave(2, 16, 40, 48)], [ROIS]),
     "roi_align, old": (lambda x, r: roi_align(x, r, (7, 5), 0.25, 2, "avg", False), [wave(2, 16, 40, 48)], [ROIS]),
     "roi_pool": (lambda x, r: roi_pool(x, r, (7, 7), 0.25), [wave(2, 16, 40, 48)], [ROIS]),
+    "roi_align_rotated": (lambda x, r: roi_align_rotated(x, r, (7, 7), 0.25), [wave(2, 16, 40, 48)], [ROTATED]),
+    "deform_roi_pool": (
+        lambda x, o, r: deform_roi_pool(x, r, o, (7, 7), 0.25, 0, 0.1),
+        [wave(2, 16, 40, 48), wave(40, 2, 7, 7, speed=1.9)],
+        [ROIS],
+    ),
+    "carafe": (lambda x, m: carafe(x, m, 5, 2, 2), [wave(2, 8, 9, 7), wave(2, 50, 18, 14, speed=1.9)], []),
+    "psa_mask": (lambda x: psa_mask(x, 0, (5, 7)), [wave(2, 35, 9, 7)], []),
     "deform_conv": (
         lambda x, o, w: deform_conv2d(x, o, w, 1, 1, 1, 2, 2),
         [wave(4, 16, 20, 24), OFFSET, wave(32, 8, 3, 3, speed=0.8)],
@@ -106,6 +122,18 @@ def test_suppression_keeps_what_the_cpu_keeps(offset):
         here = kept(boxes.to(DEVICE), scores.to(DEVICE))
         assert here.device.type == torch.device(DEVICE).type
         assert here.tolist() == kept(boxes, scores).tolist()
+
+
+def test_overlaps_and_suppression_of_rotated_boxes():
+    boxes, scores = ROTATED[:, 1:].float(), wave(40).float()
+    for function in (
+        lambda b, s: bbox_overlaps(b[:, :4], b[:, :4]),
+        lambda b, s: box_iou_rotated(b, b),
+        lambda b, s: nms_rotated(b, s, 0.3)[1],
+    ):
+        here = function(boxes.to(DEVICE), scores.to(DEVICE))
+        assert here.device.type == torch.device(DEVICE).type
+        torch.testing.assert_close(here.cpu(), function(boxes, scores))
 
 
 def test_masked_conv(exact):

@@ -18,11 +18,14 @@ from clipkit.errors import ClipkitError
 from clipkit.mmcv_ops import Substitute, served
 
 SERVED = """
-    deform_conv_backward_input deform_conv_backward_parameters deform_conv_forward get_compiler_version
-    get_compiling_cuda_version masked_col2im_forward masked_im2col_forward modulated_deform_conv_backward
-    modulated_deform_conv_forward ms_deform_attn_backward ms_deform_attn_forward nms nms_match roi_align_backward
-    roi_align_forward roi_pool_backward roi_pool_forward sigmoid_focal_loss_backward sigmoid_focal_loss_forward
-    softmax_focal_loss_backward softmax_focal_loss_forward softnms
+    bbox_overlaps box_iou_rotated carafe_backward carafe_forward carafe_naive_backward carafe_naive_forward
+    deform_conv_backward_input deform_conv_backward_parameters deform_conv_forward deform_roi_pool_backward
+    deform_roi_pool_forward get_compiler_version get_compiling_cuda_version masked_col2im_forward
+    masked_im2col_forward modulated_deform_conv_backward modulated_deform_conv_forward ms_deform_attn_backward
+    ms_deform_attn_forward nms nms_match nms_rotated psamask_backward psamask_forward roi_align_backward
+    roi_align_forward roi_align_rotated_backward roi_align_rotated_forward roi_pool_backward roi_pool_forward
+    sigmoid_focal_loss_backward sigmoid_focal_loss_forward softmax_focal_loss_backward softmax_focal_loss_forward
+    softnms
 """
 
 
@@ -50,11 +53,11 @@ def test_the_extension_has_a_spec():
 
 
 def test_a_missing_operator_says_its_name_and_what_to_do():
-    from mmcv.ops import bbox_overlaps, carafe, upfirdn2d  # noqa: F401
+    from mmcv.ops import border_align, nms_quadri, upfirdn2d  # noqa: F401
 
     with pytest.raises(ClipkitError) as error:
-        carafe(torch.zeros(1, 4, 2, 2), torch.zeros(1, 9, 4, 4), 3, 1, 2)
-    assert "carafe_forward" in str(error.value) and "install an onedl-mmcv" in str(error.value)
+        nms_quadri(torch.zeros(1, 8), torch.ones(1), 0.5)
+    assert "nms_quadri" in str(error.value) and "install an onedl-mmcv" in str(error.value)
     assert "\n" not in str(error.value)
 
 

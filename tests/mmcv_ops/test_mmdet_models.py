@@ -25,3 +25,25 @@ def test_trains_and_predicts(name, monkeypatch):
     assert torch.isfinite(result.pred_instances.scores).all()
     _, everywhere, _ = DETECTORS[name]
     assert everywhere <= set(calls), f"not called: {everywhere - set(calls)}"
+
+
+def test_dyhead_trains():
+    """Its middle convolution hands the offsets of each level to the smaller next one."""
+    from mmdet.models.necks import DyHead
+
+    torch.manual_seed(0)
+    neck = DyHead(16, 16, num_blocks=2)
+    pyramid = [torch.rand(2, 16, size, size) for size in (8, 4, 2)]
+    optimizer = torch.optim.SGD(neck.parameters(), 0.01)
+    losses = []
+    for _ in range(3):
+        outputs = neck(pyramid)
+        loss = sum((output - 1).square().mean() for output in outputs)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [tuple(output.shape) for output in outputs] == [(2, 16, size, size) for size in (8, 4, 2)]
+    assert losses[2] < losses[1] < losses[0]
+    moved = neck.dyhead_blocks[0].spatial_conv_offset.weight.grad
+    assert moved[:18].abs().max() > 0 and moved[18:].abs().max() > 0

@@ -52,6 +52,20 @@ def test_roi_align_max_says_what_it_lacks():
         roi_align(FEATURES.float(), ROIS.float(), 2, 0.25, 0, "max", True)
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("box", [[6.0, 0, 0, 6], [0, 6, 6, 0], [torch.nan, 0, 6, 6], [0, 0, torch.inf, 6]])
+def test_roi_align_of_boxes_that_cannot_be_divided(box, aligned):
+    rois = torch.tensor([[0.0, 0, 0, 6, 6], [0, *box]])
+    finite = all(abs(side) < torch.inf for side in box)
+    if finite and not aligned:  # at least one pixel wide and high, as mmcv has it
+        expected = oracle.roi_align(FEATURES, rois.double(), (2, 2), 1.0, 0, False)
+        torch.testing.assert_close(roi_align(FEATURES.float(), rois, 2, 1.0, 0, "avg", False).double(), expected)
+        return
+    with pytest.raises(ClipkitError, match="box 1 of 2.*" + ("negative size" if finite else "not finite")) as error:
+        roi_align(FEATURES.float(), rois, 2, 1.0, 0, "avg", aligned)
+    assert "\n" not in str(error.value)
+
+
 def test_roi_pool():
     # The last box ends before it begins, within a pixel; the first is repeated, so that gradients add up.
     rois = torch.cat([ROIS, ROIS[:1], torch.tensor([[0.0, 20.4, 20.4, 19, 19]], dtype=torch.float64)])

@@ -107,6 +107,6 @@ class DyConv(nn.Module):
         if self.offsets == "resize":
             smaller = [F.interpolate(x, size, mode="bilinear", align_corners=True) for x in (offset, mask)]
             return smaller[0] * (size[0] / offset.shape[-2]), smaller[1]
-        # Unlike memory of the kernel, `mask` is no slice behind `offset`: each is read from its own beginning.
+        # As `clipkit.mmcv_ops.deform` reads larger maps, here with a gradient: the first values of each picture.
         taken = [x.flatten(1)[:, : x.shape[1] * size.numel()].unflatten(1, (x.shape[1], *size)) for x in (offset, mask)]
         return taken[0], taken[1]

@@ -147,8 +147,8 @@ class GLIPHead(ATSSHead):
             )
             for block in self.tower:
                 found, text = block(found, text)
-        deltas = [scale * self.bbox_pred(level) for scale, level in zip(self.scales, found)]
-        centerness = flatten([self.centerness(level) for level in found])[..., 0]
+        deltas = [scale * self.bbox_pred(level).float() for scale, level in zip(self.scales, found)]
+        centerness = flatten([self.centerness(level).float() for level in found])[..., 0]
         return Answers(self.token_logits(flatten(found), text.features), flatten(deltas), centerness)
 
     def token_logits(self, places: Tensor, features: Tensor) -> Tensor:

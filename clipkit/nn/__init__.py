@@ -3,28 +3,37 @@
 from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
 from ._fpn import FPNDecoder
+from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
 from ._timm_tower import TimmPyramid, TimmTower
+from ._transformer import CrossAttention, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
 from .dyhead import DyConv, DyReLU
 from .text_layer import TextLayer
 
 __all__ = [
+    "AssignAttention",
     "BasicBlock",
     "BiFuse",
     "ConvTower",
+    "CrossAttention",
     "DPTDecoder",
     "DyConv",
     "DyReLU",
     "FPNDecoder",
     "FusionBlock",
+    "GroupingBlock",
+    "Mlp",
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
+    "SelfAttention",
     "SpatialRegularisation",
     "TextLayer",
     "TimmPyramid",
     "TimmTower",
+    "TokenMixer",
+    "TransformerBlock",
     "draw_points",
 ]

@@ -32,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
     _options.add_cfg_options(parser)
     parser.add_argument(
         "--sentence", metavar="TEXT",
-        help="of a model that grounds (GLIP), in place of labels: its phrases, guessed or in brackets, '[a man] left of "
-        "[the red car]', become the labels, and the picture shows the sentence in the colours of its boxes",
+        help="of a model that grounds (GLIP), in place of labels: its phrases, guessed or in brackets, '[a man] left "
+        "of [the red car]', become the labels, and the picture shows the sentence in the colours of its boxes",
     )  # fmt: skip
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--beside", action="store_true", help="show the photo beside its result")

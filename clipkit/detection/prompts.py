@@ -70,8 +70,8 @@ def read_sentence(text: str) -> Prompt:
 
 
 _DETERMINERS = frozenset(
-    ("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our", "some", "any",
-     "each", "every")
+    ("a", "an", "the", "this", "that", "these", "those", "his", "her", "its", "their", "my", "your", "our", "some",
+     "any", "each", "every")
 )  # fmt: skip
 _JOINING = frozenset(
     ("of", "on", "in", "at", "by", "with", "and", "or", "is", "are", "was", "were", "to", "from", "under", "above",
@@ -96,11 +96,9 @@ def _guess(text: str) -> list[tuple[int, int]]:
         word = match[0].lower()
         of = i + 1 < len(words) and words[i + 1][0].lower() == "of"
         named = any(other[0].lower() not in _DETERMINERS for other in run)
-        if not word[0].isalnum() or word in _JOINING or (word in _SIDES and of):
-            if word in _SIDES:
-                run.clear()  # "to the left of"
-            end()
-        elif word.endswith("ing") and named:  # "a man riding a bike", but "a running dog"
+        # "a man riding a bike", but "a running dog" and "a red ring"
+        does = named and re.search(r"[aeiouy].*ing$", word) is not None
+        if does or not word[0].isalnum() or word in _JOINING or (word in _SIDES and of):
             end()
         else:
             if word in _DETERMINERS and named:

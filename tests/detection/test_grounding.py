@@ -127,6 +127,42 @@ def test_a_caption_of_a_scene_names_the_object_that_is_there():
     assert told > 20
 
 
+def test_relations_are_true_of_one_twin_alone():
+    train, test = (ShapesGroundingDataset(60, seed=4, ask="relations", test_mode=mode) for mode in (False, True))
+    assert 20 < len(train) == len(test) < 60  # scenes that no relation decides are out
+    holds = {
+        "left of": lambda a, b: a[0] + a[2] < b[0] + b[2],
+        "right of": lambda a, b: a[0] + a[2] > b[0] + b[2],
+        "above": lambda a, b: a[1] + a[3] < b[1] + b[3],
+        "below": lambda a, b: a[1] + a[3] > b[1] + b[3],
+    }
+    for i in range(len(test)):
+        item, (prompt,) = test[i], test[i]["prompts"]
+        between = prompt.pieces()[1][0].strip()
+        ((right,), (anchor,)), ((twin,), _) = item["phrase_truth"][0], item["phrase_twins"][0]
+        assert holds[between](right, anchor) and right != twin
+        names = {tuple(one["bbox"]): NAMES[one["bbox_label"]].split()[1] for one in item["instances"]}
+        assert names[tuple(right)] == names[tuple(twin)] == prompt.phrases[0].split()[1]
+        assert names[tuple(anchor)] == prompt.phrases[1].split()[1] != names[tuple(right)]
+        own = train[i]
+        (place,) = [j for j, phrases in enumerate(own["caption_objects"]) if 0 in phrases]
+        assert own["caption"] == prompt and own["gt_bboxes"].tensor[place].tolist() == right
+    with pytest.raises(ClipkitError, match="ask='x' is unknown"):
+        ShapesGroundingDataset(4, ask="x")
+
+
+def test_the_twin_is_counted():
+    here, there = [0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0]
+    metric = PhraseRecall()
+    metric.dataset_meta = {}
+    for first in (here, there, there, [80.0, 80.0, 90.0, 90.0]):
+        one = {"prompts": [list_prompt(["a", "b"])], "phrase_truth": [[[here], [here]]]}
+        boxes = [[torch.tensor([first]), torch.tensor([here])]]
+        metric.process({}, [{**one, "phrase_boxes": boxes, "phrase_twins": [[[there], []]]}])
+    found = metric.compute_metrics(metric.results)
+    assert (found["relation_R@1"], found["twin"], found["R@1"]) == (25, 50, 62.5)
+
+
 def recall(prompts, truth, boxes, **meta):
     metric = PhraseRecall()
     metric.dataset_meta = meta

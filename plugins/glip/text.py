@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from clipkit.detection.prompts import SEPARATOR, Prompt
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError, shown
 from clipkit.nn import TextLayer
+from clipkit.safe import read_json
 from clipkit.text import TokenBank
 
 
@@ -148,9 +148,11 @@ class BertPrompts(nn.Module):
 
     def __init__(self, folder: str, max_tokens: int = 256, frozen: bool = False):
         super().__init__()
-        from tokenizers.implementations import BertWordPieceTokenizer
-        from transformers import BertConfig, BertModel
-
+        try:
+            from tokenizers.implementations import BertWordPieceTokenizer
+            from transformers import BertConfig, BertModel
+        except ImportError as error:
+            raise ClipkitError("BertPrompts needs the package transformers: pip install transformers") from error
         path = Path(folder)
         for name in ("config.json", "vocab.txt"):
             if not (path / name).is_file():
@@ -159,7 +161,7 @@ class BertPrompts(nn.Module):
                     "--cfg-options variables.bert=FOLDER"
                 )
         self.tokenizer = BertWordPieceTokenizer(str(path / "vocab.txt"), lowercase=True)
-        config = BertConfig(**json.loads((path / "config.json").read_text(encoding="utf-8")))
+        config = BertConfig(**read_json(path / "config.json"))
         self.bert = BertModel(config, add_pooling_layer=False)
         if (path / "model.safetensors").is_file():
             self.bert = BertModel.from_pretrained(

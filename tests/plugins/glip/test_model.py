@@ -9,6 +9,7 @@ import torch
 import clipkit.engine  # noqa: F401  (before mmdet)
 
 pytest.importorskip("mmdet")
+pytest.importorskip("transformers")
 
 from clipkit_plugins.glip.head import phrase_scores
 from clipkit_plugins.glip.text import PromptTokens

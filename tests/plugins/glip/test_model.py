@@ -1,5 +1,6 @@
 """GLIP's dot product, losses and scores against plain loops in float64; chunks, sentences, one step of training."""
 
+import json
 import math
 import random
 
@@ -15,7 +16,9 @@ from clipkit_plugins.glip.head import phrase_scores
 from clipkit_plugins.glip.text import PromptTokens
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from PIL import Image
 
+from clipkit.cli import main
 from clipkit.detection.prompts import Prompt, list_prompt, read_sentence
 from clipkit.engine.build import build_runner
 from clipkit.engine.class_names import read_classes
@@ -293,6 +296,23 @@ def test_one_training_step_through_the_runner(tmp_path, config):
     assert clip.weights_hash == before and not any("clip" in key for key in weights)
     still = [k for k, v in runner.model.named_parameters() if v.requires_grad and torch.equal(v, weights[k])]
     assert not still
+
+
+def test_predict_with_labels_and_with_a_sentence(tmp_path, capsys):
+    work, out, photo = tmp_path / "work", tmp_path / "out", tmp_path / "a.png"
+    build_runner("glip/glip_tiny_shapes.py", work_dir=work, seed=0, cfg_options=TINY).train()
+    Image.fromarray((render(1, seed=6).images[0].permute(1, 2, 0) * 255).byte().numpy()).save(photo)
+    asked = ["predict", str(work), str(photo), "--out", str(out), "--min-score", "0", "--device", "cpu"]
+    assert main([*asked, "--sentence", "[a red circle] left of [a blue star]"]) == 0
+    found = json.loads((out / "a.json").read_text())
+    assert found["labels"] == ["a red circle", "a blue star"] and found["objects"]
+    assert found["sentence"] == "a red circle left of a blue star" and (out / "a_objects.png").is_file()
+    assert main([*asked, "--labels", "red circle, blue star"]) == 0
+    assert "sentence" not in json.loads((out / "a.json").read_text())
+    assert main([*asked, "--labels", "red circle", "--sentence", "a star"]) == 2
+    assert "labels and --sentence: give one of them" in capsys.readouterr().err
+    assert main([*asked, "--sentence", "of the"]) == 2
+    assert "has no phrase" in capsys.readouterr().err
 
 
 def test_samples_without_prompts_are_refused(shallow):

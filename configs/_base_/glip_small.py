@@ -15,6 +15,8 @@ grounder = dict(
         data_preprocessor=preprocessor,
         features="maps",
         layers=(0, 3),
+        normalize=False,
+        zero_init=False,
         levels=(2,),
         host_channels=(32, 64, width),
     ),

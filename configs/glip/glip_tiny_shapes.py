@@ -29,7 +29,7 @@ train_dataloader = dict(
         seed=1,
         subset="seen",
         pipeline=[
-            dict(type="GroundingPrompt", classes=seen, names=(6, 12), hard=0.5, empty=0.25, single=0.1, captions=0.25),
+            dict(type="GroundingPrompt", classes=seen, names=(24, 48), hard=0.5, empty=0.25, single=0.1, captions=0.25),
             dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_shape", "prompt", "object_phrases")),
         ],
     ),

@@ -105,31 +105,43 @@ class ClipPrompts(nn.Module):
             for row, prompt in zip(pieces, prompts)
         ]
         known = self._states(list(dict.fromkeys(text for row in kept for text, _ in row)))
-        features, places, groups, phrases = [], [], [], []
-        for row, prompt in zip(kept, prompts):
-            states = [known[text] for text, _ in row]
-            lengths = [len(state) for state in states]
-            starts = [0] * len(row) if prompt.listed else [sum(lengths[:i]) for i in range(len(row))]
-            features.append(torch.cat(states))
-            places.append(torch.cat([start + torch.arange(n) for start, n in zip(starts, lengths)]))
-            if int(places[-1].max()) >= self.positions.num_embeddings:
-                raise ClipkitError(f"{shown(prompt.text)}: has more than {self.positions.num_embeddings} tokens")
-            group = torch.arange(len(row)) if prompt.listed else torch.zeros(len(row), dtype=torch.int64)
-            groups.append(group.repeat_interleave(torch.tensor(lengths)))
+        # What reads itself alone: a name of a list, in however many lists it is, or a whole sentence.
+        own = [
+            [(text,) for text, _ in row] if prompt.listed else [tuple(text for text, _ in row)]
+            for row, prompt in zip(kept, prompts)
+        ]
+        units = {
+            key: torch.cat([known[text] for text in key]) for key in dict.fromkeys(key for row in own for key in row)
+        }
+        read, width = self._read(list(units.values()))
+        start = {key: i * width for i, key in enumerate(units)}
+        index, groups, phrases = [], [], []
+        for row, keys, prompt in zip(kept, own, prompts):
+            index.append(torch.cat([start[key] + torch.arange(len(units[key])) for key in keys]))
+            groups.append(torch.arange(len(keys)).repeat_interleave(torch.tensor([len(units[key]) for key in keys])))
             owned = [i in owners for i in range(len(prompt.spans)) for _, owners in row]
             table = torch.tensor(owned, dtype=torch.bool).view(len(prompt.spans), len(row))
-            phrases.append(table.repeat_interleave(torch.tensor(lengths), 1))
-        device = self.project.weight.device
-        mask = pad_sequence([torch.ones(len(f), dtype=torch.bool) for f in features], batch_first=True).to(device)
+            phrases.append(table.repeat_interleave(torch.tensor([len(known[text]) for text, _ in row]), 1))
+        device = read.device
         group = pad_sequence(groups, batch_first=True, padding_value=-1).to(device)
-        attend = group[:, :, None] == group[:, None]
-        x = self.project(pad_sequence(features, batch_first=True).to(device))
-        x = x + self.positions(pad_sequence(places, batch_first=True).to(device))
+        features = read[pad_sequence(index, batch_first=True).to(device)]
+        length = group.shape[1]
+        padded = [nn.functional.pad(p, (0, length - p.shape[1])).to(device) for p in phrases]
+        return PromptTokens(features, group >= 0, group[:, :, None] == group[:, None], padded)
+
+    def _read(self, states: list[Tensor]) -> tuple[Tensor, int]:
+        """Token states (n, W) of texts that read themselves alone -> (texts * longest, width), and the longest."""
+        longest = max(map(len, states))
+        if longest > self.positions.num_embeddings:
+            raise ClipkitError(
+                f"a sentence has {longest} tokens, and {self.positions.num_embeddings} are read: shorten it"
+            )
+        device = self.project.weight.device
+        mask = pad_sequence([torch.ones(len(state), dtype=torch.bool) for state in states], batch_first=True).to(device)
+        x = self.project(pad_sequence(states, batch_first=True).to(device)) + self.positions.weight[:longest]
         for layer in self.layers:
-            x = layer(x, attend)
-        width = mask.shape[1]
-        padded = [nn.functional.pad(p, (0, width - p.shape[1])).to(device) for p in phrases]
-        return PromptTokens(x, mask, attend, padded)
+            x = layer(x, mask[:, None])
+        return x.flatten(0, 1), longest
 
 
 @MODELS.register_module()

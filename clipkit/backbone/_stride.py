@@ -42,7 +42,7 @@ def at_stride(layers: Sequence[nn.Module], images: Tensor, stride: int) -> Tenso
             layer.weight,
             layer.bias,
             step,
-            [side * dilation for side in layer.padding],  # type: ignore[operator]
+            [int(side) * dilation for side in layer.padding],
             [each * dilation for each in layer.dilation],
             layer.groups,
         )

@@ -272,10 +272,9 @@ class ClipModel(nn.Module):
             ValueError: a tower that reads its class token alone, or that is no vision transformer.
         """
         tower = self._tower
-        if getattr(tower, "token_pooled", True) or not getattr(tower, "has_class_token", False) or tower.prefix != 1:
-            raise ValueError(
-                f"pool_tokens: the image tower of {self.name!r} does not pool patches beside a class token"
-            )
+        beside = getattr(tower, "has_class_token", False) and getattr(tower, "prefix", 0) == 1
+        if getattr(tower, "token_pooled", True) or not beside:
+            raise ValueError(f"pool_tokens: the image tower of {self.name!r} pools no patches beside a class token")
         with self._graph(tokens):
             return tower.pool(tokens.to(self.dtype))[1]  # type: ignore[attr-defined]
 

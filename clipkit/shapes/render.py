@@ -109,7 +109,8 @@ class Scenes:
         rows = zip(*(column.tolist() for column in columns))
         scenes = []
         for row, present, stuff in zip(rows, self.present.tolist(), self.stuff.tolist()):
-            items = [Item(*values, place=n) for n, (values, there) in enumerate(zip(zip(*row), present)) if there]
+            objects = zip(*row, range(len(present)))
+            items = [Item(*values) for values, there in zip(objects, present) if there]
             scenes.append((items, tuple(dict.fromkeys(stuff))))
         return scenes
 

@@ -70,7 +70,7 @@ class TokenBank:
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         for start in range(0, len(missing), self.batch_size):
             self._encode(missing[start : start + self.batch_size])
-        features, spans = zip(*(self._known[text] for text in texts))
+        features, spans = map(list, zip(*(self._known[text] for text in texts)))
         mask = pad_sequence([torch.ones(len(each), dtype=torch.bool) for each in spans], batch_first=True)
         while len(self._known) > self.kept:
             del self._known[next(iter(self._known))]

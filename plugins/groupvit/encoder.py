@@ -84,13 +84,10 @@ class GroupingEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if not len(depths) == len(tokens) == len(groups):
-            raise ClipkitError(
-                f"depths, tokens and groups are of {len(depths)}, {len(tokens)} and {len(groups)} stages"
-            )
+            counts = f"{len(depths)}, {len(tokens)} and {len(groups)}"
+            raise ClipkitError(f"depths, tokens and groups are of {counts} stages; give one number a stage")
         if not any(tokens) or 0 in tokens[:-1] or any(t and not g for t, g in zip(tokens, groups)):
-            raise ClipkitError(
-                f"tokens={list(tokens)}, groups={list(groups)}: every stage groups, the last one may not"
-            )
+            raise ClipkitError(f"tokens={list(tokens)}, groups={list(groups)}: each stage groups, the last one may not")
         if init not in INITS:
             raise ClipkitError(f"init={init!r} is unknown; known: {', '.join(INITS)}")
         rates = torch.linspace(0, drop_path, max(sum(depths), 1)).tolist()

@@ -69,10 +69,9 @@ class KMeansEncoder(nn.Module):
     def _ids(self, seen: Tensor, names: Sequence[str] | None) -> Tensor:
         if names is None or not self.cache:
             return kmeans(seen, self.segments)
-        missing = [i for i, name in enumerate(names) if name not in self._kept]
-        if missing:
-            for i, ids in zip(missing, kmeans(seen[missing], self.segments).to(torch.uint8)):
-                self._kept[names[i]] = ids.clone()
+        if any(name not in self._kept for name in names):
+            for name, ids in zip(names, kmeans(seen, self.segments).to(torch.uint8)):
+                self._kept.setdefault(name, ids.clone())
         return torch.stack([self._kept[name] for name in names]).long()
 
 

@@ -69,10 +69,8 @@ class GroupViT(TextSegmentor):
         init_cfg: dict | None = None,
     ):
         super().__init__(classes, text, test_cfg, precision, data_preprocessor, init_cfg)
-        if not hasattr(self.text, "bank") or self.text.whitening is not None:
-            raise ClipkitError(
-                "GroupViT learns from captions: it needs a text tower, without whiten, no embeddings of a file"
-            )
+        if "path" in text or self.text.whitening is not None:
+            raise ClipkitError("GroupViT learns from captions: text= needs a text tower, no file, and no whiten=")
         self.tokens = MODELS.build(dict(tokens))
         if self.tokens.needs_clip and self.text.clip is None:
             raise ClipkitError(f"tokens {tokens['type']} need text=dict(clip=...): the CLIP whose tokens they are")
@@ -84,7 +82,10 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(f"losses has no {', '.join(unknown)}; known: {', '.join(LOSSES)}")
         self.weights = {**LOSSES, **(losses or {})}
         self.equal_phrases = equal_phrases
-        self.logit_scale, self.phrase_scale = LogitScale(logit_scale), LogitScale(logit_scale)
+        # What no loss reads does not learn: DistributedDataParallel would wait for its gradient.
+        self.logit_scale = LogitScale(logit_scale, learned=bool(self.weights["caption"]))
+        of_phrases = bool(self.weights["phrases"] or self.weights["groups"])
+        self.phrase_scale = LogitScale(logit_scale, learned=of_phrases)
         self.contrastive = ContrastiveLoss()
         self.top_classes, self.threshold = top_classes, threshold
         if threshold is not None and BACKGROUND not in self.classes:
@@ -136,25 +137,32 @@ class GroupViT(TextSegmentor):
         """The factor of the cosines in prediction: that of the loss which groups were named by."""
         return self.phrase_scale() if self.weights["groups"] else self.logit_scale()
 
-    def encode(self, inputs: Tensor, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """One pass: groups (B, G, D) and the image (B, D) in the text's space, neither normalised, and to which group
-        cells belong (B, G, h, w), in [0, 1].
+    def look(self, inputs: Tensor, names: Sequence[str] | None = None) -> Tensor:
+        """What the tokens are made of: the CLIP's own tokens (B, C, h, w), or the image in whole patches.
 
         Args:
             inputs: (B, 3, H, W) as the preprocessor gives them, any size.
             names: of the images, see `FrozenTokens`.
         """
+        if not self.tokens.needs_clip:
+            return to_whole_patches(inputs, self.tokens.stride, clamp=False)
+        images = to_whole_patches(self._unit_range(inputs), self.text.clip.patch_size)
         with self._autocast(inputs.device):
-            if self.tokens.needs_clip:
-                images = to_whole_patches(self._unit_range(inputs), self.text.clip.patch_size)
-                seen = self.tokens.of(images, self.text.clip, names)
-            else:
-                seen = to_whole_patches(inputs, self.tokens.stride, clamp=False)
+            return self.tokens.of(images, self.text.clip, names)
+
+    def group(self, seen: Tensor, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """What `look` gives -> groups (B, G, D) and the image (B, D) in the text's space, neither normalised, and to
+        which group cells belong (B, G, h, w), in [0, 1]."""
+        with self._autocast(seen.device):
             x, grid = self.tokens(seen)
             what = seen.flatten(2).transpose(1, 2) if self.tokens.needs_clip else x
             segments, maps = self.encoder(x, what, names) if self.encoder.needs_seen else self.encoder(x)
             both = self.projector(torch.cat([segments, segments.mean(1, keepdim=True)], dim=1))
         return both[:, :-1].float(), both[:, -1].float(), maps.float().transpose(1, 2).unflatten(2, grid)
+
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`group` of what `look` sees in `inputs` (B, 3, H, W): one pass."""
+        return self.group(self.look(inputs))
 
     def _winners(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, G, h, w) -> the group of each pixel (B, H, W)."""
@@ -191,7 +199,10 @@ class GroupViT(TextSegmentor):
             return found
         highest = found.amax(2, keepdim=True)
         behind = highest < highest.amax(1, keepdim=True).clamp(max=threshold)
-        return torch.cat([found, behind.to(found)], dim=2)
+        if self.labels.background.kind == "threshold":
+            return torch.cat([found, behind.to(found)], dim=2)
+        words = torch.maximum(found[..., -1:], behind.to(found))  # words speak for the background too
+        return torch.cat([found[..., :-1], words], dim=2)
 
     # ---- prediction -----------------------------------------------------------------------------------------------
 
@@ -225,17 +236,27 @@ class GroupViT(TextSegmentor):
         Raises:
             ClipkitError: samples without captions or phrases.
         """
-        self._stale = isinstance(self.text, TrainedText)
         samples = [sample.metainfo for sample in data_samples]
         wanted = ["caption", *(["phrases"] if self.weights["phrases"] or self.weights["groups"] else [])]
         if lacking := [key for key in wanted if key not in samples[0]]:
             raise ClipkitError(
-                f"GroupViT's loss needs {', '.join(lacking)}: see PickPhrases, and meta_keys of the packing"
+                f"GroupViT's loss needs {', '.join(lacking)}: see PickPhrases, and the packing's meta_keys"
             )
+        names = [sample["img_path"] for sample in samples] if all("img_path" in sample for sample in samples) else None
         phrases = [sample["phrases"] for sample in samples] if len(wanted) > 1 else []
-        captions = [sample["caption"] for sample in samples]
-        rows = self._texts([*captions, *(phrase for own in phrases for phrase in own)], inputs.device)
-        groups, image, maps = self.encode(inputs, [sample.get("img_path", "") for sample in samples])
+        return self.losses(self.look(inputs, names), [sample["caption"] for sample in samples], phrases, names)
+
+    def losses(
+        self,
+        seen: Tensor,
+        captions: Sequence[str],
+        phrases: Sequence[Sequence[str]] = (),
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """`loss` of what `look` gave for B images, their captions, and the phrases of each."""
+        self._stale = isinstance(self.text, TrainedText)
+        rows = self._texts([*captions, *(phrase for own in phrases for phrase in own)], seen.device)
+        groups, image, maps = self.group(seen, names)
         found = {}
         if self.weights["caption"]:
             own = self.contrastive(image, rows[: len(captions)], self.logit_scale())

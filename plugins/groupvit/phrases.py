@@ -58,6 +58,8 @@ class PickPhrases(BaseTransform):
     def find(self, results: dict) -> list[str]:
         """The different phrases of a caption, in its order."""
         if self.source == "stored":
+            if "nouns" not in results:
+                raise ClipkitError("PickPhrases(source='stored'): the data set stores no nouns; take 'words' or 'nltk'")
             return list(dict.fromkeys(results["nouns"]))
         if self.source == "nltk":
             return nouns_by_nltk(results["caption"])
@@ -93,7 +95,8 @@ def listed(caption: str, words: frozenset[str], longest: int) -> list[str]:
 def _tagged(caption: str) -> str:
     import nltk
 
-    return json.dumps(nltk.pos_tag(nltk.word_tokenize(caption)))
+    words = nltk.word_tokenize(caption)
+    return json.dumps(nltk.pos_tag(words))
 
 
 def nouns_by_nltk(caption: str) -> list[str]:

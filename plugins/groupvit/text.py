@@ -54,12 +54,11 @@ class TrainedText(nn.Module):
         self.tokenizer = SimpleTokenizer(context_length=context)
         self.templates = get_templates(templates)
         self.embed_dim = dim
-        self.bank = TextBank(self, progress=False)
 
     @property
     def weights_hash(self) -> str:
-        """Another one after each write to the weights: `TextBank` keeps words under it."""
-        return str(sum(tensor._version for tensor in (*self.parameters(), *self.buffers())))
+        """None to keep anything under: the weights change."""
+        return "trains"
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """`(N, context)` int64 on the CPU."""
@@ -84,7 +83,11 @@ class TrainedText(nn.Module):
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
         """Rows of length 1 for every class of the vocabulary."""
-        return self.bank.encode(vocabulary)
+        return TextBank(self, progress=False).encode(vocabulary)  # a new one, which remembers no word
+
+    def encode_words(self, words: Sequence[str]) -> Tensor:
+        """Rows of length 1 for single words in this text's templates, (len(words), D); repeats are allowed."""
+        return TextBank(self, progress=False).encode_words(words, self.templates)
 
     def lacks(self, names: Sequence[str]) -> list[str]:
         """None: a text tower encodes anything."""

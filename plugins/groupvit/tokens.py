@@ -97,21 +97,18 @@ class FrozenTokens(nn.Module):
     Args:
         dim: width of the tokens.
         width: of the CLIP's.
+        stride: pixels per token, see `FrozenCLIP.features`.
         size: of the images that the positions are learned on.
         layer: block whose output is taken.
-        stride: pixels per token, see `FrozenCLIP.features`.
-        cache: keep the CLIP's tokens of training images, in bfloat16, from the first time that they are seen: for
-            pipelines that show an image the same way each time.
+        cache: keep the CLIP's tokens of training images in memory, in bfloat16, from the first time that they are seen:
+            for pipelines that show an image the same way each time.
     """
 
     needs_clip = True
 
-    def __init__(
-        self, dim: int, width: int, size: int = 64, layer: int = -1, stride: int | None = None, cache: bool = False
-    ) -> None:
+    def __init__(self, dim: int, width: int, stride: int, size: int = 64, layer: int = -1, cache: bool = False) -> None:
         super().__init__()
-        self.layer, self.stride, self.cache = layer, stride or 8, cache
-        self.clip_stride = stride
+        self.layer, self.stride, self.cache = layer, stride, cache
         self.norm_in, self.proj, self.norm = nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim)
         self.positions = Positions(dim, size // self.stride)
         self._kept: dict[str, Tensor] = {}
@@ -126,11 +123,12 @@ class FrozenTokens(nn.Module):
     def of(self, images: Tensor, clip: FrozenCLIP, names: Sequence[str] | None = None) -> Tensor:
         """The CLIP's tokens (B, C, h, w) of `images` (B, 3, H, W) RGB in [0, 1]; `names` say which images they are, so
         that what is kept is found."""
-        if names is None or not self.cache:
-            return clip.features(images, (self.layer,), dense=False, stride=self.clip_stride).maps[0]
-        missing = [i for i, name in enumerate(names) if name not in self._kept]
-        if missing:
-            maps = clip.features(images[missing], (self.layer,), dense=False, stride=self.clip_stride).maps[0]
-            for i, one in zip(missing, maps.to(torch.bfloat16)):
-                self._kept[names[i]] = one.clone()  # a view would keep the whole batch
+        cached = names is not None and self.cache
+        if not cached or any(name not in self._kept for name in names):
+            # The whole batch, whatever is known of it: a resumed run must round as one that never stopped.
+            maps = clip.features(images, (self.layer,), dense=False, stride=self.stride).maps[0]
+            if not cached:
+                return maps
+            for name, one in zip(names, maps.to(torch.bfloat16)):
+                self._kept.setdefault(name, one.clone())  # a view would keep the whole batch
         return torch.stack([self._kept[name] for name in names]).float()

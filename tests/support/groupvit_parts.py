@@ -53,6 +53,11 @@ def port():
             if parameter.ndim > 1 and "token" not in name and "position" not in name:
                 values = values * 2 / parameter[0].numel() ** 0.5
             parameter.copy_(1 + 0.3 * values if parameter.ndim == 1 and name.endswith("weight") else values)
+        for name, parameter in model.vision_model.named_parameters():  # so that several groups win
+            if "assign.q_proj" in name or "assign.k_proj" in name:
+                parameter.mul_(5)
+            elif "self_attn.out_proj" in name or (".layers." in name and "mlp.fc2" in name):
+                parameter.mul_(0.3)
         model.logit_scale.fill_(1.5)
         for projection in (model.visual_projection, model.text_projection):
             norm = projection[1]

@@ -83,6 +83,6 @@ def test_what_does_not_fit_is_named(original, model):
         convert({**original, "img_encoder.norm.bias": torch.zeros(3)})
     with pytest.raises(ClipkitError, match="is no checkpoint of GroupViT"):
         convert({"a": torch.zeros(1)})
-    frozen = small(text=dict(clip="tiny_clip"), tokens=dict(type="FrozenTokens", dim=32, width=144))
+    frozen = small(text=dict(clip="tiny_clip"), tokens=dict(type="FrozenTokens", dim=32, width=144, stride=8))
     with pytest.raises(ClipkitError, match="only a GroupViT with the paper's own patches and text converts back"):
         convert(frozen.state_dict(), reverse=True)

@@ -44,10 +44,8 @@ def test_phrase_loss_equals_loops(groups, equal):
                 parts = [math.exp(20 * cosine(row, images[b, g])) for g in range(groups)]
                 scores[k][b] = 7 * math.log(sum(parts) / groups) / 20
     positive = [[owner[k] == b or (equal and flat[k] in PHRASES[b]) for b in range(3)] for k in range(len(flat))]
-    wanted = 0.5 * (
-        cross_entropy(scores, positive)
-        + cross_entropy([list(c) for c in zip(*scores)], [list(c) for c in zip(*positive)])
-    )
+    turned = [[list(column) for column in zip(*table)] for table in (scores, positive)]
+    wanted = 0.5 * (cross_entropy(scores, positive) + cross_entropy(*turned))
     got = phrase_loss(rows, PHRASES, images, torch.tensor(7.0).double(), equal)
     assert got.item() == pytest.approx(wanted, abs=1e-10)
 

@@ -97,9 +97,23 @@ def test_background_is_background_from_a_command():
     assert small(["background", *CLASSES]).label_names == ("background", *CLASSES)  # a word like any other
 
 
+@torch.no_grad()
+def test_words_and_a_threshold_share_the_background():
+    model = small(top_classes=3)
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    model.set_labels(Vocabulary(["ring", "heart"], background=Background("words", ("sky", "sea"))))
+    plain = model.encode_decode(images)
+    model.set_labels(Vocabulary(["ring", "heart"], background=Background("words", ("sky", "sea"), threshold=0.99)))
+    both = model.encode_decode(images)
+    assert model.label_names == ("ring", "heart", "background") and plain.shape == both.shape == (1, 3, 32, 32)
+    assert torch.equal(plain[:, :2], both[:, :2])
+    below = plain.amax(1) < plain.amax()  # what is below the best of the groups, which is below 0.99 here
+    assert torch.equal(both[:, 2], torch.where(below, torch.ones(()).double(), plain[:, 2]).to(both))
+
+
 def test_names_follow_a_text_tower_that_trains():
     model = small()
-    before = model.label_text.clone()
+    before = model.label_text.float()
     with torch.no_grad():
         model.text.projector[3].weight.mul_(-1)
         model.text.projector[3].bias.mul_(-1)
@@ -131,17 +145,23 @@ def test_frozen_tokens_are_the_clips_and_are_kept():
     clip.features = lambda images, *a, **k: (calls.append(len(images)), original(images, *a, **k))[1]
     first = tokens.of(pictures[:3], clip, names[:3])
     again = tokens.of(pictures[[2, 3, 0]], clip, ["c", "d", "a"])
-    assert calls == [3, 1]
+    assert calls == [3, 3]
+    assert torch.equal(tokens.of(pictures[:3], clip, names[:3]), first) and calls == [3, 3]
     torch.testing.assert_close(first, plain[:3].bfloat16().float(), rtol=0, atol=0.1)
     torch.testing.assert_close(again[2], first[0], rtol=0, atol=0)
     torch.testing.assert_close(tokens.of(pictures, clip), plain)  # nothing is kept without names
-    assert calls == [3, 1, 4]
+    assert calls == [3, 3, 4]
     assert not [key for key in model.state_dict() if key.startswith("text.")]  # no checkpoint holds the CLIP
 
 
 def test_a_stem_has_its_stride():
     x, grid = StemTokens(channels=(4, 8, 8), strides=(2, 1, 2), size=32)(torch.zeros(2, 3, 32, 48))
     assert grid == (8, 12) and x.shape == (2, 96, 8)
+
+
+def test_a_scale_that_no_loss_reads_does_not_learn():
+    assert "phrase_scale.log_scale" not in dict(small(losses=dict(phrases=0.0)).named_parameters())
+    assert "logit_scale.log_scale" not in dict(small(losses=dict(caption=0.0)).named_parameters())
 
 
 def test_losses_reach_every_part_that_they_should():
@@ -239,7 +259,7 @@ def test_commands_train_resume_test_and_predict(config, tmp_path, capsys):
     assert cli.run("train", [config, "--work-dir", work]) == 0
     out = str(tmp_path / "scores.json")
     assert cli.run("test", [config, work, "--work-dir", work, "--out", out]) == 0
-    scores = json.loads(open(out).read())["scores"]
+    scores = json.loads(Path(out).read_text())["scores"]
     assert set(scores) >= {"mIoU", "oracle", "found", "precision", "groups"}
     assert 1 <= scores["groups"] <= 8
     picture = tmp_path / "x.png"

@@ -175,6 +175,7 @@ def test_the_originals_rule_equals_loops(theirs, threshold):
         got = model.decide(scores[b])[0][0]
         want = loops(groups[b], image[b], maps[b], text, scale, (40, 24), 5, threshold)
         assert np.array_equal(got.numpy(), want)
+    assert len(model.winners.unique()) > 1
     assert model.label_names == (*CLASSES, *(["background"] if threshold is not None else []))
 
 

@@ -71,6 +71,8 @@ def test_errors_say_what_is_wrong():
         PickPhrases("spacy")
     with pytest.raises(ClipkitError, match="words= is the list of source='words'"):
         PickPhrases("words")
+    with pytest.raises(ClipkitError, match="the data set stores no nouns"):
+        PickPhrases().transform({"caption": "c"})
     with pytest.raises(ClipkitError, match="one way at least"):
         CaptionedScenes(2, captions=0)
 

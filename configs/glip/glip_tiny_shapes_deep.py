@@ -8,5 +8,5 @@ Expected:  not yet measured
 
 _base_ = ["./glip_tiny_shapes.py"]
 
-# What is said of a name depends on the others in its prompt, so they are asked as in training: few at a time.
-model = dict(bbox_head=dict(deep=True), test_cfg=dict(chunk_tokens=32))
+# What is said of a name depends on the others in its prompt, so they are asked as in training: about 36 at a time.
+model = dict(bbox_head=dict(deep=True), test_cfg=dict(chunk_tokens=108))

@@ -96,7 +96,7 @@ class ClipPrompts(nn.Module):
 
     def forward(self, prompts: Sequence[Prompt]) -> PromptTokens:
         """Raises:
-        ClipkitError: a sentence with more tokens than `positions`, or a phrase without a token.
+        ClipkitError: a sentence with more tokens than `positions`, or a run of words that the text tower cannot take.
         """
         pieces = [[(text.strip(), owners) for text, owners in prompt.pieces()] for prompt in prompts]
         # The separators of a list say nothing.

@@ -72,10 +72,10 @@ class GroundingPrompt:
     def _draw(self, own: list[str]) -> list[str]:
         """The names of a list, in the order in which they are asked."""
         assert self.classes is not None
-        chance = np.random.random()
-        if own and chance < self.single:
-            return [own[np.random.randint(len(own))]]
-        asked = [] if np.random.random() < self.empty else [name for name in own if name in self._words]
+        known = [name for name in own if name in self._words]
+        if known and np.random.random() < self.single:
+            return [known[np.random.randint(len(known))]]
+        asked = [] if np.random.random() < self.empty else known
         others = [name for name in self.classes if name not in set(own)]
         wanted = np.random.randint(self.names[0], self.names[1] + 1) - len(asked)
         words = frozenset().union(*(self._words.get(name, frozenset()) for name in own))
@@ -83,7 +83,7 @@ class GroundingPrompt:
         found = _some(near, round(self.hard * wanted))
         taken = set(found)
         found += _some([name for name in others if name not in taken], wanted - len(found))
-        names = [*asked, *found] or own  # where all names are the picture's
+        names = [*asked, *found] or known  # where all names are the picture's
         return [names[i] for i in np.random.permutation(len(names))]
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
-"""Claim C24: captions lift the classes that boxes are rare for. Three of the twelve shapes are in no list of names; with
-captions, a quarter of the prompts, the same pictures' phrases name them. AP50 of the 24 names of these shapes.
+"""Claim C24: captions lift the classes that boxes are rare for. Three of the twelve shapes are in no list of names;
+with captions, a quarter of the prompts, the same pictures' phrases name them. AP50 of the 24 names of these shapes.
 
 command:  python tools/claim.py C24 --seeds 10-12
 """

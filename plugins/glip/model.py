@@ -57,7 +57,7 @@ class GLIP(SingleStageDetector):
         built = MODELS.build(text)
         head = {"type": "clipkit.GLIPHead", **bbox_head, "text_width": built.width}
         with DefaultScope.overwrite_default_scope("mmdet"):
-            super().__init__(backbone, neck, head, train_cfg, test_cfg, data_preprocessor, init_cfg)
+            super().__init__(backbone, neck, head, train_cfg, test_cfg or {}, data_preprocessor, init_cfg)
         if (over := self.test_cfg.get("nms_over", "class")) not in ("class", "all"):
             raise ClipkitError(f"test_cfg.nms_over='{over}' is unknown; known: class, all")
         self.text = built

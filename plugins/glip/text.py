@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from clipkit.detection.prompts import SEPARATOR, Prompt
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError, shown
 from clipkit.nn import TextLayer
-from clipkit.safe import read_json
+from clipkit.safe import load_tensors, read_json
 from clipkit.text import TokenBank
 
 
@@ -173,12 +174,10 @@ class BertPrompts(nn.Module):
                     "--cfg-options variables.bert=FOLDER"
                 )
         self.tokenizer = BertWordPieceTokenizer(str(path / "vocab.txt"), lowercase=True)
-        config = BertConfig(**read_json(path / "config.json"))
+        config = BertConfig(**_listed(read_json(path / "config.json"), folder))
         self.bert = BertModel(config, add_pooling_layer=False)
-        if (path / "model.safetensors").is_file():
-            self.bert = BertModel.from_pretrained(
-                path, config=config, add_pooling_layer=False, local_files_only=True, use_safetensors=True
-            )
+        if (weights := path / "model.safetensors").is_file():
+            self.bert.load_state_dict(_own_weights(load_tensors(weights), self.bert, weights))
         self.bert.requires_grad_(not frozen)
         self.width, self.max_tokens, self.around = config.hidden_size, max_tokens, 2  # its start and end
 
@@ -217,3 +216,35 @@ class BertPrompts(nn.Module):
         mask = mask.to(device)
         features = self.bert(ids, attention_mask=mask.long()).last_hidden_state
         return PromptTokens(features, mask, mask[:, None], phrases)
+
+
+# What a stranger's config.json may set: transformers would also take code from a hub where another entry names it.
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
+    *("max_position_embeddings", "type_vocab_size", "pad_token_id"),
+)
+_RATES = ("layer_norm_eps", "hidden_dropout_prob", "attention_probs_dropout_prob")
+_MOST = 200_000
+
+
+def _listed(said: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Sizes and rates of a BERT's configuration."""
+    for name in (*_SIZES, *_RATES):
+        value = said.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
+            raise ClipkitError(f"{folder}/config.json: {name} is {shown(value, 40)}, which no BERT has")
+    return {name: said[name] for name in (*_SIZES, *_RATES) if name in said}
+
+
+def _own_weights(found: Mapping[str, Any], bert: nn.Module, path: Path) -> dict[str, Tensor]:
+    """BERT's weights among those of a file of any of its models, in the names of today or of its first years."""
+    old = {"gamma": "weight", "beta": "bias"}
+    own = {
+        re.sub(r"LayerNorm\.(gamma|beta)$", lambda m: f"LayerNorm.{old[m[1]]}", key.removeprefix("bert.")): value
+        for key, value in found.items()
+    }
+    wanted = bert.state_dict()
+    for key, value in wanted.items():
+        if key not in own or own[key].shape != value.shape:
+            raise ClipkitError(f"{path}: lacks {key} of the shape {tuple(value.shape)} that its config.json says")
+    return {key: own[key] for key in wanted}

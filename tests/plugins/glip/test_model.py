@@ -13,10 +13,11 @@ pytest.importorskip("mmdet")
 pytest.importorskip("transformers")
 
 from clipkit_plugins.glip.head import phrase_scores
-from clipkit_plugins.glip.text import PromptTokens
+from clipkit_plugins.glip.text import BertPrompts, PromptTokens
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from PIL import Image
+from safetensors.torch import save_file
 
 from clipkit.cli import main
 from clipkit.detection.prompts import Prompt, list_prompt, read_sentence
@@ -279,6 +280,27 @@ def test_bert_prompts_read_a_whole_prompt(tmp_path):
         model.text([list_prompt(["man"] * 19 + ["a"])])
     with pytest.raises(ClipkitError, match="more than 30"):
         model.text.count(["a " * 33])
+
+
+def test_a_strangers_bert_is_sizes_and_tensors(tmp_path):
+    model, folder = released(tmp_path), tmp_path
+    state = {f"bert.{key}": value + 1 for key, value in model.text.bert.state_dict().items()}
+    old = {key.replace("LayerNorm.weight", "LayerNorm.gamma"): value for key, value in state.items()}
+    save_file({**old, "cls.predictions.bias": torch.zeros(3)}, folder / "model.safetensors")
+    for key, value in BertPrompts(str(folder)).bert.state_dict().items():
+        assert torch.equal(value, state[f"bert.{key}"]), key
+    del old["bert.embeddings.word_embeddings.weight"]
+    save_file(old, folder / "model.safetensors")
+    with pytest.raises(ClipkitError, match=r"model\.safetensors: lacks embeddings\.word_embeddings\.weight"):
+        BertPrompts(str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "model.safetensors").unlink()
+    (folder / "config.json").write_text(json.dumps({**config, "attn_implementation": "someone/code"}))
+    assert BertPrompts(str(folder)).bert.config._attn_implementation != "someone/code"
+    for bad in ("24", 10**9, True, None):
+        (folder / "config.json").write_text(json.dumps({**config, "hidden_size": bad}))
+        with pytest.raises(ClipkitError, match=r"config\.json: hidden_size is"):
+            BertPrompts(str(folder))
 
 
 def test_the_released_architecture_predicts(tmp_path):

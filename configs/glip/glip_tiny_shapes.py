@@ -5,8 +5,8 @@ Only 72 seen pairs of colour and shape are in the training scenes and their prom
 Command:   clipkit train glip/glip_tiny_shapes.py      (one suppression over all names: clipkit test
            glip/glip_tiny_shapes.py work_dirs/glip_tiny_shapes --cfg-options model.test_cfg.nms_over=all)
 Hardware:  1 CPU core (with bf16 instructions; without, add: --cfg-options optim_wrapper.type=OptimWrapper)
-Time:      not yet measured
-Expected:  not yet measured
+Time:      7 CPU minutes, the evaluation included (2026-11-30, 15 to 22 minutes beside other work)
+Expected:  AP50 84.7, unseen pairs 81.1, phrase R@1 98.2 (mean of seeds 0 and 1); over all names 86.1 and 82.0
 """
 
 _base_ = ["../_base_/glip_small.py"]

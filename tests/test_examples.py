@@ -98,7 +98,7 @@ def test_vild_finds_by_name():
 
 def test_glip_finds_pairs_that_it_never_saw():
     seen, unseen = percentages("glip.py")
-    assert seen > 40 and unseen > 40  # a quarter of the schedule
+    assert seen > 75 and unseen > 75  # a quarter of the schedule; 92.9 and 92.6 where it was written
 
 
 def test_search_finds_the_second():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from clipkit.commands import _options
 
@@ -28,6 +29,11 @@ def parser() -> argparse.ArgumentParser:
         "the checkpoint: a file, a work folder, or `none`",
     )  # fmt: skip
     _options.add_cfg_options(parser)
+    parser.add_argument(
+        "--sentence", metavar="TEXT",
+        help="of a model that grounds (GLIP), in place of labels: its phrases, guessed or in brackets, '[a man] left "
+        "of [the red car]', become the labels, and the picture shows the sentence in the colours of its boxes",
+    )  # fmt: skip
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--beside", action="store_true", help="show the photo beside its result")
     parser.add_argument(
@@ -59,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ClipkitError(f"{args.config}: {type(predictor).__name__} writes no files: use `clipkit test`, or Python")
     if labels is not None:
         labels = _options.in_own_prompts(predictor.model, labels)
+    if args.sentence is not None:
+        labels = _sentence(predictor.model, args.sentence, labels)
     names = predictor.set_labels(labels)
     writer = files_of(predictor, labels, out, args.min_score)
     writer.beside = args.beside
@@ -71,6 +79,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = "files" if any(map(is_video, sources)) else "images"
     print(f"{len(sources) - bad} of {len(sources)} {what}, {len(names)} labels, results in {out}")
     return 1 if bad else 0
+
+
+def _sentence(model: Any, text: str, labels: Any) -> Any:
+    """The prompt of `--sentence`, which stands for labels."""
+    from clipkit.errors import ClipkitError
+
+    if labels is not None:
+        raise ClipkitError("labels and --sentence: give one of them")
+    if not hasattr(model, "read_sentence"):
+        raise ClipkitError(f"{type(model).__name__} takes names, no sentence: use --labels")
+    return model.read_sentence(text)
 
 
 def _split(config: str, inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:

@@ -60,6 +60,29 @@ def with_legend(picture: np.ndarray, entries: Sequence[tuple[str, Colour]]) -> n
     return canvas
 
 
+def with_sentence(picture: np.ndarray, pieces: Sequence[tuple[str, Colour | None]]) -> np.ndarray:
+    """A sentence under the picture, each piece underlined in its colour; None: in none."""
+    width = max(picture.shape[1], 240)
+    size = max(13, width // 50)
+    font, row = ImageFont.load_default(size=size), size + 12
+    words = [(word, colour) for text, colour in pieces for word in text.split()]
+    places, x, y = [], 6, 4
+    for word, _ in words:
+        if x + font.getlength(word) > width - 6 and x > 6:
+            x, y = 6, y + row
+        places.append((x, y))
+        x += int(font.getlength(word + " "))
+    canvas = Image.new("RGB", (width, picture.shape[0] + y + row), PAPER)
+    canvas.paste(Image.fromarray(picture), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    for (word, colour), (x, y) in zip(words, places):
+        y += picture.shape[0]
+        if colour is not None:  # a light colour is no ink
+            draw.rectangle((x, y + size + 3, x + int(font.getlength(word)), y + size + 6), fill=tuple(colour))
+        draw.text((x, y), word, fill=INK, font=font)
+    return np.asarray(canvas)
+
+
 def enlarge(picture: np.ndarray, height: int) -> np.ndarray:
     """Whole-number enlargement by repetition to about `height` pixels; larger pictures stay as they are."""
     factor = max(1, round(height / picture.shape[0]))

@@ -8,13 +8,19 @@ from ._points import draw_points
 from ._regularisation import SpatialRegularisation
 from ._timm_tower import TimmPyramid, TimmTower
 from ._transformer import CrossAttention, Mlp, SelfAttention, TransformerBlock
+from .bifuse import BiFuse
+from .dyhead import DyConv, DyReLU
+from .text_layer import TextLayer
 
 __all__ = [
     "AssignAttention",
     "BasicBlock",
+    "BiFuse",
     "ConvTower",
     "CrossAttention",
     "DPTDecoder",
+    "DyConv",
+    "DyReLU",
     "FPNDecoder",
     "FusionBlock",
     "GroupingBlock",
@@ -24,6 +30,7 @@ __all__ = [
     "ResidualConvUnit",
     "SelfAttention",
     "SpatialRegularisation",
+    "TextLayer",
     "TimmPyramid",
     "TimmTower",
     "TokenMixer",

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from clipkit.data.coco_results import as_coco_results
-from clipkit.data.draw import used_entries, with_legend
+from clipkit.data.draw import used_entries, with_legend, with_sentence
 from clipkit.data.draw_objects import draw_objects
 from clipkit.data.formats import supervision
 from clipkit.data.palette import label_colours
@@ -34,6 +34,7 @@ class Detections(Picture):
         names: what the indices mean.
         size: (height, width) of the image.
         image: (H, W, 3) uint8, where they were found; None where it was not kept.
+        sentence: what was asked, where that was a sentence: its pieces, and of each the index of its name, or None.
     """
 
     boxes: Tensor
@@ -43,6 +44,7 @@ class Detections(Picture):
     names: tuple[str, ...]
     size: tuple[int, int]
     image: np.ndarray | None = None
+    sentence: tuple[tuple[str, int | None], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -120,6 +122,8 @@ def draw_detections(image: np.ndarray, found: Detections, beside: bool = False) 
     if beside:
         photo = image.repeat(factor, axis=0).repeat(factor, axis=1)
         drawn = np.concatenate([photo, np.full((len(photo), 6, 3), 255, np.uint8), drawn], axis=1)
+    if found.sentence is not None:
+        return with_sentence(drawn, [(text, None if i is None else colours[i]) for text, i in found.sentence])
     return with_legend(drawn, used_entries([np.array(labels, dtype=np.int64)], found.names, colours))
 
 

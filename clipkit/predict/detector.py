@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,12 @@ class Detector(ImagePredictor):
             batch["inputs"].append(torch.from_numpy(np.ascontiguousarray(bgr.transpose(2, 0, 1))))
             batch["data_samples"].append(DetDataSample(metainfo=about))
         samples = self.model.test_step(batch)
-        return [self._read(sample.pred_instances.cpu(), names, rgb) for sample, rgb in zip(samples, images)]
+        found = [self._read(sample.pred_instances.cpu(), names, rgb) for sample, rgb in zip(samples, images)]
+        asked = getattr(self.model, "sentence", None)
+        if asked is None:
+            return found
+        pieces = tuple((text, owners[0] if owners else None) for text, owners in asked.pieces())
+        return [replace(one, sentence=pieces) for one in found]
 
     @staticmethod
     def _read(found: Any, names: tuple[str, ...], rgb: np.ndarray) -> Detections:

@@ -120,7 +120,10 @@ class DetectionFiles(ImageFiles):
             for name, score, box in zip(names, shown.scores.tolist(), shown.boxes.tolist())
         ]
         height, width = result.size
-        record = {"image": str(file), "size": [width, height], "labels": list(result.names), "objects": objects}
+        record: dict[str, Any] = {"image": str(file), "size": [width, height]}
+        record |= {"labels": list(result.names), "objects": objects}
+        if result.sentence is not None:
+            record["sentence"] = "".join(text for text, _ in result.sentence)
         _write_json(self.out / f"{stem}.json", record)
         counts = [f"{count} {name}" for name, count in list(shown.counts().items())[:5]]
         return ", ".join(counts) or f"nothing of score {self.min_score} or more"

@@ -1,0 +1,44 @@
+"""Relations in the embedded world: "a circle left of a star", where another circle is not; shallow. Deep beside it.
+
+Command:   clipkit train glip/glip_tiny_relations.py      (deep: --cfg-options model.bbox_head.deep=True)
+Hardware:  1 CPU core
+Time:      not yet measured
+Expected:  not yet measured; 50 is what naming the shape alone gives, and `twin` then has the other half
+"""
+
+_base_ = ["./glip_tiny_shapes.py"]
+
+train_dataloader = dict(
+    dataset=dict(
+        subset="all",
+        ask="relations",
+        pipeline=[
+            dict(type="GroundingPrompt"),
+            dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_shape", "prompt", "object_phrases")),
+        ],
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        length=1024,
+        ask="relations",
+        pipeline=[
+            dict(
+                type="mmdet.PackDetInputs",
+                meta_keys=(
+                    "img_id",
+                    "ori_shape",
+                    "img_shape",
+                    "scale_factor",
+                    "prompts",
+                    "phrase_truth",
+                    "phrase_twins",
+                ),
+            ),
+        ],
+    )
+)
+test_dataloader = val_dataloader
+val_evaluator = [dict(type="PhraseRecall")]
+test_evaluator = val_evaluator
+model = dict(classes=None)

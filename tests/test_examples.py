@@ -35,6 +35,7 @@ def test_every_example_is_tested():
         "distillation.py",
         "few_shot.py",
         "fusion.py",
+        "groupvit.py",
         "lightning_fusion.py",
         "linear_probe.py",
         "lseg.py",
@@ -77,6 +78,11 @@ def test_four_shots_help():
 def test_dense_clip_without_training():
     grounds, objects = percentages("dense_clip.py")
     assert grounds > 60 and objects > 25  # 86.7 and 29.8 where it was measured; chance is 1
+
+
+def test_groupvit_learns_from_captions():
+    grounds, objects = percentages("groupvit.py")
+    assert grounds > 65 and objects > 35  # 78.6 and 51.1 where it was measured; chance is 1
 
 
 def test_lseg_names_what_it_never_saw():

@@ -28,7 +28,10 @@ class ResNetTower(ImageTower):
         if getattr(visual, "attnpool", None) is None:
             self.no_dense = "it has no attention pool"
 
-    def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
+    def __call__(
+        self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None, stride: int | None = None
+    ) -> Features:
+        self.only_native(stride)
         visual = self.visual
         _check_size(images, 31)  # the stem's first convolution rounds up, all that follow round down
         x = visual.stem(images)
@@ -76,7 +79,10 @@ class TimmConvTower(ImageTower):
         self.depth = len(self.trunk.stages)
         self.strides = [int(info["reduction"]) for info in self.trunk.feature_info]
 
-    def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
+    def __call__(
+        self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None, stride: int | None = None
+    ) -> Features:
+        self.only_native(stride)
         trunk = self.trunk
         if isinstance(trunk, ConvNeXt):  # FastViT pads
             _check_size(images, self.strides[-1])
@@ -127,7 +133,10 @@ class OtherTower(ImageTower):
             raise ValueError(f"layers={tuple(layers)}: clipkit reads no intermediate maps of a {self.kind}")
         return []
 
-    def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
+    def __call__(
+        self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None, stride: int | None = None
+    ) -> Features:
+        self.only_native(stride)
         if tuple(images.shape[-2:]) != self.image_size:
             height, width = self.image_size
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 from torch import Tensor
@@ -48,3 +49,41 @@ def cut_text(tokenizer: Any, text: str, length: int) -> str:
     pieces = inner(cleaned, add_special_tokens=False)["input_ids"]
     room = length - inner.num_special_tokens_to_add()
     return inner.decode(pieces[room:]).strip() if len(pieces) > room else ""
+
+
+def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
+    """`(start, end)` of the characters of `text` that each token stands for, start and end of text left out.
+
+    CLIP's tokenizer cleans a text before it cuts it (case, spaces, HTML entities, broken Unicode); the spans are those
+    of the text as it was given. Pieces of one character all have its span.
+
+    Raises:
+        ValueError: a tokenizer of another kind than CLIP's byte pairs.
+    """
+    if not all(hasattr(tokenizer, part) for part in ("pat", "bpe", "byte_encoder", "clean_fn")):
+        raise ValueError(
+            f"characters of tokens are known for CLIP's own tokenizer only, not {type(tokenizer).__name__}"
+        )
+    cleaned = tokenizer.clean_fn(text)
+    place = _places(text, cleaned)
+    spans = []
+    for word in tokenizer.pat.finditer(cleaned):
+        owners = [i for i, character in enumerate(word.group(), word.start()) for _ in character.encode("utf-8")]
+        pieces = tokenizer.bpe("".join(tokenizer.byte_encoder[byte] for byte in word.group().encode("utf-8")))
+        start = 0
+        for piece in pieces.split(" "):
+            end = start + len(piece.removesuffix("</w>"))
+            spans.append((place[owners[start]][0], place[owners[end - 1]][1]))
+            start = end
+    return spans
+
+
+def _places(text: str, cleaned: str) -> list[tuple[int, int]]:
+    """For each character of `cleaned` where it stands in `text`."""
+    lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    if lower == cleaned:
+        return [(i, i + 1) for i in range(len(text))]
+    places = []
+    for kind, a, b, c, d in SequenceMatcher(None, lower, cleaned, autojunk=False).get_opcodes():
+        places += [(a + i, a + i + 1) if kind == "equal" else (a, b) for i in range(d - c)]
+    return places

@@ -38,9 +38,18 @@ class ImageTower:
         size = getattr(visual, "image_size", 224)
         self.image_size: tuple[int, int] = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
-    def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
-        """One pass over normalised images `(B, 3, H, W)`; `layers` are resolved, non-negative indices."""
+    def __call__(
+        self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None, stride: int | None = None
+    ) -> Features:
+        """One pass over normalised images `(B, 3, H, W)`; `layers` are resolved, non-negative indices; `stride` is
+        `ClipModel.features`'."""
         raise NotImplementedError
+
+    def only_native(self, stride: int | None) -> None:
+        """Refuses a stride, in a tower that has its own only."""
+        if stride is not None:
+            kind = type(getattr(self.visual, "trunk", self.visual)).__name__
+            raise ValueError(f"stride={stride}: only vision transformers take another stride, this tower is a {kind}")
 
     @contextmanager
     def of_videos(self, frames: int) -> Iterator[None]:

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.layers import resample_abs_pos_embed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from clipkit.backbone._attention import OpenClipBlock, TimmBlock
 from clipkit.backbone._dense import VARIANTS, dense_tokens
 from clipkit.backbone._features import Features
+from clipkit.backbone._stride import at_stride, check_stride
 from clipkit.backbone._tower import ImageTower
 from clipkit.backbone._video import add_time, join_frames, shift_tokens
 
@@ -44,7 +45,7 @@ class ViTTower(ImageTower):
         self.readable = self.block_view.readable(blocks[-1])
         self.variants = VARIANTS if self.readable else ("vanilla",)
 
-    def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int], Tensor | None]:
+    def embed(self, images: Tensor, stride: int | None = None) -> tuple[Tensor, tuple[int, int], Tensor | None]:
         """Tokens `(B, prefix + h·w, C)` before block 0, the grid `(h, w)`, the rotary table or None."""
         raise NotImplementedError
 
@@ -81,8 +82,12 @@ class ViTTower(ImageTower):
         """Final norm and projection, token by token: `(B, N, C)` to `(B, N, D)`."""
         raise NotImplementedError
 
-    def __call__(self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None) -> Features:
-        x, grid, rope = self.embed(images)
+    def __call__(
+        self, images: Tensor, layers: Sequence[int] = (), dense: str | None = None, stride: int | None = None
+    ) -> Features:
+        if stride is not None:
+            check_stride(stride, self.patch_size or 1)
+        x, grid, rope = self.embed(images, None if stride == self.patch_size else stride)
         if self.time is not None:
             if layers or dense is not None:
                 raise ValueError("a tower that joins the frames of a video gives embeddings only, no maps")
@@ -104,7 +109,7 @@ class ViTTower(ImageTower):
             penultimate=penultimate,
             maps=[self._to_map(kept[layer][:, self.prefix :], grid) for layer in layers],
             cls=[kept[layer][:, 0] if self.has_class_token else kept[layer].mean(1) for layer in layers],
-            strides=[self.patch_size or 0] * len(layers),
+            strides=[stride or self.patch_size or 0] * len(layers),
             dense_map=None if patches is None else self._to_map(self.project(patches), grid),
         )
 
@@ -170,11 +175,11 @@ class OpenClipViT(ViTTower):
     def checkpointing(self) -> bool:
         return bool(self.visual.transformer.grad_checkpointing)
 
-    def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int], Tensor | None]:
+    def embed(self, images: Tensor, stride: int | None = None) -> tuple[Tensor, tuple[int, int], Tensor | None]:
         visual = self.visual
         old = (int(visual.grid_size[0]), int(visual.grid_size[1]))
         check_grid(images, (images.shape[-2] // visual.patch_size[0], images.shape[-1] // visual.patch_size[1]))
-        x = visual.conv1(images)
+        x = visual.conv1(images) if stride is None else at_stride([visual.conv1], images, stride)
         grid = (x.shape[2], x.shape[3])
         x = x.flatten(2).transpose(1, 2)
         table = visual.positional_embedding
@@ -233,12 +238,13 @@ class TimmViT(ViTTower):
     def checkpointing(self) -> bool:
         return bool(self.trunk.grad_checkpointing)
 
-    def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int], Tensor | None]:
+    def embed(self, images: Tensor, stride: int | None = None) -> tuple[Tensor, tuple[int, int], Tensor | None]:
         trunk = self.trunk
         height, width = images.shape[-2:]
         check_grid(images, (height * self.old[0] // self.image_size[0], width * self.old[1] // self.image_size[1]))
-        x = trunk.patch_embed(self._whole_patches(images))
-        if x.ndim == 4:  # NHWC, under timm's dynamic_img_size
+        if stride is not None:
+            x, grid = self._at_stride(self._whole_patches(images), stride)
+        elif (x := trunk.patch_embed(self._whole_patches(images))).ndim == 4:  # NHWC, under timm's dynamic_img_size
             grid = (x.shape[1], x.shape[2])
             x = x.flatten(1, 2)
         else:
@@ -254,6 +260,13 @@ class TimmViT(ViTTower):
         if table is not None and not trunk.no_embed_class:
             x = x + table
         return trunk.norm_pre(trunk.pos_drop(self.timed(x))), grid, self._rope(grid)
+
+    def _at_stride(self, images: Tensor, stride: int) -> tuple[Tensor, tuple[int, int]]:
+        embed = self.trunk.patch_embed
+        parts = [part for part in (getattr(embed, "backbone", None), embed.proj) if part is not None]
+        x = at_stride(parts, images, stride)
+        tokens = x.flatten(2).transpose(1, 2)
+        return getattr(embed, "norm", nn.Identity())(tokens), (x.shape[2], x.shape[3])
 
     def drop_patches(self, x: Tensor) -> Tensor:
         if getattr(self.trunk, "rope", None) is None or self.trunk.patch_drop is None or not self.trunk.training:

@@ -20,7 +20,7 @@ from clipkit.backbone._dense import VARIANTS
 from clipkit.backbone._features import Features
 from clipkit.backbone._flat import without_excess
 from clipkit.backbone._text import TextTower
-from clipkit.backbone._tokenize import tokenize
+from clipkit.backbone._tokenize import token_spans, tokenize
 from clipkit.backbone._tokenizer_folder import own_tokenizer
 from clipkit.backbone.pictures import Pictures, as_batch, check_range
 from clipkit.hub import hub_reachable
@@ -238,16 +238,22 @@ class ClipModel(nn.Module):
             embedding = self.encode_image(videos.flatten(0, 1), normalize)
         return embedding.unflatten(0, (len(videos), -1)) if len(videos) else embedding[:, None]
 
-    def features(self, images: Pictures, layers: Sequence[int] = (), *, dense: bool = True) -> Features:
+    def features(
+        self, images: Pictures, layers: Sequence[int] = (), *, dense: bool = True, stride: int | None = None
+    ) -> Features:
         """Everything that one pass gives; see `Features`. Nothing in it is normalised.
 
         Args:
             images: as for `encode_image`.
             layers: 0-based blocks (ViT) or stages (conv) whose maps are wanted; negative ones count from the end.
             dense: whether to compute the dense map.
+            stride: pixels per map cell, a divisor of a vision transformer's `patch_size`, for maps that are finer than
+                its own (the default) from the same weights: positions are resized; a convolutional stem is run à trous,
+                a patch convolution of P pixels at this stride, its cell (i, j) centred at P/2 + stride · (i, j).
 
         Raises:
-            ValueError: an unknown layer, or `dense` of a tower that cannot give a dense map; and as `encode_image`.
+            ValueError: an unknown layer, `dense` of a tower that cannot give a dense map, or a stride that is no
+                divisor; and as `encode_image`.
         """
         tower = self._tower
         if dense and (tower.no_dense or self.dense_variant not in tower.variants):
@@ -255,16 +261,41 @@ class ClipModel(nn.Module):
             raise ValueError(f"{self.name!r} has no dense map: {reason}. features(..., dense=False) gives the rest")
         images = as_batch(images, self)
         with self._graph(images):
-            return tower(self._normalised(images), tower.resolve(layers), self.dense_variant if dense else None)
+            variant = self.dense_variant if dense else None
+            return tower(self._normalised(images), tower.resolve(layers), variant, stride)
+
+    def pool_tokens(self, tokens: Tensor) -> Tensor:
+        """Tokens `(N, 1 + P, C)` of the last block, the class token (`Features.cls`) before any patches, to `(N, D)`:
+        the tower's own pooling, norm and projection, as if these patches were an image. Not normalised.
+
+        Raises:
+            ValueError: a tower that reads its class token alone, or that is no vision transformer.
+        """
+        tower = self._tower
+        if getattr(tower, "token_pooled", True) or not getattr(tower, "has_class_token", False) or tower.prefix != 1:
+            raise ValueError(f"pool_tokens: the image tower of {self.name!r} pools no patches beside a class token")
+        with self._graph(tokens):
+            return tower.pool(tokens.to(self.dtype))[1]  # type: ignore[attr-defined]
 
     # Text ------------------------------------------------------------------------------------------------------------
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """`(N, L)` int64 on the CPU. Prompts that do not fit are cut, with a warning that shows what was cut."""
-        if self._tokenizer is None:
-            self._text.require_text()
-            self._tokenizer = self._default_tokenizer()
-        return tokenize(self._tokenizer, [texts] if isinstance(texts, str) else texts, self.context_length)
+        return tokenize(self._own_tokenizer(), [texts] if isinstance(texts, str) else texts, self.context_length)
+
+    def token_spans(self, texts: Sequence[str]) -> Tensor:
+        """`(N, L, 2)` int64: start and end of the characters that each token of `tokenize(texts)` stands for; 0, 0
+        where it stands for none (start and end of text, padding).
+
+        Raises:
+            ValueError: the model has another tokenizer than CLIP's byte pairs.
+        """
+        tokenizer, length = self._own_tokenizer(), self.tokenize(texts).shape[1]
+        out = torch.zeros(len(texts), length, 2, dtype=torch.int64)
+        for row, text in zip(out, texts):
+            spans = torch.tensor(token_spans(tokenizer, text)[: length - 2], dtype=torch.int64).view(-1, 2)
+            row[1 : 1 + len(spans)] = spans
+        return out
 
     def encode_text(self, texts: Sequence[str], normalize: bool = True) -> Tensor:
         """Prompts to `(N, D)`."""
@@ -276,12 +307,14 @@ class ClipModel(nn.Module):
             embedding = self._text.encode(ids.to(self.device))
             return F.normalize(embedding, dim=-1) if normalize else embedding
 
-    def text_tokens(self, texts: Sequence[str]) -> Tensor:
-        """Prompts to one vector a token, `(N, L, D)`: final norm and projection at every position, not normalised."""
+    def text_tokens(self, texts: Sequence[str], project: bool = True) -> Tensor:
+        """Prompts to one vector a token, `(N, L, D)`: final norm and projection at every position, not normalised.
+        Without `project` before the projection, `(N, L, W)`."""
         self._text.require_native("text_tokens")
         ids = self.tokenize(texts).to(self.device)
         with self._graph():
-            return self._text.project(self._text.run(self._text.embed(ids)))
+            states = self._text.run(self._text.embed(ids))
+            return self._text.project(states) if project else states
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Token ids `(N, L)` to the embeddings `(N, L, W)` that `encode_embeddings` takes."""
@@ -322,6 +355,12 @@ class ClipModel(nn.Module):
 
     def _hashed_tensors(self) -> dict[str, Tensor]:
         return self.model.state_dict()
+
+    def _own_tokenizer(self) -> Tokenizer:
+        if self._tokenizer is None:
+            self._text.require_text()
+            self._tokenizer = self._default_tokenizer()
+        return self._tokenizer
 
     def _default_tokenizer(self) -> Tokenizer:
         text_cfg = (self.model_cfg or {}).get("text_cfg", {})

@@ -77,7 +77,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             (a Lightning file with pickled hyper-parameters is refused).
     """
     content = load_tensors(path, allowed=[_CALLBACK])
-    state = content.get("state_dict", content)
+    wrapped = content["model"] if isinstance(content.get("model"), dict) else content
+    state = content.get("state_dict", wrapped)
     parts = {name: part for name, part in content.items() if str(name).endswith("model_state_dict")}
     if parts and all(isinstance(part, dict) for part in parts.values()):
         state = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}

@@ -3,21 +3,30 @@
 from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
 from ._fpn import FPNDecoder
+from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
 from ._timm_tower import TimmPyramid, TimmTower
+from ._transformer import CrossAttention, Mlp, SelfAttention, TransformerBlock
 
 __all__ = [
+    "AssignAttention",
     "BasicBlock",
     "ConvTower",
+    "CrossAttention",
     "DPTDecoder",
     "FPNDecoder",
     "FusionBlock",
+    "GroupingBlock",
+    "Mlp",
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
+    "SelfAttention",
     "SpatialRegularisation",
     "TimmPyramid",
     "TimmTower",
+    "TokenMixer",
+    "TransformerBlock",
     "draw_points",
 ]

@@ -13,7 +13,7 @@ from clipkit.engine.class_names import read_classes
 from clipkit.engine.traps import normalises
 from clipkit.nn import SpatialRegularisation
 from clipkit.segmentation.test_time import LabelChunks, check_test_cfg, image_logits, predict_streamed, too_many_logits
-from clipkit.text.class_rows import build_text
+from clipkit.text.class_rows import ClipText, PrecomputedText, build_text
 from clipkit.text.labels import TextLabels
 
 
@@ -59,11 +59,15 @@ class TextSegmentor(TextLabels, BaseSegmentor):
     ):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         names = read_classes(classes)  # first: a wrong path should not cost the download of a CLIP
-        self.init_labels(names, build_text(text))
+        self.init_labels(names, self.build_text(text))
         self.test_cfg = check_test_cfg(test_cfg)
         self.precision = precision
         self.align_corners = False  # read by mmseg's postprocess_result
         self.label_head: SpatialRegularisation | None = None
+
+    def build_text(self, text: dict) -> ClipText | PrecomputedText:
+        """Where rows come from; a subclass may know other sources."""
+        return build_text(text)
 
     # ---- forward --------------------------------------------------------------------------------------------------
 

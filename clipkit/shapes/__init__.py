@@ -1,5 +1,6 @@
 """The embedded world: procedural scenes with names for everything in them, and the tiny CLIP that was trained on it."""
 
+from clipkit.shapes._captions import Caption, Span
 from clipkit.shapes._film_words import action_names, film_caption
 from clipkit.shapes._words import (
     AMBIGUOUS,
@@ -26,8 +27,10 @@ __all__ = [
     "STUFF",
     "STYLES",
     "TEXTURES",
+    "Caption",
     "Films",
     "Scenes",
+    "Span",
     "action_names",
     "class_names",
     "evaluate",

@@ -9,7 +9,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from clipkit.shapes._captions import Item, caption, full_caption, short_caption
+from clipkit.shapes._captions import Caption, Item, full_caption, short_caption, tell
 from clipkit.shapes._sdf import EXTENT, RESOLUTION, tables
 from clipkit.shapes._stuff import TILE, tiles
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES, seen_compositions
@@ -27,6 +27,7 @@ RGB = {
 STYLES = ("photo", "sketch", "night", "noise")
 SUBSETS = ("all", "seen", "unseen")
 CHUNK_PIXELS = 32 * 64 * 64  # scenes are drawn this many pixels at a time, so that intermediates stay in the cache
+TWIN_SEED = 7_919  # twins are drawn apart, so that nothing else about a seed's scenes changes
 MIN_VISIBLE = 0.25  # an object of which less than this share can be seen is no object of the scene
 
 
@@ -78,9 +79,17 @@ class Scenes:
 
     @cached_property
     def captions(self) -> list[str]:
-        """One caption a scene, in varied words."""
-        random = Random(self.seed)
-        return [caption(items, stuff, random) for items, stuff in self._items()]
+        """One caption a scene, in varied words: the texts of `tell()`."""
+        return [caption.text for caption in self.tell()]
+
+    def tell(self, seed: int | None = None) -> list[Caption]:
+        """One caption a scene with its spans: which characters name which object (`Caption`, `Span`).
+
+        Args:
+            seed: of the words; None gives those of `captions`, another one tells the same scenes in other words.
+        """
+        random = Random(self.seed if seed is None else seed)
+        return [tell(items, stuff, random) for items, stuff in self._items()]
 
     @cached_property
     def short_captions(self) -> list[str]:
@@ -100,7 +109,7 @@ class Scenes:
         rows = zip(*(column.tolist() for column in columns))
         scenes = []
         for row, present, stuff in zip(rows, self.present.tolist(), self.stuff.tolist()):
-            items = [Item(*values) for values, there in zip(zip(*row), present) if there]
+            items = [Item(*values, place=n) for n, (values, there) in enumerate(zip(zip(*row), present)) if there]
             scenes.append((items, tuple(dict.fromkeys(stuff))))
         return scenes
 
@@ -114,6 +123,7 @@ def render(
     split: str | None = "composition",
     subset: str = "all",
     style: str = "photo",
+    twins: bool = False,
     device: str | torch.device = "cpu",
 ) -> Scenes:
     """Renders `batch` scenes of `size` × `size` pixels.
@@ -125,9 +135,12 @@ def render(
         split: 'composition' (colour × shape pairs held out), 'shape' (whole shapes held out) or None.
         subset: which compositions objects are drawn from: 'all', 'seen' or 'unseen' of the split.
         style: 'photo', or a shifted domain: 'sketch', 'night', 'noise'.
+        twins: the first two objects have one shape, which no other object has: by their shape alone only a relation to
+            a third one tells them apart.
 
     Raises:
-        ValueError: for an unknown word, no scene, a size under 64, or objects that are not 1 ≤ least ≤ greatest ≤ 6.
+        ValueError: for an unknown word, no scene, a size under 64, objects that are not 1 ≤ least ≤ greatest ≤ 6, or
+            twins among fewer than two objects.
     """
     low, high = objects
     if batch < 1:
@@ -138,7 +151,9 @@ def render(
         raise ValueError(f"objects is {objects}, it must be (least, greatest) with 1 <= least <= greatest <= 6")
     if style not in STYLES:
         raise ValueError(f"style is {style!r}, known: {', '.join(STYLES)}")
-    plan = _plan(batch, size, seed, low, high, _allowed(split, subset))
+    if twins and low < 2:
+        raise ValueError(f"objects is {objects}, twins need at least 2 a scene")
+    plan = _plan(batch, size, seed, low, high, _allowed(split, subset), twins)
     device = torch.device(device)
     plan = {name: value.to(device) for name, value in plan.items()}
     step = max(1, CHUNK_PIXELS // (size * size)) if device.type == "cpu" else max(1, batch)
@@ -162,7 +177,9 @@ def _allowed(split: str | None, subset: str) -> Tensor:
     return chosen.nonzero().flatten()
 
 
-def _plan(batch: int, size: int, seed: int, low: int, high: int, allowed: Tensor) -> dict[str, Tensor]:
+def _plan(
+    batch: int, size: int, seed: int, low: int, high: int, allowed: Tensor, twins: bool = False
+) -> dict[str, Tensor]:
     """Everything random about the scenes, drawn on the CPU so that all devices agree."""
     g = torch.Generator().manual_seed(seed)
 
@@ -170,6 +187,8 @@ def _plan(batch: int, size: int, seed: int, low: int, high: int, allowed: Tensor
         return low + (high - low) * torch.rand(*shape, generator=g)
 
     composition = allowed[torch.randint(len(allowed), (batch, high), generator=g)]
+    if twins:
+        composition = _twins(composition, allowed, torch.Generator().manual_seed(seed + TWIN_SEED))
     number = torch.randint(low, high + 1, (batch, 1), generator=g)
     exists = torch.arange(high) < number
     radius = size * torch.where(
@@ -196,6 +215,15 @@ def _plan(batch: int, size: int, seed: int, low: int, high: int, allowed: Tensor
         "light": uniform(batch, 3, low=0.92, high=1.08) * uniform(batch, 1, low=0.75, high=1.15),
         "grain": torch.randint(2**31, (batch,), generator=g),
     }
+
+
+def _twins(composition: Tensor, allowed: Tensor, g: torch.Generator) -> Tensor:
+    """(B, N) compositions in which object 1 has the shape of object 0, and the others have others."""
+    same = (allowed % len(SHAPES) == composition[:, :1] % len(SHAPES)).float()  # (B, allowed)
+    found = [composition[:, :1], allowed[torch.multinomial(same, 1, generator=g)]]
+    if composition.shape[1] > 2:
+        found.append(allowed[torch.multinomial(1 - same, composition.shape[1] - 2, replacement=True, generator=g)])
+    return torch.cat(found, 1)
 
 
 def _place(radius: Tensor, exists: Tensor, size: int, g: torch.Generator, tries: int = 8) -> Tensor:

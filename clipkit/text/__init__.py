@@ -7,6 +7,7 @@ from clipkit.text._match import LabelMatch, match_key
 from clipkit.text._precomputed import load_embeddings, save_embeddings
 from clipkit.text.bank import TextBank
 from clipkit.text.templates import TEMPLATE_SETS, get_templates, imagenet_names
+from clipkit.text.tokens import TokenBank, Tokens
 from clipkit.text.vocabulary import Vocabulary
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "LearnedBackground",
     "TextBank",
     "TextEmbeddings",
+    "TokenBank",
+    "Tokens",
     "Vocabulary",
     "get_templates",
     "imagenet_names",

@@ -1,0 +1,23 @@
+"""Claim C15: segmentation emerges from captions. Learned groups beside k-means of the same tokens: with CLIP's own
+names, and with names that were learned as the groups' were. Naming is most of what a mean IoU sees; `oracle` sees
+segments alone. Runs of groups.py.
+"""
+
+claim = "C15"
+runs_of = "groups"
+arms = ("GroupViT", "k-means, trained names", "k-means, CLIP's names")
+statements = [
+    dict(says="groups beat k-means", metric="open.mIoU", better="GroupViT", than="k-means, CLIP's names"),
+    dict(
+        says="groups beat k-means with the same training of names",
+        metric="open.mIoU",
+        better="GroupViT",
+        than="k-means, trained names",
+    ),
+    dict(
+        says="groups are better segments than k-means'",
+        metric="open.oracle",
+        better="GroupViT",
+        than="k-means, trained names",
+    ),
+]

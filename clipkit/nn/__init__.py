@@ -7,13 +7,14 @@ from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
 from ._timm_tower import TimmPyramid, TimmTower
-from ._transformer import CrossAttention, Mlp, SelfAttention, TransformerBlock
+from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 
 __all__ = [
     "AssignAttention",
     "BasicBlock",
     "ConvTower",
     "CrossAttention",
+    "CrossBlock",
     "DPTDecoder",
     "FPNDecoder",
     "FusionBlock",

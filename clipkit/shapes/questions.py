@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from clipkit.shapes._captions import Item, relation
+from clipkit.shapes._captions import Item, article, relation
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES
 from clipkit.shapes.render import Scenes
+
+
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
 
 KINDS = ("colour", "shape", "texture", "count", "ground", "existence", "place", "relation")
 ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "texture": TEXTURES}
@@ -16,6 +21,10 @@ PLACES = ("left", "right", "top", "bottom")
 RELATIONS = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 ANSWERS = (*COLOURS, *SHAPES, *TEXTURES, *"01234567", *STUFF, "yes", "no", *PLACES)
 MARGIN = 0.08  # scene sides by which one axis must outweigh the other where a question is of where something lies
+_OTHERS = """what colour shape pattern is the a an does have how many thing things are there ground at where left right
+above below of top bottom"""
+WORDS = tuple(sorted({*COLOURS, *TEXTURES, *SHAPES, *map(_plural, SHAPES), *_OTHERS.split()}))
+"""Every word that a question has."""
 _ASKS = {
     "colour": "what colour is the {}?",
     "shape": "what shape is the {}?",
@@ -42,7 +51,7 @@ class Question:
 
 
 class Asker:
-    """Draws questions about scenes; what they are drawn from is kept, the scenes are not.
+    """Draws questions about scenes. It keeps what is said of them, not the pictures.
 
     >>> scenes = render(4)
     >>> asker = Asker(scenes)
@@ -85,13 +94,13 @@ def _matches(item: Item, said: dict[str, str]) -> bool:
 
 def _words(said: dict[str, str], plural: bool = False) -> str:
     """In English's order: texture, colour, shape."""
-    shape = said.get("shape", "thing")
-    noun = shape + ("es" if shape in ("cross",) else "s") if plural else shape
-    return " ".join([*(said[name] for name in ("texture", "colour") if name in said), noun])
+    noun = said.get("shape", "thing")
+    before = [said[name] for name in ("texture", "colour") if name in said]
+    return " ".join([*before, _plural(noun) if plural else noun])
 
 
 def _refer(item: Item, items: Sequence[Item], random: Random, without: str = "") -> dict[str, str] | None:
-    """Attributes that only this item has together, never `without`; the fewest that do, mostly."""
+    """Attributes that only this item has together, never `without`; None where no two of them tell it apart."""
     sets = [("shape",), ("colour",), ("colour", "shape"), ("texture", "shape"), ("texture", "colour")]
     found = []
     for names in sets:
@@ -139,13 +148,13 @@ def _existence(items: Sequence[Item], random: Random) -> Question | None:
     names = random.choice((("colour", "shape"), ("texture", "shape"), ("texture", "colour"), ("shape",), ("colour",)))
     said = {name: getattr(item, name) for name in names}
     if random.random() < 0.5:
-        return Question(f"is there a {_words(said)}?", "yes", "existence", item.place)
+        return Question(f"is there {article(_words(said))}?", "yes", "existence", item.place)
     name = random.choice(names)
     present = [getattr(other, name) for other in items]
     # Where others of the scene have it, it is the pairing that is wrong, the hardest kind.
     for value in [*random.sample(present, len(present)), *random.sample(ATTRIBUTES[name], len(ATTRIBUTES[name]))]:
         if not any(_matches(other, {**said, name: value}) for other in items):
-            return Question(f"is there a {_words({**said, name: value})}?", "no", "existence")
+            return Question(f"is there {article(_words({**said, name: value}))}?", "no", "existence")
     return None
 
 

@@ -1,7 +1,8 @@
 """VQA's accuracy against cases computed by hand, and the script's normalisation against what it is known to do."""
 
 import pytest
-from clipkit_plugins.vqa.score import APOSTROPHES, accuracy, normalise
+
+from clipkit.evaluation.vqa import APOSTROPHES, accuracy, normalise
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,7 @@ class Item:
         self.x, self.y, self.radius, self.place = x, y, radius, place
 
 
-def article(phrase: str) -> str:
-    """A phrase behind its article."""
+def _article(phrase: str) -> str:
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
@@ -96,9 +95,9 @@ def _phrase(item: Item, random: Random) -> Caption:
         words.append(_pick(COLOUR_SYNONYMS[item.colour], random))
     words.append(_pick(SHAPE_SYNONYMS[item.shape], random))
     noun = " ".join(words)
-    before = article(noun).removesuffix(noun)
+    article = _article(noun).removesuffix(noun)
     whole = f"{noun} with a {TEXTURE_NOUNS[item.texture]} pattern" if with_noun else noun
-    return _join(before, _name(whole, item.place, **said, shape=item.shape))
+    return _join(article, _name(whole, item.place, **said, shape=item.shape))
 
 
 def relation(a: Item, b: Item) -> str:
@@ -169,7 +168,7 @@ def short_caption(items: list[Item], stuff: tuple[int, ...], random: Random) -> 
 def full_caption(items: list[Item], stuff: tuple[int, ...]) -> str:
     """Everything in first words and left-to-right order: two scenes with equal full captions are hard to tell apart."""
     ordered = sorted(items, key=lambda item: item.x)
-    phrases = [article(f"{item.texture} {item.colour} {item.shape}") for item in ordered]
+    phrases = [_article(f"{item.texture} {item.colour} {item.shape}") for item in ordered]
     text = phrases[0]
     for previous, item, phrase in zip(ordered, ordered[1:], phrases[1:]):
         text += f" {relation(previous, item)} {phrase}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from clipkit.shapes._captions import Item, article, relation
+from clipkit.shapes._captions import Item, _article, relation
 from clipkit.shapes._words import COLOURS, SHAPES, STUFF, TEXTURES
 from clipkit.shapes.render import Scenes
 
@@ -148,13 +148,13 @@ def _existence(items: Sequence[Item], random: Random) -> Question | None:
     names = random.choice((("colour", "shape"), ("texture", "shape"), ("texture", "colour"), ("shape",), ("colour",)))
     said = {name: getattr(item, name) for name in names}
     if random.random() < 0.5:
-        return Question(f"is there {article(_words(said))}?", "yes", "existence", item.place)
+        return Question(f"is there {_article(_words(said))}?", "yes", "existence", item.place)
     name = random.choice(names)
     present = [getattr(other, name) for other in items]
     # Where others of the scene have it, it is the pairing that is wrong, the hardest kind.
     for value in [*random.sample(present, len(present)), *random.sample(ATTRIBUTES[name], len(ATTRIBUTES[name]))]:
         if not any(_matches(other, {**said, name: value}) for other in items):
-            return Question(f"is there {article(_words({**said, name: value}))}?", "no", "existence")
+            return Question(f"is there {_article(_words({**said, name: value}))}?", "no", "existence")
     return None
 
 

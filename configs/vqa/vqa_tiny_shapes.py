@@ -1,5 +1,5 @@
-"""Questions about scenes of the embedded world, answered from the frozen tiny CLIP's grid: colour, shape, texture, count,
-ground, existence, place and relation. Its grids are stored once; a small transformer trains on them.
+"""Questions about scenes of the embedded world, answered from the frozen tiny CLIP's grid: colour, shape, texture,
+count, ground, existence, place and relation. Its grids are stored once; a small transformer trains on them.
 
 Command:   clipkit train vqa/vqa_tiny_shapes.py
            clipkit predict work_dirs/vqa_tiny_shapes scene.png --ask "what colour is the star?"

@@ -42,19 +42,19 @@ class VQAAccuracy(BaseMetric):
         self.answers = answers
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keeps the answers of a batch."""
-        for sample in data_samples:
-            for asked, answer, blind in zip(sample["asked"], sample["answers"], sample["blind"]):
-                self.results.append(_Answered(Asked(*asked), answer, blind))
+        """Keeps the answers of a batch: one result a picture, as mmengine counts them."""
+        self.results += [(sample["asked"], sample["answers"], sample["blind"]) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """The scores of all questions that have answers."""
+        rows_of = [zip(*sample) for sample in results]
+        answered = [_Answered(Asked(*asked), *rest) for rows in rows_of for asked, *rest in rows]
         if self.answers is not None:
-            write_answers(self.answers, {one.asked.id: one.answer for one in results})
-            print_log(f"{len(results)} answers: {self.answers}", MMLogger.get_current_instance())
-        known = [one for one in results if one.asked.answers]
+            write_answers(self.answers, {one.asked.id: one.answer for one in answered})
+            print_log(f"{len(answered)} answers: {self.answers}", MMLogger.get_current_instance())
+        known = [one for one in answered if one.asked.answers]
         if not known:
-            return {"questions": len(results)}
+            return {"questions": len(answered)}
         groups = {"all": known}
         for get in (lambda asked: asked.kind, lambda asked: asked.answer_type):
             groups |= _by(known, get)

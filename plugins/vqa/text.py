@@ -15,13 +15,14 @@ from clipkit.data.questions import words
 from clipkit.text.tokens import TokenBank
 
 # Words that name nothing which can be seen in one place.
-_FUNCTION_WORDS = """a an the is are was were be been being am do does did done has have had can could will would shall should may
-might must of in on at to from by with for into onto over under behind between near and or but not no any some all
-each every this that these those there here it its he she his her they their them you your we our i my what which
-who whose whom where when why how many much more most less than as if so such only very other another same thing
-things something anything one ones color colour colors colours shape shapes pattern patterns kind kinds type types
-sort number ground place left right top bottom above below middle picture image photo scene see seen
-shown"""
+_FUNCTION_WORDS = """
+a an the is are was were be been being am do does did done has have had can could will would shall should may might
+must of in on at to from by with for into onto over under behind between near and or but not no any some all each
+every this that these those there here it its he she his her they their them you your we our i my what which who whose
+whom where when why how many much more most less than as if so such only very other another same thing things
+something anything one ones color colour colors colours shape shapes pattern patterns kind kinds type types sort
+number ground place left right top bottom above below middle picture image photo scene see seen shown
+"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 

@@ -120,6 +120,14 @@ def read_own(path: str | Path) -> list[Asked]:
     return found
 
 
+def read_questions(
+    questions: str | Path, annotations: str | Path | None = None, image_name: str = "{}.jpg"
+) -> list[Asked]:
+    """`read_own` of a `.jsonl`, `read_vqa` of anything else."""
+    own = Path(questions).suffix == ".jsonl"
+    return read_own(questions) if own else read_vqa(questions, annotations, image_name)
+
+
 def frequent_answers(asked: Iterable[Asked], at_least: int = 9) -> list[str]:
     """Normalised answers that most people gave to at least so many questions, the most frequent first (VQAv2's
     training and validation questions: 3,129)."""
@@ -134,12 +142,31 @@ class Vocabulary(NamedTuple):
     words: tuple[str, ...]
 
 
-def learn_vocabulary(asked: Sequence[Asked], at_least: int = 9, seen: int = 2) -> Vocabulary:
-    """Of training questions: `frequent_answers`, and words that occur at least `seen` times."""
-    counts = Counter(word for one in asked for word, _, _ in words(one.text))
-    return Vocabulary(
-        tuple(frequent_answers(asked, at_least)), tuple(sorted(w for w, n in counts.items() if n >= seen))
-    )
+def learn_vocabulary(
+    file: str | Path, questions: str | Path, annotations: str | Path | None = None, at_least: int = 9, seen: int = 2
+) -> Vocabulary:
+    """What `file` holds; where it is not there, it is made of training questions and kept.
+
+    Args:
+        questions, annotations: VQAv2's, or `.jsonl` of one's own.
+        at_least: questions that must have an answer, see `frequent_answers`.
+        seen: questions that must have a word.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ClipkitError: as for reading them; or no answer is as frequent.
+    """
+    if is_file(Path(file)):
+        return read_vocabulary(file)
+    asked = read_questions(questions, annotations)
+    answers = frequent_answers(asked, at_least)
+    if not answers:
+        raise ClipkitError(f"{questions}: no answer is that of {at_least} questions: set at_least to fewer")
+    counts = Counter(word for one in asked for word in {word for word, _, _ in words(one.text)})
+    common = sorted(word for word, count in counts.items() if count >= seen)
+    vocabulary = Vocabulary(tuple(answers), tuple(common))
+    save_vocabulary(file, vocabulary)
+    return vocabulary
 
 
 def save_vocabulary(path: str | Path, vocabulary: Vocabulary) -> None:

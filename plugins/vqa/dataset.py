@@ -13,15 +13,7 @@ from torch.utils.data import Dataset
 
 from clipkit.backbone.options import clip_options
 from clipkit.data.images import read_image
-from clipkit.data.questions import (
-    PEOPLE,
-    Asked,
-    image_paths,
-    learn_vocabulary,
-    read_own,
-    read_vqa,
-    save_vocabulary,
-)
+from clipkit.data.questions import PEOPLE, Asked, image_paths, read_questions
 from clipkit.device import own_device
 from clipkit.embed.encoder import load_frozen
 from clipkit.embed.grids import embed_grids
@@ -147,8 +139,6 @@ class PhotoQuestions(GridQuestions):
         annotations: VQAv2's; None for its test split.
         image_name: of VQAv2, how an image's file is called.
         each: questions of a sample in training, drawn; None and in a test: all.
-        vocabulary: a file of answers and words: where it is not there, it is made from these questions.
-        at_least: how many questions must have an answer that it holds.
         test_mode: all questions.
         options: of `GridQuestions`.
 
@@ -163,15 +153,10 @@ class PhotoQuestions(GridQuestions):
         annotations: str | None = None,
         image_name: str = "COCO_train2014_{:012d}.jpg",
         each: int | None = 8,
-        vocabulary: str | None = None,
-        at_least: int = 9,
         test_mode: bool = False,
         **options: Any,
     ) -> None:
-        own = Path(questions).suffix == ".jsonl"
-        asked = read_own(questions) if own else read_vqa(questions, annotations, image_name)
-        if vocabulary is not None and not Path(vocabulary).is_file():
-            save_vocabulary(vocabulary, learn_vocabulary(asked, at_least))
+        asked = read_questions(questions, annotations, image_name)
         self.each, self.test_mode = each, test_mode
         self.of_image: dict[str, list[Asked]] = {}
         for one in asked:

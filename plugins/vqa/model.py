@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from clipkit.backbone import FrozenCLIP
 from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.data.padding import pad_rows
-from clipkit.data.questions import Vocabulary, read_vocabulary
+from clipkit.data.questions import Vocabulary, learn_vocabulary
 from clipkit.embed.grids import Grid, look, picture_tensor
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
@@ -40,7 +39,7 @@ class GridVQA(BaseModel):
 
     Args:
         clip: a name, or `dict(name=..., pretrained=..., precision=...)`; 'tiny_clip' is the shipped one.
-        vocabulary: 'shapes', or a file of `clipkit.data.questions.save_vocabulary`; for entailment its words count.
+        vocabulary: 'shapes', or arguments of `clipkit.data.questions.learn_vocabulary`; for entailment its words count.
         dim, heads, depth: of the blocks.
         words: 'learned', or 'clip': the tokens of its text tower.
         aligned: add the cosine of cell and word to the attention's logits.
@@ -56,7 +55,7 @@ class GridVQA(BaseModel):
     def __init__(
         self,
         clip: str | Mapping[str, Any],
-        vocabulary: str,
+        vocabulary: str | Mapping[str, Any],
         dim: int = 96,
         heads: int = 4,
         depth: int = 2,
@@ -242,8 +241,12 @@ class GridVQA(BaseModel):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _vocabulary(name: str) -> Vocabulary:
-    return Vocabulary(SHAPE_ANSWERS, SHAPE_WORDS) if name == "shapes" else read_vocabulary(Path(name))
+def _vocabulary(given: str | Mapping[str, Any]) -> Vocabulary:
+    if isinstance(given, Mapping):
+        return learn_vocabulary(**given)
+    if given != "shapes":
+        raise ClipkitError(f"GridVQA: vocabulary={given!r} is neither 'shapes' nor a dict(file=…, questions=…)")
+    return Vocabulary(SHAPE_ANSWERS, SHAPE_WORDS)
 
 
 def _digest(*parts: Sequence[str]) -> Tensor:

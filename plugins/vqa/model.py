@@ -30,7 +30,7 @@ from clipkit.shapes.questions import ANSWERS as SHAPE_ANSWERS
 from clipkit.shapes.questions import WORDS as SHAPE_WORDS
 
 ENTAILMENT = ("contradiction", "neutral", "entailment")
-_STARTS = (2.0, 2.0, 1.0, 0.0)  # how much of the alignment heads begin with, in turn
+_STARTS = ((2.0, 0.0, 1.0, 0.0), (0.0, 2.0, 1.0, 0.0))  # of words, of phrases: what heads begin with, in turn
 
 
 @MODELS.register_module()
@@ -85,8 +85,8 @@ class GridVQA(BaseModel):
         self.norm_in, self.proj, self.norm_cells = nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim)
         self.place = nn.Linear(32, dim)
         self.blocks = nn.ModuleList(CrossBlock(dim, heads) for _ in range(depth))
-        starts = torch.tensor([_STARTS[i % len(_STARTS)] for i in range(heads)])
-        self.alignment = nn.Parameter(starts.repeat(depth, 1)) if aligned else None
+        starts = torch.tensor([[row[i % len(row)] for i in range(heads)] for row in _STARTS])
+        self.alignment = nn.Parameter(starts.repeat(depth, 1, 1)) if aligned else None
         self.norm = nn.LayerNorm(dim)
         self.classify = nn.Sequential(
             nn.Linear(dim, 2 * dim), nn.GELU(), nn.LayerNorm(2 * dim, eps=1e-12), nn.Linear(2 * dim, len(self.answers))
@@ -174,7 +174,7 @@ class GridVQA(BaseModel):
         for number, block in enumerate(self.blocks):
             bias = None
             if similarity is not None and self.alignment is not None:
-                bias = self.alignment[number, :, None, None] * similarity[:, None]
+                bias = torch.einsum("kh,kbnm->bhnm", self.alignment[number], similarity)
             if maps and number == len(self.blocks) - 1:
                 own = x + block.attn(block.norm1(x), asked.mask)
                 looked = block.cross.weights(block.queries(own, seen), seen, mask, bias).mean(1)
@@ -184,7 +184,7 @@ class GridVQA(BaseModel):
         if looked is None:
             return kept, None
         looked = looked.unflatten(1, (most, -1))  # (B, Q, L, M)
-        about = (asked.names >= 0).unflatten(0, (len(grids), most))
+        about = (asked.names[0] >= 0).unflatten(0, (len(grids), most))
         about = torch.cat([about[..., :1] | ~about.any(-1, keepdim=True), about[..., 1:]], dim=-1).to(looked)
         mean = (looked * about[..., None]).sum(2) / about.sum(2)[..., None]
         return kept, [row[: len(own), : len(grid.cells)] for row, own, grid in zip(mean, questions, grids)]
@@ -192,8 +192,8 @@ class GridVQA(BaseModel):
     # ---- alignment -------------------------------------------------------------------------------------------------
 
     def _similarity(self, grids: Sequence[Grid], asked: Questions, mask: Tensor) -> Tensor | None:
-        """`(B, Q · L, M)`: the cosines of cells and what tokens name, standardised over a picture's cells; 0 where a
-        token names nothing."""
+        """`(2, B, Q · L, M)`: the cosines of cells and what tokens name, by word and by phrase, standardised over a
+        picture's cells; 0 where a token names nothing."""
         if not self.aligned or not asked.named:
             return None
         if any(grid.joint is None for grid in grids):
@@ -204,8 +204,8 @@ class GridVQA(BaseModel):
         centred = (cosines - (cosines * mask[..., None]).sum(1, keepdim=True) / count) * mask[..., None]
         spread = (centred.square().sum(1, keepdim=True) / count).sqrt()
         z = F.pad(centred / spread.clamp(min=1e-6), (0, 1)).transpose(1, 2)  # what comes last is nothing's: 0
-        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(len(grids), -1)
-        return z.gather(1, index[..., None].expand(-1, -1, z.shape[2]))
+        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(2, len(grids), -1)
+        return torch.stack([z.gather(1, rows[..., None].expand(-1, -1, z.shape[2])) for rows in index])
 
     def _words(self, named: Sequence[str]) -> Tensor:
         missing = [name for name in named if name not in self._rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -31,8 +32,9 @@ class Questions(NamedTuple):
 
     Attributes:
         tokens: `(N, L, d)`; mask: `(N, L)` bool, False in the padding.
-        names: `(N, L)` int64, which of `named` a token is about; -1: none.
-        named: words that may be seen in a picture.
+        names: `(2, N, L)` int64, which of `named` a token is about, by its own word and by its phrase: the words beside
+            it that may be seen too, with it; -1: none.
+        named: words and phrases that may be seen in a picture.
     """
 
     tokens: Tensor
@@ -109,12 +111,17 @@ class QuestionTokens(nn.Module):
         tokens, mask, split = self.words(texts)
         places = sinusoids(torch.arange(tokens.shape[1], device=tokens.device).float(), tokens.shape[2], 1000.0)
         tokens = tokens + places * tokens.shape[2] ** -0.5
-        named = sorted({name for own in split for name in map(visible, own) if name})
+        about = [list(map(visible, own)) for own in split]
+        phrases = [in_phrases(own) for own in about]
+        named = sorted({name for own in (*about, *phrases) for name in own if name})
         index = {name: i for i, name in enumerate(named)}
-        names = [torch.tensor([-1, *(index.get(visible(word), -1) for word in own)]) for own in split]
+        names = [
+            [torch.tensor([-1, *(index.get(name, -1) for name in own)]) for own in rows] for rows in (about, phrases)
+        ]
         tokens = torch.cat([self.whole.expand(len(texts), 1, -1), tokens], dim=1)
         mask = torch.cat([mask.new_ones(len(texts), 1), mask], dim=1)
-        return Questions(tokens, mask, pad_sequence(names, batch_first=True, padding_value=-1).to(mask.device), named)
+        padded = torch.stack([pad_sequence(rows, batch_first=True, padding_value=-1) for rows in names])
+        return Questions(tokens, mask, padded.to(mask.device), named)
 
 
 def visible(word: str) -> str:
@@ -124,3 +131,13 @@ def visible(word: str) -> str:
     if word.endswith(("ches", "shes", "sses", "xes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def in_phrases(names: Sequence[str]) -> list[str]:
+    """Of each word's name the names of its run: `["", "red", "star", ""]` -> `["", "red star", "red star", ""]`. Tokens
+    of one word have its name again and again, which a phrase says once."""
+    found: list[str] = []
+    for seen, run in groupby(names, bool):
+        own = list(run)
+        found += [" ".join(dict.fromkeys(own)) if seen else ""] * len(own)
+    return found

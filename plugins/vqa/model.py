@@ -81,15 +81,19 @@ class GridVQA(BaseModel):
         self.label_names = self.answers
         self.index = {answer: i for i, answer in enumerate(self.answers)}
         self.text = QuestionTokens(dim, words, known.words, self.clip)
-        width = self._width()
+        width = self._width() + (self.clip.embed_dim if aligned else 0)
         self.norm_in, self.proj, self.norm_cells = nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim)
         self.place = nn.Linear(32, dim)
         self.blocks = nn.ModuleList(CrossBlock(dim, heads) for _ in range(depth))
         starts = torch.tensor([[row[i % len(row)] for i in range(heads)] for row in _STARTS])
         self.alignment = nn.Parameter(starts.repeat(depth, 1, 1)) if aligned else None
+        self.evidence = nn.Linear(2 * 3, dim) if aligned else None
         self.norm = nn.LayerNorm(dim)
         self.classify = nn.Sequential(
-            nn.Linear(dim, 2 * dim), nn.GELU(), nn.LayerNorm(2 * dim, eps=1e-12), nn.Linear(2 * dim, len(self.answers))
+            nn.Linear(2 * dim, 2 * dim),
+            nn.GELU(),
+            nn.LayerNorm(2 * dim, eps=1e-12),
+            nn.Linear(2 * dim, len(self.answers)),
         )
         self.register_buffer("vocabulary", _digest(self.answers, known.words))
         self._rows: dict[str, Tensor] = {}
@@ -165,47 +169,66 @@ class GridVQA(BaseModel):
             grids = [_nothing(grid) for grid in grids]
         most = max(map(len, questions))
         asked = self.text([text for own in questions for text in [*own, *[""] * (most - len(own))]])
-        cells, mask = pad_rows([grid.cells for grid in grids])
+        cells, mask = pad_rows([self._cells(grid) for grid in grids])
         places, _ = pad_rows([grid.place for grid in grids])
         seen = self.norm_cells(self.proj(self.norm_in(cells)) + self.place(_where(places)))
-        similarity = self._similarity(grids, asked, mask)
-        x = asked.tokens
+        x, similarity = asked.tokens, None
+        if self.alignment is not None and asked.named:
+            similarity, evidence = self._similarity(grids, asked, mask)
+            x = x + self.evidence(evidence)
         looked = None
         for number, block in enumerate(self.blocks):
-            bias = None
-            if similarity is not None and self.alignment is not None:
-                bias = torch.einsum("kh,kbnm->bhnm", self.alignment[number], similarity)
+            bias = None if similarity is None else torch.einsum("kh,kbnm->bhnm", self.alignment[number], similarity)
             if maps and number == len(self.blocks) - 1:
                 own = x + block.attn(block.norm1(x), asked.mask)
                 looked = block.cross.weights(block.queries(own, seen), seen, mask, bias).mean(1)
             x = block(x, seen, asked.mask, mask, bias)
-        logits = self.classify(self.norm(x[:, 0])).unflatten(0, (len(grids), most))
+        about = asked.names[0] >= 0
+        about[:, 0] = ~about.any(1)  # where nothing is named, the whole question's
+        x = self.norm(x)
+        named = (x * about[..., None]).sum(1) / about.sum(1, keepdim=True)
+        logits = self.classify(torch.cat([x[:, 0], named], dim=1)).unflatten(0, (len(grids), most))
         kept = [row[: len(own)] for row, own in zip(logits, questions)]
         if looked is None:
             return kept, None
         looked = looked.unflatten(1, (most, -1))  # (B, Q, L, M)
-        about = (asked.names[0] >= 0).unflatten(0, (len(grids), most))
-        about = torch.cat([about[..., :1] | ~about.any(-1, keepdim=True), about[..., 1:]], dim=-1).to(looked)
-        mean = (looked * about[..., None]).sum(2) / about.sum(2)[..., None]
+        weight = about.unflatten(0, (len(grids), most)).to(looked)
+        mean = (looked * weight[..., None]).sum(2) / weight.sum(2)[..., None]
         return kept, [row[: len(own), : len(grid.cells)] for row, own, grid in zip(mean, questions, grids)]
 
     # ---- alignment -------------------------------------------------------------------------------------------------
 
-    def _similarity(self, grids: Sequence[Grid], asked: Questions, mask: Tensor) -> Tensor | None:
-        """`(2, B, Q · L, M)`: the cosines of cells and what tokens name, by word and by phrase, standardised over a
-        picture's cells; 0 where a token names nothing."""
-        if not self.aligned or not asked.named:
-            return None
-        if any(grid.joint is None for grid in grids):
+    def _cells(self, grid: Grid) -> Tensor:
+        """What is seen of each cell: the tower's features, and with alignment its place in the text's space."""
+        if not self.aligned:
+            return grid.cells
+        if grid.joint is None:
             raise ClipkitError("aligned attention needs each cell in the text's space: set joint=True in the data set")
+        scale = grid.cells.shape[1] ** 0.5  # LayerNorm follows: both parts count alike
+        return torch.cat([F.layer_norm(grid.cells, grid.cells.shape[1:]), F.normalize(grid.joint, dim=-1) * scale], 1)
+
+    def _similarity(self, grids: Sequence[Grid], asked: Questions, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """How cells are like what tokens name, by word and by phrase; all 0 where a token names nothing.
+
+        Returns:
+            `(2, B, Q · L, M)`: cosines, standardised over a picture's cells.
+            `(B · Q, L, 6)`: whether it is there at all: of both the largest cosine, the mean, the largest standardised.
+        """
         joint, _ = pad_rows([grid.joint for grid in grids if grid.joint is not None])
         cosines = F.normalize(joint, dim=-1) @ self._words(asked.named).T.to(joint)  # (B, M, V)
-        count = mask.sum(1)[:, None, None]
-        centred = (cosines - (cosines * mask[..., None]).sum(1, keepdim=True) / count) * mask[..., None]
-        spread = (centred.square().sum(1, keepdim=True) / count).sqrt()
-        z = F.pad(centred / spread.clamp(min=1e-6), (0, 1)).transpose(1, 2)  # what comes last is nothing's: 0
+        count, there = mask.sum(1)[:, None, None], mask[..., None]
+        mean = (cosines * there).sum(1, keepdim=True) / count
+        centred = (cosines - mean) * there
+        z = centred / (centred.square().sum(1, keepdim=True) / count).sqrt().clamp(min=1e-6)
+        stats = torch.cat(
+            [cosines.masked_fill(~there, -1).amax(1, keepdim=True), mean, z.amax(1, keepdim=True) / 10], 1
+        )
         index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(2, len(grids), -1)
-        return torch.stack([z.gather(1, rows[..., None].expand(-1, -1, z.shape[2])) for rows in index])
+        rows, facts = (F.pad(part, (0, 1)).transpose(1, 2) for part in (z, 10 * stats))  # what comes last names nothing
+        batch = torch.arange(len(grids), device=index.device)[:, None]
+        similarity = torch.stack([rows[batch, own] for own in index])
+        evidence = torch.cat([facts[batch, own] for own in index], dim=2)
+        return similarity, evidence.view(*asked.mask.shape, -1)
 
     def _words(self, named: Sequence[str]) -> Tensor:
         missing = [name for name in named if name not in self._rows]

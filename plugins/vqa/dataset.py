@@ -162,7 +162,8 @@ class PhotoQuestions(GridQuestions):
         for one in asked:
             self.of_image.setdefault(one.image, []).append(one)
         self.names = list(self.of_image)
-        super().__init__(_Files(image_paths(images, self.names, questions)), **options)
+        self.photos = image_paths(images, self.names, questions)
+        super().__init__(_Files(self.photos), **options)
 
     def questions(self, index: int) -> list[Asked]:
         """In training `each` of a photo's, drawn anew each time."""

@@ -283,5 +283,6 @@ def _nothing(grid: Grid) -> Grid:
 
 
 def _where(place: Tensor) -> Tensor:
-    """`(…, 2)` in [0, 1] -> `(…, 32)`."""
-    return sinusoids(place * 16, 16, 16.0).flatten(-2)
+    """`(…, 2)` in [0, 1] -> `(…, 32)`: from the middle outwards, so that the sines' signs are left and right, above and
+    below."""
+    return sinusoids(8 * (2 * place - 1), 16, 16.0).flatten(-2)

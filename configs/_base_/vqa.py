@@ -51,7 +51,7 @@ test_cfg = dict(type="TestLoop")
 model = dict(
     type="GridVQA",
     clip=dict(name="{clip}", pretrained="{weights}"),
-    vocabulary=dict(file="{vocabulary}"),
+    vocabulary=dict(file="{vocabulary}", at_least=9),
     size="{size}",
     dim=768,
     heads=12,

@@ -19,7 +19,9 @@ train_dataloader = dict(
     num_workers=0,
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="ResumableInfiniteSampler"),
-    dataset=dict(length=3072, seed=1, mix=dict(existence=2.5, ground=0.3), **scenes),
+    dataset=dict(
+        length=3072, seed=1, mix=dict(count=2.0, existence=1.5, shape=1.5, texture=1.5, relation=0.5), **scenes
+    ),
 )
 val_dataloader = dict(
     batch_size=64,
@@ -38,7 +40,7 @@ model = dict(type="GridVQA", clip=dict(name="{clip}", pretrained="{pretrained}")
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1.5e-3, weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=1.0),
 )

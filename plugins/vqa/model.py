@@ -164,7 +164,7 @@ class GridVQA(BaseModel):
         self, grids: Sequence[Grid], questions: Sequence[Sequence[str]], maps: bool = False
     ) -> tuple[list[Tensor], list[Tensor] | None]:
         """Logits `(Q, A)` of each picture's questions; with `maps` also where was looked, `(Q, M)`: the weights of the
-        last block, the mean over heads and over the words that name something, or the whole question's without any."""
+        last block, the mean over heads and over the words that name something, or over all of them without any."""
         if self.blind:
             grids = [_nothing(grid) for grid in grids]
         most = max(map(len, questions))
@@ -184,7 +184,7 @@ class GridVQA(BaseModel):
                 looked = block.cross.weights(block.queries(own, seen), seen, mask, bias).mean(1)
             x = block(x, seen, asked.mask, mask, bias)
         about = asked.names[0] >= 0
-        about[:, 0] = ~about.any(1)  # where nothing is named, the whole question's
+        about = torch.where(about.any(1, keepdim=True), about, asked.mask)  # where nothing is named, all of them
         x = self.norm(x)
         named = (x * about[..., None]).sum(1) / about.sum(1, keepdim=True)
         logits = self.classify(torch.cat([x[:, 0], named], dim=1)).unflatten(0, (len(grids), most))

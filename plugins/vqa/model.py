@@ -87,7 +87,7 @@ class GridVQA(BaseModel):
         self.blocks = nn.ModuleList(CrossBlock(dim, heads) for _ in range(depth))
         starts = torch.tensor([[row[i % len(row)] for i in range(heads)] for row in _STARTS])
         self.alignment = nn.Parameter(starts.repeat(depth, 1, 1)) if aligned else None
-        self.evidence = nn.Linear(2 * 3, dim) if aligned else None
+        self.evidence = nn.Linear(2 * 4, dim) if aligned else None
         self.norm = nn.LayerNorm(dim)
         self.classify = nn.Sequential(
             nn.Linear(2 * dim, 2 * dim),
@@ -174,7 +174,7 @@ class GridVQA(BaseModel):
         seen = self.norm_cells(self.proj(self.norm_in(cells)) + self.place(_where(places)))
         x, similarity = asked.tokens, None
         if self.alignment is not None and asked.named:
-            similarity, evidence = self._similarity(grids, asked, mask)
+            similarity, evidence = self._similarity(grids, asked, places, mask)
             x = x + self.evidence(evidence)
         looked = None
         for number, block in enumerate(self.blocks):
@@ -207,12 +207,15 @@ class GridVQA(BaseModel):
         scale = grid.cells.shape[1] ** 0.5  # LayerNorm follows: both parts count alike
         return torch.cat([F.layer_norm(grid.cells, grid.cells.shape[1:]), F.normalize(grid.joint, dim=-1) * scale], 1)
 
-    def _similarity(self, grids: Sequence[Grid], asked: Questions, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _similarity(
+        self, grids: Sequence[Grid], asked: Questions, places: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """How cells are like what tokens name, by word and by phrase; all 0 where a token names nothing.
 
         Returns:
             `(2, B, Q · L, M)`: cosines, standardised over a picture's cells.
-            `(B · Q, L, 6)`: whether it is there at all: of both the largest cosine, the mean, the largest standardised.
+            `(B · Q, L, 8)`: whether and how often it is there: of both the largest cosine, the mean, the largest
+            standardised, and how far apart in the picture the cells are that are like it, in image sides.
         """
         joint, _ = pad_rows([grid.joint for grid in grids if grid.joint is not None])
         cosines = F.normalize(joint, dim=-1) @ self._words(asked.named).T.to(joint)  # (B, M, V)
@@ -220,9 +223,11 @@ class GridVQA(BaseModel):
         mean = (cosines * there).sum(1, keepdim=True) / count
         centred = (cosines - mean) * there
         z = centred / (centred.square().sum(1, keepdim=True) / count).sqrt().clamp(min=1e-6)
-        stats = torch.cat(
-            [cosines.masked_fill(~there, -1).amax(1, keepdim=True), mean, z.amax(1, keepdim=True) / 10], 1
-        )
+        # One thing is in one place; the middle of two is far from both, which a mean of values cannot tell.
+        weight = (2 * z).masked_fill(~there, -torch.inf).softmax(1).transpose(1, 2)  # (B, V, M)
+        apart = (weight @ places.square() - (weight @ places).square()).sum(2).clamp(min=0).sqrt()[:, None]
+        largest = cosines.masked_fill(~there, -1).amax(1, keepdim=True)
+        stats = torch.cat([largest, mean, z.amax(1, keepdim=True) / 10, apart], 1)
         index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(2, len(grids), -1)
         rows, facts = (F.pad(part, (0, 1)).transpose(1, 2) for part in (z, 10 * stats))  # what comes last names nothing
         batch = torch.arange(len(grids), device=index.device)[:, None]

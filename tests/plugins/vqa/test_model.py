@@ -50,7 +50,10 @@ def test_alignment_is_the_standardised_cosine(grids, words):
     model = build(words=words)
     asked = model.text([*QUESTIONS, *QUESTIONS])
     mask = torch.arange(128) < torch.tensor([64, 128])[:, None]
-    similarity, evidence = model._similarity(grids, asked, mask)
+    places = torch.zeros(2, 128, 2)
+    for b, grid in enumerate(grids):
+        places[b, : len(grid.place)] = grid.place
+    similarity, evidence = model._similarity(grids, asked, places, mask)
     length = asked.mask.shape[1]
     # The token of "star" in the second question: by its own word, and by its phrase.
     (token,) = [i for i in range(length) if asked.names[0, 1, i] == asked.named.index("star")]
@@ -65,8 +68,12 @@ def test_alignment_is_the_standardised_cosine(grids, words):
             own = similarity[kind, b].unflatten(0, (3, length))[1, token]
             torch.testing.assert_close(own[: len(cosines)], wanted, rtol=0, atol=1e-3)
             assert not own[len(cosines) :].any()
-            facts = evidence[3 * b + 1, token, 3 * kind : 3 * kind + 3]
-            wanted = torch.tensor([10 * max(cosines), 10 * mean, max((c - mean) / spread for c in cosines)])
+            facts = evidence[3 * b + 1, token, 4 * kind : 4 * kind + 4]
+            likely = [math.exp(2 * (c - mean) / spread) for c in cosines]
+            middle = [sum(w * float(p[i]) for w, p in zip(likely, grid.place)) / sum(likely) for i in (0, 1)]
+            away = [sum((float(p[i]) - middle[i]) ** 2 for i in (0, 1)) for p in grid.place]
+            apart = math.sqrt(sum(w * d for w, d in zip(likely, away)) / sum(likely))
+            wanted = torch.tensor([10 * max(cosines), 10 * mean, (max(cosines) - mean) / spread, 10 * apart])
             torch.testing.assert_close(facts, wanted, rtol=0, atol=1e-3)
     assert not similarity[:, :, 0].any() and not evidence[:, 0].any()  # the query for the whole names nothing
 

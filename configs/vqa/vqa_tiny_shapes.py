@@ -5,8 +5,9 @@ Command:   clipkit train vqa/vqa_tiny_shapes.py
            clipkit predict work_dirs/vqa_tiny_shapes scene.png --ask "what colour is the star?"
 Siblings:  vqa_tiny_shapes_{blind,plain}.py
 Hardware:  1 CPU core
-Time:      not measured yet
-Expected:  not measured yet
+Time:      65 s of CPU time, and once 70 s for the grids (AMD EPYC, shared, 2026-11-30)
+Expected:  all 80.4/77.9/80.9, count 76.0/72.5/71.3, existence 80.5/79.3/78.9, ground 100.0/100.0/100.0 (seeds 0/1/2);
+           relations at chance
 """
 
 plugins = ["vqa"]

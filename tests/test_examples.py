@@ -42,6 +42,7 @@ def test_every_example_is_tested():
         "lseg.py",
         "search.py",
         "vild.py",
+        "vqa.py",
         "zero_shot.py",
     }
 
@@ -125,3 +126,8 @@ def test_accelerate_trains_and_saves_the_rest_alone():
     pytest.importorskip("accelerate")
     size, right = percentages("accelerate_contrastive.py")
     assert size < 5 and right > 6  # 3 and 10.9 where it was written; chance is 1
+
+
+def test_questions_about_pictures_are_answered():
+    seen, blind = (percentages("vqa.py")[i::2] for i in (0, 1))
+    assert all(a > b + 10 for a, b in zip(seen, blind)), (seen, blind)

@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
         usage="clipkit predict [options] WORK_DIR INPUT [INPUT ...]\n"
         "       clipkit predict [options] CONFIG CHECKPOINT INPUT [INPUT ...]",
         description="Segment or detect with any labels: a picture with names and a JSON for each image; a segmenter "
-        "also writes an indexed PNG, a detector one file of all detections in COCO's format. A video gives a film.",
+        "also writes an indexed PNG, a detector one file of all detections in COCO's format. A video gives a film. "
+        "A model of questions (vqa/...) answers those of --ask, and shows where it looked.",
         parents=[_options.labels("what to look for, instead of what was trained"), _options.device()],
     )
     parser.add_argument(
@@ -34,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
         help="of a model that grounds (GLIP), in place of labels: its phrases, guessed or in brackets, '[a man] left "
         "of [the red car]', become the labels, and the picture shows the sentence in the colours of its boxes",
     )  # fmt: skip
+    parser.add_argument(
+        "--ask", action="append", metavar="QUESTION", help="a question about each photo; may be given again"
+    )
     parser.add_argument("--out", default="predictions", metavar="DIR", help="where results go (default: predictions)")
     parser.add_argument("--beside", action="store_true", help="show the photo beside its result")
     parser.add_argument(
@@ -50,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from clipkit.engine.config import parse_options
     from clipkit.errors import ClipkitError
+    from clipkit.predict.answerer import Answerer
     from clipkit.predict.files import film_of
     from clipkit.predict.inputs import is_video, list_inputs
     from clipkit.predict.predict_files import predict_files
@@ -58,12 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoint, inputs = _split(args.config, args.inputs)
     sources = list_inputs(inputs)
     labels = _options.read_labels(args)
+    if args.ask and labels is not None:
+        raise ClipkitError("--ask and --labels are for models of different kinds: give one of them")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     predictor, files_of = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
     if files_of is None:
         raise ClipkitError(f"{args.config}: {type(predictor).__name__} writes no files: use `clipkit test`, or Python")
-    if labels is not None:
+    if args.ask:
+        if not isinstance(predictor, Answerer):
+            raise ClipkitError(f"{args.config}: {type(predictor).__name__} answers no questions: leave --ask out")
+        labels = args.ask
+    elif labels is not None:
         labels = _options.in_own_prompts(predictor.model, labels)
     if args.sentence is not None:
         labels = _sentence(predictor.model, args.sentence, labels)
@@ -77,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     bad = predict_files(predictor, writer, sources, labels, out, film, args.batch_size)
     what = "files" if any(map(is_video, sources)) else "images"
-    print(f"{len(sources) - bad} of {len(sources)} {what}, {len(names)} labels, results in {out}")
+    asked = "questions" if args.ask else "labels"
+    print(f"{len(sources) - bad} of {len(sources)} {what}, {len(names)} {asked}, results in {out}")
     return 1 if bad else 0
 
 

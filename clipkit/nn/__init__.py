@@ -7,7 +7,7 @@ from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
 from ._timm_tower import TimmPyramid, TimmTower
-from ._transformer import CrossAttention, Mlp, SelfAttention, TransformerBlock
+from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
 from .dyhead import DyConv, DyReLU
 from .text_layer import TextLayer
@@ -18,6 +18,7 @@ __all__ = [
     "BiFuse",
     "ConvTower",
     "CrossAttention",
+    "CrossBlock",
     "DPTDecoder",
     "DyConv",
     "DyReLU",

@@ -5,3 +5,4 @@ from clipkit.engine.tasks import register_task
 register_task("segment", "clipkit.predict.segmenter:Segmenter", "clipkit.predict.files:SegmentationFiles")
 register_task("detect", "clipkit.predict.detector:Detector", "clipkit.predict.files:DetectionFiles")
 register_task("find videos", "clipkit.predict.video_retriever:VideoRetriever")
+register_task("answer", "clipkit.predict.answerer:Answerer", "clipkit.predict.answerer:AnswerFiles")

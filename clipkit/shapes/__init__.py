@@ -16,6 +16,7 @@ from clipkit.shapes._words import (
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
+from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
 from clipkit.shapes.tiny import tiny_clip
 
@@ -27,8 +28,10 @@ __all__ = [
     "STUFF",
     "STYLES",
     "TEXTURES",
+    "Asker",
     "Caption",
     "Films",
+    "Question",
     "Scenes",
     "Span",
     "action_names",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from clipkit.nn import AssignAttention, CrossAttention, GroupingBlock, SelfAttention, TransformerBlock
+from clipkit.nn import AssignAttention, CrossAttention, CrossBlock, GroupingBlock, SelfAttention, TransformerBlock
 from clipkit.nn._transformer import attention
 from support.closed_form import closed_form_
 
@@ -119,3 +119,58 @@ def test_half_precision_stays_finite():
     with torch.autocast("cpu", torch.bfloat16):
         out, _ = block(torch.randn(64, 256, 8), torch.randn(64, 5, 8))
     assert out.isfinite().all()
+
+
+def test_a_cross_block_is_torchs_decoder_layer():
+    """Three texts of each of two pictures, against torch's layer on pictures that are repeated for each text."""
+    block = closed_form_(CrossBlock(12, 3).double(), scale=0.4)
+    torchs = nn.TransformerDecoderLayer(
+        12, 3, 48, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    state = block.state_dict()
+    for theirs, ours in {"self_attn.in_proj_": "attn.qkv.", "self_attn.out_proj.": "attn.proj."}.items():
+        for part in ("weight", "bias"):
+            state[theirs + part] = state.pop(ours + part)
+    for theirs, ours in {
+        "multihead_attn.out_proj.": "cross.proj.",
+        "linear1.": "mlp.fc1.",
+        "linear2.": "mlp.fc2.",
+    }.items():
+        for part in ("weight", "bias"):
+            state[theirs + part] = state.pop(ours + part)
+    for part in ("weight", "bias"):
+        state[f"multihead_attn.in_proj_{part}"] = torch.cat([state.pop(f"cross.{n}_proj.{part}") for n in "qkv"])
+    torchs.load_state_dict(state, strict=True)
+    x, other = numbers(6, 5, 12), numbers(2, 7, 12).cos()
+    mask, other_mask = mask_of("keys").repeat(3, 1), torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
+    wanted = torchs(
+        x,
+        other.repeat_interleave(3, 0),
+        tgt_key_padding_mask=~mask,
+        memory_key_padding_mask=~other_mask.repeat_interleave(3, 0),
+    )
+    torch.testing.assert_close(block(x, other, mask, other_mask), wanted, rtol=0, atol=1e-12)
+
+
+def test_a_bias_is_added_to_the_logits_and_the_weights_are_those_used():
+    layer = closed_form_(CrossAttention(6, 2).double(), scale=0.5).requires_grad_(False)
+    x, other, bias = numbers(2, 3, 6), numbers(2, 4, 6).cos(), numbers(2, 2, 3, 4)
+    mask = torch.tensor([[True, True, True, False], [True] * 4])
+    weights = torch.zeros(2, 2, 3, 4, dtype=torch.float64)
+    wanted = torch.zeros(2, 3, 6, dtype=torch.float64)
+    for b in range(2):
+        for h in range(2):
+            part = slice(3 * h, 3 * h + 3)
+            for n in range(3):
+                query = layer.q_proj(x[b, n])[part]
+                keys = range(4) if b else range(3)
+                logits = [
+                    float(query @ layer.k_proj(other[b, m])[part]) / 3**0.5 + float(bias[b, h, n, m]) for m in keys
+                ]
+                own = torch.tensor(logits, dtype=torch.float64).exp()
+                weights[b, h, n, : len(own)] = own / own.sum()
+                wanted[b, n, part] = sum(weights[b, h, n, m] * layer.v_proj(other[b, m])[part] for m in keys)
+    torch.testing.assert_close(layer.weights(x, other, mask, bias), weights, rtol=0, atol=1e-12)
+    torch.testing.assert_close(layer(x, other, mask, bias), layer.proj(wanted), rtol=0, atol=1e-12)
+    with torch.no_grad():  # torch's fused form
+        torch.testing.assert_close(layer(x, other, mask, bias), layer.proj(wanted), rtol=0, atol=1e-12)

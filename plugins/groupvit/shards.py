@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch.utils.data import Dataset
 
 from clipkit.engine.registry import DATASETS, TRANSFORMS
 from clipkit.errors import ClipkitError, one_line, some
-from clipkit.safe import read_bytes
+from clipkit.files import writing
+from clipkit.safe import open_npz, read_bytes
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 LARGEST = 2**28  # bytes of a member
@@ -110,21 +112,35 @@ def _nouns(content: bytes, name: str) -> list[str]:
 def _places(paths: Sequence[str], index: Path | None) -> np.ndarray:
     """(N, 7) int64: shard, then start and length of picture, text and JSON (0, 0 for none)."""
     sizes = np.array([Path(path).stat().st_size for path in paths], dtype=np.int64)
-    if index is not None and index.is_file():
-        try:
-            with np.load(index, allow_pickle=False) as kept:
-                known, places = kept["sizes"], kept["places"]
-        except (ValueError, KeyError, OSError) as error:
-            raise ClipkitError(f"{index}: is no index of shards; delete it") from error
-        if not np.array_equal(known, sizes):
-            raise ClipkitError(f"{index}: was made of other shards; delete it, and it is made again")
-        return places
+    if index is not None and os.path.lexists(index):
+        return _kept(index, sizes)
     rows = [row for shard, path in enumerate(paths) for row in _members(shard, path)]
     places = np.array(rows, dtype=np.int64).reshape(-1, 7)
     if index is not None:
         index.parent.mkdir(parents=True, exist_ok=True)
-        with open(index, "wb") as stream:
+        with writing(index) as partial, open(partial, "wb") as stream:
             np.savez(stream, sizes=sizes, places=places)
+    return places
+
+
+def _kept(index: Path, sizes: np.ndarray) -> np.ndarray:
+    """The places in an index, of which none lies outside its shard."""
+    try:
+        if not index.is_file():  # a pipe would be waited for
+            raise ValueError("it is no file")
+        with open_npz(index) as kept:
+            known, places = kept["sizes"], kept["places"]
+    except Exception as error:  # damaged archives raise a dozen types
+        raise ClipkitError(f"{index}: is no index of shards ({one_line(error, 80)}); delete it") from error
+    if not np.array_equal(known, sizes):
+        raise ClipkitError(f"{index}: was made of other shards; delete it, and it is made again")
+    if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 7:
+        raise ClipkitError(f"{index}: is no index of shards; delete it")
+    shard, starts, lengths = places[:, 0], places[:, 1::2], places[:, 2::2]
+    if not ((shard >= 0) & (shard < len(sizes))).all() or (starts < 0).any() or (lengths < 0).any():
+        raise ClipkitError(f"{index}: names places that no shard has; delete it")
+    if (starts > sizes[shard][:, None] - lengths).any():
+        raise ClipkitError(f"{index}: names places beyond the end of a shard; delete it")
     return places
 
 

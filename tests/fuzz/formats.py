@@ -360,6 +360,33 @@ def tiff(data: bytes, rng: Random) -> bytes:
         return raw(data, rng)
 
 
+def tar(data: bytes, rng: Random) -> bytes:
+    """A member's header with other bytes in one field; its checksum is computed anew."""
+    headers = [at for at in range(0, len(data) - 511, 512) if data[at + 257 : at + 262] == b"ustar"]
+    if not headers:
+        return raw(data, rng)
+    at = rng.choice(headers)
+    header = bytearray(data[at : at + 512])
+    field, width = rng.choice(((0, 100), (100, 8), (124, 12), (124, 12), (136, 12), (156, 1), (157, 100), (345, 155)))
+    words = (
+        b"0" * width,
+        b"7" * width,
+        b"\xff" * width,
+        b"\x80" + bytes(width - 1),
+        b"../../a.txt",
+        b"12",
+        b"L",
+        b"x",
+        b"g",
+        b"2",
+    )
+    word = rng.choice(words)[:width]
+    header[field : field + width] = word.ljust(width, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return data[:at] + bytes(header) + data[at + 512 :]
+
+
 # -- which of them ----------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +402,8 @@ def structured(data: bytes, name: str) -> Mutator:
             return mutator
     if data[4:8] == b"ftyp":
         return boxes
+    if data[257:262] == b"ustar":
+        return tar
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") < len(data):
         return shard if b"clipkit-shard" in data[:4096] else safetensors
     return raw if b"\0" in data[:512] else text

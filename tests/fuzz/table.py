@@ -66,7 +66,8 @@ def command(main: Callable[[Sequence[str]], int], *arguments: object) -> None:
 
 def table() -> dict[str, Reader]:
     """Every row by its name; a new reader adds one to the module of its kind."""
-    from fuzz import read_data, read_lines, read_media, read_stores, read_weights
+    from fuzz import read_data, read_lines, read_media, read_stores, read_weights, read_words
 
-    rows = [row for module in (read_weights, read_data, read_media, read_stores, read_lines) for row in module.READERS]
+    modules = (read_weights, read_data, read_media, read_stores, read_lines, read_words)
+    rows = [row for module in modules for row in module.READERS]
     return {row.name: row for row in rows}

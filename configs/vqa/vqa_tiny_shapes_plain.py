@@ -2,8 +2,8 @@
 
 Command:   clipkit train vqa/vqa_tiny_shapes_plain.py
 Hardware:  1 CPU core
-Time:      not measured yet
-Expected:  not measured yet
+Time:      about a minute of CPU time (AMD EPYC, shared, 2026-11-30)
+Expected:  all 55.5, colour 65.6, count 50.8, existence 47.7 (seed 0)
 """
 
 _base_ = ["./vqa_tiny_shapes.py"]

@@ -132,7 +132,7 @@ def _kept(index: Path, sizes: np.ndarray) -> np.ndarray:
             known, places = kept["sizes"], kept["places"]
     except Exception as error:  # damaged archives raise a dozen types
         raise ClipkitError(f"{index}: is no index of shards ({one_line(error, 80)}); delete it") from error
-    if not np.array_equal(known, sizes):
+    if known.dtype != sizes.dtype or not np.array_equal(known, sizes):
         raise ClipkitError(f"{index}: was made of other shards; delete it, and it is made again")
     if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 7:
         raise ClipkitError(f"{index}: is no index of shards; delete it")

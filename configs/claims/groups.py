@@ -3,7 +3,7 @@ says how well pixels are named, `oracle` how well they are cut out: what the bes
 
 command:  clipkit claim groups --seeds 10-12
 hardware: 2 CPU cores
-time:     4 minutes of CPU time a run on frozen tokens, 20 from scratch
+time:     2 to 4 minutes of CPU time a run on frozen tokens, 7 from scratch
 """
 
 claim = "Groups"

@@ -71,13 +71,14 @@ def plugin(tmp_path, monkeypatch):
     (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: brightness-plugin\nVersion: 1.0\n")
     (dist / "entry_points.txt").write_text("[clipkit.plugins]\nbrightness = brightness_plugin\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(TASKS, "brightness", None)  # undone last, whatever a test sets
+    del TASKS["brightness"]
     config = tmp_path / "meter.py"
     config.write_text("plugins = ['brightness']\nmodel = dict(type='BrightnessModel', gain=2.0)\n")
     yield config
     from clipkit.engine.registry import MODELS
 
     MODELS.module_dict.pop("BrightnessModel", None)
-    TASKS.pop("brightness", None)
     for name in ("brightness_plugin", "brightness_task"):
         sys.modules.pop(name, None)
 

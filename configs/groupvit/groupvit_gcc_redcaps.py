@@ -11,43 +11,18 @@ Time:      not measured here
 Expected:  not trained here
 """
 
-_base_ = ["../_base_/groupvit.py"]
-
-default_scope = "clipkit"
-plugins = ["groupvit"]
-variables = dict(data="data")
+_base_ = ["./groupvit_gcc_yfcc.py"]
 
 epoch = 25_914_635 // 4096  # steps
-model = dict(
-    losses=dict(phrases=0.0),
-    classes="dataset:mmseg.PascalVOCDataset",
-    threshold=0.95,
-)
+model = dict(losses=dict(phrases=0.0))
 train_dataloader = dict(
-    batch_size=512,  # a GPU; 8 of them make the paper's 4,096
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type="ResumableInfiniteSampler"),
     dataset=dict(
-        type="CaptionShards",
         shards=["{data}/gcc3m/*.tar", "{data}/gcc12m/*.tar", "{data}/redcaps12m/*.tar"],
         index="{data}/gcc_redcaps_index.npz",
-        pipeline=[
-            dict(type="PickPhrases", source="stored", count=3, templates="openai"),
-            dict(type="TimmAugment", size=224),
-            dict(type="mmseg.PackSegInputs", meta_keys=("img_path", "ori_shape", "img_shape", "caption", "phrases")),
-        ],
-    ),
+    )
 )
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=30 * epoch, val_interval=31 * epoch)
-optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1.6e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-    clip_grad=dict(max_norm=5.0),
-)
+train_cfg = dict(max_iters=30 * epoch, val_interval=31 * epoch)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.0025, by_epoch=False, begin=0, end=2 * epoch),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=2 * epoch, end=30 * epoch, eta_min=4e-5),
 ]
-sync_bn = "torch"

@@ -86,7 +86,7 @@ def processes_of(group):
     return sorted(map(int, said.split()))
 
 
-@pytest.mark.slow  # of 30 runs beside other work one had not ended after 30 s, for a reason that is not known
+@pytest.mark.slow  # of 27 runs beside other work one had not ended after 30 s, why is not known
 def test_a_batch_system_that_ends_all_processes(config, tmp_path):
     """SIGTERM to one after the other, the workers first; SIGKILL to what is left of them after a grace."""
     work_dir, log = tmp_path / "w", tmp_path / "said"

@@ -64,8 +64,10 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     except ClipkitError as error:
         raise DamagedCheckpoint(str(error)) from error
     except Exception as error:  # torch's reader raises whatever its steps do over bytes that it did not expect
-        line = str(error) if str(error).startswith(f"{path}: ") else f"{path}: {_reason(error)}"
-        raise DamagedCheckpoint(line) from error
+        said = str(error).removeprefix(f"{path}: ")
+        raise DamagedCheckpoint(
+            f"{path}: {_reason(error) if said == str(error) else f'not a readable checkpoint: {said}'}"
+        ) from error
     if not isinstance(loaded, dict):
         raise DamagedCheckpoint(f"{path}: holds a {type(loaded).__name__}, not a checkpoint (a dict of tensors)")
     if "state_dict" not in loaded and not {"meta", "optimizer", "message_hub"} & loaded.keys():

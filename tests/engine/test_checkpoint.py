@@ -117,7 +117,12 @@ def test_config_text_in_meta_is_only_text(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "not a"), (b"hello", "not a"), (b"PK\x03\x04" + b"0" * 99, "is truncated or damaged")]
+    ("content", "said"),
+    [
+        (b"", "not a"),
+        (b"hello", "not a"),
+        (b"PK\x03\x04" + b"0" * 99, "not a readable checkpoint: is truncated or damaged"),
+    ],
 )
 def test_files_that_are_no_checkpoints(tmp_path, content, said):
     (tmp_path / "x.pth").write_bytes(content)
@@ -128,7 +133,7 @@ def test_files_that_are_no_checkpoints(tmp_path, content, said):
 def test_truncated_and_missing(tmp_path):
     ck.save_checkpoint({"state_dict": {"w": torch.zeros(1000)}}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes((tmp_path / "a.pth").read_bytes()[:-700])
-    with pytest.raises(ClipkitError, match=r"b\.pth: is truncated or damaged"):
+    with pytest.raises(ClipkitError, match=r"b\.pth: not a readable checkpoint: is truncated or damaged"):
         ck.load_checkpoint(tmp_path / "b.pth")
     with pytest.raises(ClipkitError, match=r"no such checkpoint file or folder; there is a.pth, b.pth"):
         ck.load_checkpoint(tmp_path / "c.pth")

@@ -28,12 +28,13 @@ def build(deep: bool) -> torch.nn.Module:
 def main() -> None:
     options = parser(__doc__, rounds=5)
     options.add_argument("--size", type=int, default=512, help="of the square picture (default: 512)")
+    options.add_argument("--heads", nargs="+", choices=("shallow", "deep"), default=("shallow", "deep"))
     args = options.parse_args()
     start(args)
     names, parts = (60, 3) if args.quick else (1203, 30)
     size = 64 if args.quick else args.size
     report = Report(args, "glip_names", ["head", "one prediction over whole passes", "at most", "share of it"])
-    for deep in (False, True):
+    for deep in (head == "deep" for head in args.heads):
         model = build(deep).to(args.device)
         step = -(-names // parts)
         groups = [list(range(i, min(i + step, names))) for i in range(0, names, step)]
@@ -54,13 +55,12 @@ def main() -> None:
             cases = {
                 "together": lambda predict=predict, chunks=chunks: predict(chunks),
                 "each": each,
-                "one": lambda predict=predict, chunks=chunks: predict(chunks[:1]),
                 "none": lambda predict=predict: predict([]),  # the image side alone
             }
             seconds = interleaved(cases, args.rounds, args.device)
         gain = ratio(seconds, "each", "together")
         vision = Spread.of(seconds["none"]).median
-        head = max(Spread.of(seconds["one"]).median - vision, 0.0)
+        head = max(Spread.of(seconds["each"]).median / parts - vision, 0.0)  # the first prompts have fewer tokens
         most = (vision + head) / (vision / parts + head)
         share = gain.median / most
         report.row(

@@ -5,19 +5,45 @@ segments alone. Runs of groups.py.
 
 claim = "C15"
 runs_of = "groups"
-arms = ("GroupViT", "k-means, trained names", "k-means, CLIP's names")
+arms = (
+    "GroupViT",
+    "k-means, trained names",
+    "k-means, CLIP's names",
+    "colours, CLIP's names",
+    "from scratch",
+    "from scratch, k-means",
+    "from scratch, colours",
+)
 statements = [
-    dict(says="groups beat k-means", metric="open.mIoU", better="GroupViT", than="k-means, CLIP's names"),
+    dict(says="groups beat k-means", metric="mIoU", better="GroupViT", than="k-means, CLIP's names"),
     dict(
         says="groups beat k-means with the same training of names",
-        metric="open.mIoU",
+        metric="mIoU",
         better="GroupViT",
         than="k-means, trained names",
     ),
     dict(
         says="groups are better segments than k-means'",
-        metric="open.oracle",
+        metric="oracle",
         better="GroupViT",
         than="k-means, trained names",
+    ),
+    dict(
+        says="from scratch, groups beat k-means of their features",
+        metric="mIoU",
+        better="from scratch",
+        than="from scratch, k-means",
+    ),
+    dict(
+        says="from scratch, groups are better segments than k-means'",
+        metric="oracle",
+        better="from scratch",
+        than="from scratch, k-means",
+    ),
+    dict(
+        says="from scratch, groups are better segments than colours'",
+        metric="oracle",
+        better="from scratch",
+        than="from scratch, colours",
     ),
 ]

@@ -1,25 +1,29 @@
-"""The runs that C15 is read off: learned groups and k-means, on the frozen tiny CLIP's tokens and from scratch. mIoU
-says how well pixels are named, `oracle` how well they are cut out: what the best names would reach.
+"""The runs that C15 and C16 are read off: learned groups and k-means, on the frozen tiny CLIP's tokens and from
+scratch. mIoU says how well pixels are named, `oracle` how well they are cut out: what the best names would reach.
 
 command:  clipkit claim groups --seeds 10-12
 hardware: 2 CPU cores
-time:     2 to 4 minutes of CPU time a run on frozen tokens, 7 from scratch
+time:     2 to 4 minutes of CPU time a run on frozen tokens, 8 from scratch
 """
 
 claim = "Groups"
 METRICS = ("mIoU", "seen", "unseen", "oracle", "found", "precision", "groups")
-_FILE = "groupvit/groupvit_tiny_shapes{}.py"
-_TESTS = {"open": {}}
+
+
+def _arm(kind: str, **more) -> dict:
+    return dict(config=f"groupvit/groupvit_tiny_shapes{kind}.py", metric=METRICS, **more)
+
+
+_FROM_SCRATCH = {  # one training, its own features and the pictures' colours clustered beside it
+    "from scratch": {},
+    "from scratch, k-means": {"model.clusters": "tokens"},
+    "from scratch, colours": {"model.clusters": "colours"},
+}
 arms = {
-    "GroupViT": dict(config=_FILE.format("_frozen"), metric=METRICS, tests=_TESTS),
-    "k-means, trained names": dict(config=_FILE.format("_kmeans"), metric=METRICS, tests=_TESTS),
-    "k-means, CLIP's names": dict(config=_FILE.format("_kmeans_clip"), metric=METRICS, tests=_TESTS, train=False),
-    "colours, CLIP's names": dict(
-        config=_FILE.format("_kmeans_clip"),
-        metric=METRICS,
-        cfg_options={"model.colours": True},
-        tests=_TESTS,
-        train=False,
-    ),
-    "from scratch": dict(config=_FILE.format(""), metric=METRICS, tests=_TESTS),
+    "GroupViT": _arm("_frozen"),
+    "two stages": _arm("_two_stages"),
+    "k-means, trained names": _arm("_kmeans"),
+    "k-means, CLIP's names": _arm("_kmeans_clip", train=False),
+    "colours, CLIP's names": _arm("_kmeans_clip", cfg_options={"model.colours": True}, train=False),
+    "from scratch": _arm("", tests=_FROM_SCRATCH, arms=tuple(_FROM_SCRATCH)),
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from clipkit_plugins.groupvit.encoder import GroupingEncoder
+from clipkit_plugins.groupvit.kmeans import clusters_for_groups
 from clipkit_plugins.groupvit.losses import phrase_loss
 from clipkit_plugins.groupvit.text import Projector, TrainedText
 from mmengine.logging import MMLogger, print_log
@@ -23,6 +24,7 @@ from clipkit.text.class_rows import as_vocabulary
 from clipkit.text.labels import Labels
 
 BACKGROUND = "background"
+CLUSTERS = (None, "tokens", "colours")
 LOSSES = {"caption": 1.0, "phrases": 1.0, "groups": 0.0}
 
 
@@ -48,9 +50,13 @@ class GroupViT(TextSegmentor):
         top_classes: how many classes of the whole image compete, the original's is 5; None: all, as above.
         threshold: pixels below it are background. Needs a class `background`, which then has no words.
         logit_scale: at first, of both losses; both are learned, up to 100.
+        clusters: predict with k-means in the groups' place, to see what grouping adds: of `tokens`, as the first stage
+            would group them, or of the cells' mean `colours`; a cluster has the mean of its cells' groups. Not for
+            training.
 
     Raises:
-        ClipkitError: tokens of a frozen CLIP without `text=dict(clip=...)`; a threshold without a class `background`.
+        ClipkitError: tokens of a frozen CLIP without `text=dict(clip=...)`; a threshold without a class `background`;
+            `clusters` of anything else, or beside an encoder without stages.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class GroupViT(TextSegmentor):
         top_classes: int | None = None,
         threshold: float | None = None,
         logit_scale: float = 1 / 0.07,
+        clusters: str | None = None,
         test_cfg: dict | None = None,
         precision: str = "auto",
         data_preprocessor: dict | None = None,
@@ -78,6 +85,9 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(f"tokens {tokens['type']} need text=dict(clip=...): the CLIP whose tokens they are")
         encoder = dict(encoder)
         self.encoder = MODELS.build(encoder) if "type" in encoder else GroupingEncoder(**encoder)
+        if clusters not in CLUSTERS or (clusters == "tokens" and not isinstance(self.encoder, GroupingEncoder)):
+            raise ClipkitError(f"clusters={clusters!r}: known are tokens, of a GroupingEncoder, and colours")
+        self.clusters = clusters
         self.projector = Projector(self.encoder.dim, hidden, self.text.embed_dim)
         unknown = sorted(set(losses or {}) - set(LOSSES))
         if unknown:
@@ -163,8 +173,18 @@ class GroupViT(TextSegmentor):
         return both[:, :-1].float(), both[:, -1].float(), maps.float().transpose(1, 2).unflatten(2, grid)
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`group` of what `look` sees in `inputs` (B, 3, H, W): one pass."""
-        return self.group(self.look(inputs))
+        """`group` of what `look` sees in `inputs` (B, 3, H, W): one pass, or two with `clusters` of tokens."""
+        seen = self.look(inputs)
+        groups, image, maps = self.group(seen)
+        if self.clusters is None:
+            return groups, image, maps
+        if self.clusters == "colours":
+            what = F.adaptive_avg_pool2d(self._unit_range(inputs), maps.shape[2:]).flatten(2).transpose(1, 2)
+        else:
+            with self._autocast(inputs.device):
+                what, _ = self.encoder.stages[0].attend(self.tokens(seen)[0], None)
+        clusters, members = clusters_for_groups(what, groups, maps)
+        return clusters, image, members
 
     def _winners(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, G, h, w) -> the group of each pixel (B, H, W)."""

@@ -14,16 +14,19 @@ def _arm(kind: str, **more) -> dict:
     return dict(config=f"groupvit/groupvit_tiny_shapes{kind}.py", metric=METRICS, **more)
 
 
-_FROM_SCRATCH = {  # one training, its own features and the pictures' colours clustered beside it
-    "from scratch": {},
-    "from scratch, k-means": {"model.clusters": "tokens"},
-    "from scratch, colours": {"model.clusters": "colours"},
-}
+def _tested(kind: str, name: str, **tests) -> dict:
+    """One training, and what it predicts in several ways."""
+    options = {name: {}, **{f"{name}, {way}": option for way, option in tests.items()}}
+    return _arm(kind, tests=options, arms=tuple(options))
+
+
+_HARD = {"one group a pixel": {"model.soft": False}}
+_CLUSTERS = {"k-means": {"model.clusters": "tokens"}, "colours": {"model.clusters": "colours"}}
 arms = {
-    "GroupViT": _arm("_frozen"),
+    "GroupViT": _tested("_frozen", "GroupViT", **_HARD),
     "two stages": _arm("_two_stages"),
     "k-means, trained names": _arm("_kmeans"),
     "k-means, CLIP's names": _arm("_kmeans_clip", train=False),
     "colours, CLIP's names": _arm("_kmeans_clip", cfg_options={"model.colours": True}, train=False),
-    "from scratch": _arm("", tests=_FROM_SCRATCH, arms=tuple(_FROM_SCRATCH)),
+    "from scratch": _tested("", "from scratch", **_HARD, **_CLUSTERS),
 }

@@ -22,6 +22,7 @@ model = dict(
     tokens=dict(type="FrozenTokens", dim=96, width=144, stride=4, cache=True),
     encoder=dict(dim=96, heads=4, depths=(0, 2), tokens=(8, 0), groups=(8, 0), cosine=True, init="unit"),
     hidden=256,
+    soft=True,
     losses=dict(caption=0.5, phrases=0.0, groups=1.0),
 )
 

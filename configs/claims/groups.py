@@ -16,17 +16,17 @@ def _arm(kind: str, **more) -> dict:
 
 def _tested(kind: str, name: str, **tests) -> dict:
     """One training, and what it predicts in several ways."""
-    options = {name: {}, **{f"{name}, {way}": option for way, option in tests.items()}}
+    options = {name: {}, **{f"{name} ({way})": option for way, option in tests.items()}}
     return _arm(kind, tests=options, arms=tuple(options))
 
 
-_HARD = {"one group a pixel": {"model.soft": False}}
+_HARD = {"hard": {"model.soft": False}}  # each pixel has the name of one group
 _CLUSTERS = {"k-means": {"model.clusters": "tokens"}, "colours": {"model.clusters": "colours"}}
 arms = {
     "GroupViT": _tested("_frozen", "GroupViT", **_HARD),
     "two stages": _arm("_two_stages"),
-    "k-means, trained names": _arm("_kmeans"),
-    "k-means, CLIP's names": _arm("_kmeans_clip", train=False),
-    "colours, CLIP's names": _arm("_kmeans_clip", cfg_options={"model.colours": True}, train=False),
+    "k-means with trained names": _arm("_kmeans"),
+    "k-means with CLIP's names": _arm("_kmeans_clip", train=False),
+    "colours with CLIP's names": _arm("_kmeans_clip", cfg_options={"model.colours": True}, train=False),
     "from scratch": _tested("", "from scratch", **_HARD, **_CLUSTERS),
 }

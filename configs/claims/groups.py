@@ -25,7 +25,7 @@ _CLUSTERS = {"k-means": {"model.clusters": "tokens"}, "colours": {"model.cluster
 arms = {
     "GroupViT": _tested("_frozen", "GroupViT", **_HARD),
     "two stages": _arm("_two_stages"),
-    "k-means with trained names": _arm("_kmeans"),
+    "k-means with trained names": _tested("_kmeans", "k-means with trained names", **_HARD),
     "k-means with CLIP's names": _arm("_kmeans_clip", train=False),
     "colours with CLIP's names": _arm("_kmeans_clip", cfg_options={"model.colours": True}, train=False),
     "from scratch": _tested("", "from scratch", **_HARD, **_CLUSTERS),

@@ -27,9 +27,10 @@ def read_claim(name: str | Path) -> tuple[Path, dict[str, Any]]:
     if "runs_of" in definition:
         wanted = list(arms or ())
         path, other = read_claim(path.with_name(f"{str(definition['runs_of']).lower()}.py"))
-        if missing := [arm for arm in wanted if arm not in other["arms"]]:
+        runs = {arm: run for run, options in other["arms"].items() for arm in arm_names(run, options)}
+        if missing := [arm for arm in wanted if arm not in runs]:
             raise ClipkitError(f'{name}: {other["claim"]} has no arm "{missing[0]}"')
-        return path, {**other, "arms": {arm: other["arms"][arm] for arm in wanted}}
+        return path, {**other, "arms": {runs[arm]: other["arms"][runs[arm]] for arm in wanted}}
     if not isinstance(definition.get("claim"), str) or not isinstance(arms, dict) or not arms:
         raise ClipkitError(f'{path}: a claim needs `claim = "C…"` and `arms = {{name: dict(config=…)}}`')
     for arm, run in arms.items():

@@ -34,9 +34,8 @@ class Stage(nn.Module):
             if previous:
                 self.group_projector = nn.Sequential(nn.LayerNorm(dim), TokenMixer(previous, dim // 2, tokens))
 
-    def forward(self, x: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """`x` (B, N, d) and the last stage's group tokens -> x or its groups, group tokens, soft assignment
-        (B, G, N) or None."""
+    def attend(self, x: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """`x` (B, N, d) and the last stage's group tokens -> both as the blocks leave them, not grouped yet."""
         tokens = None
         if self.group_token is not None:
             tokens = self.group_token.expand(len(x), -1, -1)
@@ -45,9 +44,14 @@ class Stage(nn.Module):
             x = torch.cat([x, tokens], dim=1)
         for block in self.blocks:
             x = block(x)
+        return (x, None) if tokens is None else (x[:, : -tokens.shape[1]], x[:, -tokens.shape[1] :])
+
+    def forward(self, x: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """`x` (B, N, d) and the last stage's group tokens -> x or its groups, group tokens, soft assignment
+        (B, G, N) or None."""
+        x, tokens = self.attend(x, previous)
         if tokens is None or self.downsample is None:
             return x, None, None
-        x, tokens = x[:, : -tokens.shape[1]], x[:, -tokens.shape[1] :]
         groups, soft = self.downsample(x, tokens)
         return groups, tokens, soft
 

@@ -36,6 +36,15 @@ def kmeans(tokens: Tensor, clusters: int, rounds: int = ROUNDS) -> Tensor:
     return (x @ centres.transpose(1, 2)).argmax(2)
 
 
+def clusters_for_groups(what: Tensor, groups: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """As many clusters of the cells' features `what` (B, N, C) in the place of groups (B, G, D) with maps (B, G, h, w):
+    a cluster's embedding is the mean over its cells of the groups' that they belong to."""
+    count = groups.shape[1]
+    member = F.one_hot(kmeans(what, count), count).to(groups).transpose(1, 2)
+    shares = member @ maps.flatten(2).transpose(1, 2) / member.sum(2, keepdim=True).clamp(min=1)
+    return shares @ groups, member.unflatten(2, maps.shape[2:])
+
+
 @MODELS.register_module()
 class KMeansEncoder(nn.Module):
     """Segments by k-means of the tokens as they come, named like GroupViT's: each is the mean of its tokens, then an

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from clipkit_plugins.groupvit.encoder import GroupingEncoder
+from clipkit_plugins.groupvit.kmeans import clusters_for_groups
 from clipkit_plugins.groupvit.losses import phrase_loss
 from clipkit_plugins.groupvit.text import Projector, TrainedText
 from mmengine.logging import MMLogger, print_log
@@ -23,6 +24,7 @@ from clipkit.text.class_rows import as_vocabulary
 from clipkit.text.labels import Labels
 
 BACKGROUND = "background"
+CLUSTERS = (None, "tokens", "colours")
 LOSSES = {"caption": 1.0, "phrases": 1.0, "groups": 0.0}
 
 
@@ -30,7 +32,8 @@ LOSSES = {"caption": 1.0, "phrases": 1.0, "groups": 0.0}
 class GroupViT(TextSegmentor):
     """A pixel has the name of its group: tokens of the image are assigned to groups, each group meets the words.
 
-    By default logits[p, k] = s · cos(z_g(p), e_k), like other segmentors of clipkit. With `top_classes` prediction is
+    By default logits[p, k] = s · cos(z_g(p), e_k), like other segmentors of clipkit; with `soft` a cell's embedding is
+    sum_g a_g z_g / |z_g|, a its soft assignment. With `top_classes` prediction is
     the original's: a group's softmax over the classes, times the softmax over the few classes that fit the whole image
     best; windows are averaged as probabilities, and there background is what stays below
     min(threshold, best of the window's groups).
@@ -48,9 +51,15 @@ class GroupViT(TextSegmentor):
         top_classes: how many classes of the whole image compete, the original's is 5; None: all, as above.
         threshold: pixels below it are background. Needs a class `background`, which then has no words.
         logit_scale: at first, of both losses; both are learned, up to 100.
+        soft: not the paper's: cells are named by all of their groups, each by its share, and not by the largest alone.
+            `pred_groups` stays the largest.
+        clusters: predict with k-means in the groups' place, to see what grouping adds: of `tokens`, as the first stage
+            would group them, or of the cells' mean `colours`; a cluster has the mean of its cells' groups. Not for
+            training.
 
     Raises:
-        ClipkitError: tokens of a frozen CLIP without `text=dict(clip=...)`; a threshold without a class `background`.
+        ClipkitError: tokens of a frozen CLIP without `text=dict(clip=...)`; a threshold without a class `background`;
+            `soft` beside `top_classes`; `clusters` of anything else, or beside an encoder without stages.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class GroupViT(TextSegmentor):
         top_classes: int | None = None,
         threshold: float | None = None,
         logit_scale: float = 1 / 0.07,
+        soft: bool = False,
+        clusters: str | None = None,
         test_cfg: dict | None = None,
         precision: str = "auto",
         data_preprocessor: dict | None = None,
@@ -78,6 +89,11 @@ class GroupViT(TextSegmentor):
             raise ClipkitError(f"tokens {tokens['type']} need text=dict(clip=...): the CLIP whose tokens they are")
         encoder = dict(encoder)
         self.encoder = MODELS.build(encoder) if "type" in encoder else GroupingEncoder(**encoder)
+        if clusters not in CLUSTERS or (clusters == "tokens" and not isinstance(self.encoder, GroupingEncoder)):
+            raise ClipkitError(f"clusters={clusters!r}: known are tokens, of a GroupingEncoder, and colours")
+        if soft and top_classes is not None:
+            raise ClipkitError("soft=True does not go with top_classes=: the original's rule names each group once")
+        self.soft, self.clusters = soft, clusters
         self.projector = Projector(self.encoder.dim, hidden, self.text.embed_dim)
         unknown = sorted(set(losses or {}) - set(LOSSES))
         if unknown:
@@ -163,22 +179,36 @@ class GroupViT(TextSegmentor):
         return both[:, :-1].float(), both[:, -1].float(), maps.float().transpose(1, 2).unflatten(2, grid)
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`group` of what `look` sees in `inputs` (B, 3, H, W): one pass."""
-        return self.group(self.look(inputs))
+        """`group` of what `look` sees in `inputs` (B, 3, H, W): one pass, or two with `clusters` of tokens."""
+        seen = self.look(inputs)
+        groups, image, maps = self.group(seen)
+        if self.clusters is None:
+            return groups, image, maps
+        if self.clusters == "colours":
+            what = F.adaptive_avg_pool2d(self._unit_range(inputs), maps.shape[2:]).flatten(2).transpose(1, 2)
+        else:
+            with self._autocast(inputs.device):
+                what, _ = self.encoder.stages[0].attend(self.tokens(seen)[0], None)
+        clusters, members = clusters_for_groups(what, groups, maps)
+        return clusters, image, members
 
     def _winners(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, G, h, w) -> the group of each pixel (B, H, W)."""
         return F.interpolate(maps, size=size, mode="bilinear", align_corners=False).argmax(1)
 
     def extract_feat(self, inputs: Tensor) -> Tensor:
-        """`inputs` (B, 3, H, W) -> each pixel's group in the text's space (B, D, H, W), not normalised."""
+        """`inputs` (B, 3, H, W) -> each pixel's group in the text's space (B, D, H, W), with `soft` each cell's mixture
+        (B, D, h, w); not normalised."""
         groups, _, maps = self.encode(inputs)
-        return _of_winners(groups, self._winners(maps, inputs.shape[-2:]))
+        return _shared(groups, maps) if self.soft else _of_winners(groups, self._winners(maps, inputs.shape[-2:]))
 
     def encode_decode(self, inputs: Tensor, batch_data_samples=None) -> Tensor:
         """`inputs` (B, 3, H, W) -> logits of the current labels (B, K, H, W), or with `top_classes` probabilities."""
         groups, image, maps = self.encode(inputs)
         self.winners = self._winners(maps, inputs.shape[-2:])
+        if self.soft:
+            logits = self.labels.class_scores(self.label_logits(_shared(groups, maps), self.label_text), dim=1)
+            return F.interpolate(logits, size=inputs.shape[-2:], mode="bilinear", align_corners=self.align_corners)
         scores = self.labels.class_scores(self._cosines(groups), dim=2)  # (B, G, K)
         if self.top_classes is not None:
             of_image = self.labels.class_scores(self._cosines(image[:, None]), dim=2)
@@ -285,6 +315,11 @@ class GroupViT(TextSegmentor):
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         self._stale = isinstance(self.text, TrainedText)
         super()._load_from_state_dict(*args, **kwargs)
+
+
+def _shared(groups: Tensor, maps: Tensor) -> Tensor:
+    """The directions of groups (B, G, D), each by its share of a cell (B, G, h, w): (B, D, h, w)."""
+    return torch.einsum("bgd,bghw->bdhw", F.normalize(groups, dim=-1), maps)
 
 
 def _of_winners(of_groups: Tensor, winners: Tensor) -> Tensor:

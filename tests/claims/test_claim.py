@@ -144,3 +144,5 @@ def test_a_claim_may_be_read_off_another_s_runs(folder):
     (folder / "cy.py").write_text('claim = "CY"\nruns_of = "CX"\narms = ("cube",)\n')
     with pytest.raises(ClipkitError, match='CX has no arm "cube"'):
         read_claim(folder / "cy.py")
+    (folder / "cx.py").write_text('claim = "CX"\narms = {"run": dict(function="m.f", arms=("cube", "ball"))}\n')
+    assert list(read_claim(folder / "cy.py")[1]["arms"]) == ["run"]  # which measures it

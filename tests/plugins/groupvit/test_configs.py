@@ -138,5 +138,7 @@ def test_claims_name_configs_that_exist(name):
     path, definition = read_claim(ROOT / "configs" / "claims" / f"{name}.py")
     assert len(definition["arms"]) >= 2 and path.is_file()
     for run in definition["arms"].values():
-        cfg = prepare_config(run["config"], cfg_options=run.get("cfg_options"), for_training=run.get("train", True))
-        assert cfg.model.type in ("GroupViT", "KMeansCLIP")
+        for test in run.get("tests", {"": {}}).values():
+            options = {**run.get("cfg_options", {}), **test}
+            cfg = prepare_config(run["config"], cfg_options=options, for_training=run.get("train", True))
+            assert cfg.model.type in ("GroupViT", "KMeansCLIP")

@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from mmseg.structures import SegDataSample
 
 from clipkit.backbone import FrozenCLIP
+from clipkit.engine.build import prepare_config
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.shapes import render, tiny_clip
@@ -76,6 +77,28 @@ def test_clusters_are_named_as_pictures_of_their_own(colours):
     assert model.set_labels("ring, heart") == ("ring", "heart")
     with pytest.raises(ClipkitError, match="nothing to train"):
         model.loss(images, [])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("what", ["tokens", "colours"])
+def test_clusters_in_the_groups_place_have_the_names_of_their_cells(what):
+    cfg = prepare_config("groupvit/groupvit_tiny_shapes.py").model
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        trained = MODELS.build(cfg).eval()
+        model = MODELS.build({**cfg, "clusters": what}).eval()
+    model.load_state_dict(trained.state_dict())
+    inputs = (render(2, seed=3).images * 255 - 127) / 64
+    groups, image, maps = trained.encode(inputs)
+    clusters, same, members = model.encode(inputs)
+    assert torch.equal(image, same) and clusters.shape == groups.shape and members.shape == maps.shape
+    cells = ((inputs * 64 + 127) / 255).unflatten(3, (16, 4)).unflatten(2, (16, 4)).mean((3, 5))
+    seen = []
+    trained.encoder.stages[0].downsample.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    trained.encode(inputs)
+    ids = kmeans(seen[0] if what == "tokens" else cells.flatten(2).transpose(1, 2), 8)
+    assert torch.equal(members.argmax(1).flatten(1), ids) and torch.equal(members.sum(1), torch.ones(2, 16, 16))
+    own = [cell @ groups[1] for cell, k in zip(maps[1].flatten(1).T, ids[1].tolist()) if k == ids[1][0]]
+    torch.testing.assert_close(clusters[1, ids[1][0]], torch.stack(own).mean(0))
 
 
 @torch.no_grad()

@@ -51,6 +51,21 @@ def test_logits_are_those_of_each_pixels_group(frozen, images):
         torch.testing.assert_close(logits[b, :, y, x], wanted, rtol=0, atol=1e-4)
 
 
+@torch.no_grad()
+def test_soft_cells_are_named_by_all_of_their_groups(frozen, images, monkeypatch):
+    monkeypatch.setattr(frozen, "soft", True)
+    groups, _, maps = frozen.encode(images)
+    cell = sum(share * group / group.norm() for share, group in zip(maps[1, :, 10, 3], groups[1]))
+    torch.testing.assert_close(frozen.extract_feat(images)[1, :, 10, 3], cell)
+    wanted = frozen.scale() * F.normalize(cell, dim=0) @ frozen.text.clip.encode_text(NAMES).T
+    logits = frozen.encode_decode(images)
+    of_cells = frozen.label_logits(frozen.extract_feat(images), frozen.label_text)
+    torch.testing.assert_close(of_cells[1, :, 10, 3], wanted, rtol=0, atol=1e-4)
+    up = F.interpolate(of_cells, size=(64, 64), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(logits, up, rtol=0, atol=1e-4)
+    assert torch.equal(frozen.winners, frozen._winners(maps, (64, 64)))  # segments stay those of the largest
+
+
 def test_each_picture_is_encoded_once(frozen, images, monkeypatch):
     """The original encodes a window twice, for its maps and for its features."""
     seen = []
@@ -65,10 +80,11 @@ def samples(count, size=(64, 64)):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("mode", [dict(mode="whole"), dict(mode="slide", window=48, stride=16, batch_size=2)])
-def test_labels_in_chunks_give_the_same_map(images, mode):
+def test_labels_in_chunks_give_the_same_map(images, mode, soft):
     torch.manual_seed(0)
-    model = small(NAMES, test_cfg=mode, **FROZEN).float().eval()
+    model = small(NAMES, test_cfg=mode, soft=soft, **FROZEN).float().eval()
     model.set_labels(Vocabulary([*NAMES, "ring"], [["disc"], [], [], [], []], reduce="max"))
     batch = {"inputs": [image.byte().flip(0) for image in images], "data_samples": samples(3)}
     plain = model.test_step(dict(batch))
@@ -225,6 +241,8 @@ def test_the_metric_says_a_collapse_in_one_line(monkeypatch):
         (dict(encoder=dict(dim=32, heads=2, depths=(1, 1), tokens=(0, 4), groups=(0, 4))), "each stage groups"),
         (dict(encoder=dict(dim=32, heads=2, depths=(1,), tokens=(4,), groups=(4,), init="x")), "known: paper, unit"),
         (dict(tokens=dict(type="StemTokens", channels=(4, 8), strides=(2,))), "2 convolutions and strides 1"),
+        (dict(soft=True, top_classes=5), "soft=True does not go with top_classes="),
+        (dict(clusters="words"), "clusters='words': known are tokens, of a GroupingEncoder, and colours"),
     ],
 )
 def test_errors_say_what_is_wrong(changes, line):

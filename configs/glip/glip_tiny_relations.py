@@ -13,11 +13,14 @@ train_dataloader = dict(
         subset="all",
         ask="relations",
         pipeline=[
-            dict(type="GroundingPrompt"),
+            # Half of the prompts are lists of names, from which shapes are learned; the others ask for relations.
+            dict(
+                type="GroundingPrompt", classes=_base_.classes, names=(24, 48), hard=0.5, empty=0.25, captions=0.5,
+            ),
             dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_shape", "prompt", "object_phrases")),
         ],
     )
-)
+)  # fmt: skip
 val_dataloader = dict(
     dataset=dict(
         length=1024,

@@ -136,17 +136,34 @@ def test_relations_are_true_of_one_twin_alone():
         "above": lambda a, b: a[1] + a[3] < b[1] + b[3],
         "below": lambda a, b: a[1] + a[3] > b[1] + b[3],
     }
+
+    def parts(phrase):
+        between = next(way for way in holds if f" {way} " in phrase)
+        first, last = (words.split()[1] for words in phrase.split(between))
+        return first, between, last
+
+    taken, lengths = [], set()
     for i in range(len(test)):
-        item, (prompt,) = test[i], test[i]["prompts"]
-        between = prompt.pieces()[1][0].strip()
-        ((right,), (anchor,)), ((twin,), _) = item["phrase_truth"][0], item["phrase_twins"][0]
-        assert holds[between](right, anchor) and right != twin
-        names = {tuple(one["bbox"]): NAMES[one["bbox_label"]].split()[1] for one in item["instances"]}
-        assert names[tuple(right)] == names[tuple(twin)] == prompt.phrases[0].split()[1]
-        assert names[tuple(anchor)] == prompt.phrases[1].split()[1] != names[tuple(right)]
-        own = train[i]
-        (place,) = [j for j, phrases in enumerate(own["caption_objects"]) if 0 in phrases]
-        assert own["caption"] == prompt and own["gt_bboxes"].tensor[place].tolist() == right
+        item, own = test[i], train[i]
+        ((phrase,),) = (prompt.phrases for prompt in item["prompts"])
+        (((right,),),), (((twin,),),) = item["phrase_truth"], item["phrase_twins"]
+        boxes = [one["bbox"] for one in item["instances"]]
+        shapes = [NAMES[one["bbox_label"]].split()[1] for one in item["instances"]]
+        first, between, last = parts(phrase)
+        assert shapes == [first, first, last] and last != first
+        assert holds[between](right, boxes[2]) and sorted([right, twin]) == sorted(boxes[:2])
+        taken.append(boxes.index(right))
+        asked = own["caption"].phrases
+        lengths.add(len(asked))
+        assert own["caption"].listed and len({parts(one)[1] for one in asked}) == len(asked)
+        assert {(parts(one)[0], parts(one)[2]) for one in asked} == {(first, last)}
+        assert own["caption_objects"][2] == () and own["object_names"][2].split()[1] == last
+        for place, owned in enumerate(own["caption_objects"][:2]):
+            assert boxes[place] == right or phrase not in [asked[k] for k in owned]
+            assert all(holds[parts(asked[k])[1]](boxes[place], boxes[2]) for k in owned)
+        if phrase in asked:
+            assert own["caption_objects"][taken[-1]] == (asked.index(phrase),)
+    assert 0.2 < np.mean(taken) < 0.8 and lengths == {1, 2, 3, 4}
     with pytest.raises(ClipkitError, match="ask='x' is unknown"):
         ShapesGroundingDataset(4, ask="x")
 

@@ -243,6 +243,11 @@ def test_suppression_over_all_names_leaves_one_name_a_place(shallow):
         world(**{"model.test_cfg.nms_over": "none"})
 
 
+def test_a_picture_in_which_nothing_is_found(shallow):
+    found = detect(shallow, ["red ring"], torch.rand(1, 3, 64, 64), score_thr=1.0)[0]
+    assert len(found) == 0 and found.bboxes.shape == (0, 4) and "levels" not in found
+
+
 def test_text_of_a_list_and_of_a_sentence(shallow):
     listed = shallow.text([list_prompt(["red star", "blue ring"])])
     assert listed.phrases[0].shape == (2, 6) and listed.phrases[0].sum(1).tolist() == [3, 3]  # two words and an end

@@ -237,6 +237,82 @@ def test_mdetrs_json(folder):
     assert item["caption"].phrases == ("a man", "the red car") and item["caption_objects"] == [(0, 1)]
 
 
+SENTENCES = (
+    "[/EN#1/people Two young guys] with [/EN#2/bodyparts shaggy hair] look at [/EN#0/notvisual it] .",
+    "[/EN#1/people Both] (one in [/EN#3/clothing/other a red hat]) are outside [/EN#4/scene the house] .",
+)
+OBJECTS = (
+    (("1",), (4, 5, 24, 35)),
+    (("1", "2"), (31, 11, 56, 31)),
+    (("3",), (90, 70, 100, 80)),
+    (("4",), None),
+)  # fmt: skip
+
+
+def entities(folder, sentences=SENTENCES, objects=OBJECTS, size=(100, 80), names="a\n"):
+    """Flickr30k Entities' files of one picture."""
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    rows = [
+        "".join(f"<name>{name}</name>" for name in owners)
+        + (
+            "<scene>1</scene><nobndbox>1</nobndbox>"
+            if box is None
+            else "<bndbox>" + "".join(f"<{side}>{value}</{side}>" for side, value in zip(sides, box)) + "</bndbox>"
+        )
+        for owners, box in objects
+    ]
+    body = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    xml = f"<annotation><filename>a.jpg</filename>{body}{''.join(f'<object>{row}</object>' for row in rows)}"
+    for name, text in (("Annotations/a.xml", f"{xml}</annotation>"), ("Sentences/a.txt", "\n".join(sentences))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "test.txt").write_text(names)
+    return GroundedCaptions("test.txt", ".", str(folder), test_mode=True)
+
+
+def test_flickr30k_entities_own_files(folder):
+    data = entities(folder)
+    first, second = (data.get_data_info(i) for i in range(2))
+    assert first["caption"].text == "Two young guys with shaggy hair look at it ."
+    assert first["caption"].phrases == ("Two young guys", "shaggy hair")  # what has no box is no phrase
+    two = [[3, 4, 23, 34], [30, 10, 55, 30]]  # counted from 1
+    assert first["phrase_truth"] == [[two, [two[1]]]] and first["caption_objects"] == [(0,), (0, 1)]
+    assert second["caption"].text == "Both (one in a red hat) are outside the house ."
+    assert second["caption"].phrases == ("Both", "a red hat")
+    assert second["phrase_truth"] == [[two, [[89, 69, 99, 79]]]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": (99, 80)}, r"images of another size than the annotations state: a\.jpg"),
+        (
+            {"sentences": ("[/EN#1/people a man",)},
+            r"a phrase that is not written \[/EN#1/people a man\]: a\.txt line 1",
+        ),
+        ({"objects": ((("1",), (4, 5, "x", 35)),)}, "boxes that are no four numbers"),
+        ({"objects": ((("1",), (400, 5, 500, 35)),)}, "outside their image"),
+        ({"names": "../a\n"}, "lies outside"),
+        ({"names": "b\n"}, r"images without an annotation file: b\.xml"),
+        ({"sentences": ("a man",)}, "no picture with a phrase and a box"),
+    ],
+)
+def test_bad_files_of_entities_are_named(folder, change, message):
+    with pytest.raises(ClipkitError, match=message):
+        entities(folder, **change)
+
+
+def test_a_picture_without_its_files_is_named(folder):
+    entities(folder)
+    (folder / "Sentences/a.txt").unlink()
+    with pytest.raises(ClipkitError, match=r"images without a file of sentences: a\.txt"):
+        GroundedCaptions("test.txt", ".", str(folder))
+    (folder / "a.jpg").unlink()
+    (folder / "Sentences/a.txt").write_text("\n".join(SENTENCES))
+    with pytest.raises(ClipkitError, match=r"missing images"):
+        GroundedCaptions("test.txt", ".", str(folder))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -262,6 +262,28 @@ def test_text_of_a_list_and_of_a_sentence(shallow):
         shallow.text([read_sentence("[a star] left of " * 17)])
 
 
+def test_a_tuned_text_tower_trains_where_it_is_told_to(tmp_path):
+    tune = {"model.text.tune": {"unfreeze": ["transformer.resblocks.0.*"]}}
+    runner = build_runner("glip/glip_tiny_shapes.py", work_dir=tmp_path, seed=0, cfg_options={**TINY, **tune})
+    text, names = runner.model.text, ["red star", "ring"]
+
+    def states():
+        """Of the path with gradients, and of what is remembered, which must be the same."""
+        live = text._states(names)
+        with torch.no_grad():
+            kept = text._states(names)
+        for name in names:
+            assert live[name].requires_grad and (live[name] - kept[name]).abs().max() <= 1e-5
+        return kept
+
+    before, weights = states(), {k: v.clone() for k, v in text.clip.state_dict().items()}
+    runner.train()
+    assert all((before[name] - state).abs().max() > 1e-4 for name, state in states().items())
+    changed = {k for k, v in text.clip.state_dict().items() if not torch.equal(v, weights[k])}
+    assert changed and all(k.startswith("model.transformer.resblocks.0.") for k in changed)
+    assert any(key.startswith("text.clip.") for key in runner.model.state_dict())  # the checkpoint has them
+
+
 def test_a_sentence_gives_boxes_and_a_picture(shallow):
     detector = Detector(shallow)
     image = (render(1, seed=6).images[0].permute(1, 2, 0) * 255).byte().numpy()

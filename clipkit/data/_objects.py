@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from clipkit.errors import ClipkitError
+from clipkit.safe import parse_xml
 
 from ._paths import is_file
 from .images import SIDEWAYS, image_size
@@ -131,3 +133,33 @@ def _runs(text: str) -> Sequence[int] | None:
             runs.append(value + runs[-2] if len(runs) > 2 else value)
             value = shift = 0
     return None if shift else runs
+
+
+def xml_tree(xml: Path, problems: Problems) -> ET.Element | None:
+    """Pascal VOC's annotation of one picture; None, and a problem noted, where it is not there or unreadable."""
+    try:
+        return parse_xml(xml)
+    except FileNotFoundError:
+        problems.add("images without an annotation file", xml.name)
+    except (ET.ParseError, OSError, ValueError, LookupError, RecursionError):  # LookupError: an encoding of no name
+        problems.add("unreadable annotation files", xml.name)
+    return None
+
+
+def stated_size(tree: ET.Element) -> tuple[float, float] | None:
+    """(width, height); None where it is not said, as many tools write 0 for a size that they do not know."""
+    stated = numbers([_number(tree.findtext(f"size/{side}")) for side in ("width", "height")] * 2)
+    return stated[:2] if stated and min(stated) > 0 else None
+
+
+def xml_box(item: ET.Element) -> Corners | None:
+    """The corners of an object, as they are written."""
+    return numbers([_number(item.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")])
+
+
+def _number(text: str | None) -> float | None:
+    """XML has texts only."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

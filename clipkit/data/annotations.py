@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, did_you_mean, some
-from clipkit.safe import parse_xml
 from clipkit.text import Vocabulary
 
 from ._coco_file import judged_annotations, read_coco_file, usable_boxes, usable_images
@@ -20,10 +18,12 @@ from ._objects import (
     Corners,
     inside,
     mask_problem,
-    numbers,
     reaches_out,
     same_size,
+    stated_size,
     usable_size,
+    xml_box,
+    xml_tree,
 )
 from ._paths import find_below, is_file
 from ._tables import read_text
@@ -228,22 +228,15 @@ def read_xml(
 ) -> list[tuple[str, str, Corners | None, bool]] | None:
     """(where, name, corners, difficult) of each object; None, and a problem noted, where the file cannot be read or
     speaks of a picture of another size."""
-    try:
-        tree = parse_xml(xml)
-    except FileNotFoundError:
-        problems.add("images without an annotation file", xml.name)
+    if (tree := xml_tree(xml, problems)) is None:
         return None
-    except (ET.ParseError, OSError, ValueError, LookupError, RecursionError):  # LookupError: an encoding of no name
-        problems.add("unreadable annotation files", xml.name)
-        return None
-    stated = numbers([_number(tree.findtext(f"size/{side}")) for side in ("width", "height")] * 2)
-    # Many tools write 0 for a size that they do not know.
-    if stated and min(stated) > 0 and not same_size(stated[:2], picture, size, problems):
+    stated = stated_size(tree)
+    if stated is not None and not same_size(stated, picture, size, problems):
         return None
     out = []
     for number, item in enumerate(tree.findall("object")):
         where = f"{xml.name} object {number}"
-        corners = numbers([_number(item.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")])
+        corners = xml_box(item)
         if corners is not None:  # one of zero size stays one: xmin = xmax
             shift = 1 if corners[2] > corners[0] and corners[3] > corners[1] else 0
             corners = (corners[0] - shift, corners[1] - shift, corners[2], corners[3])
@@ -253,14 +246,6 @@ def read_xml(
             continue
         out.append((where, (item.findtext("name") or "").strip(), corners, difficult == "1"))
     return out
-
-
-def _number(text: str | None) -> float | None:
-    """XML has texts only."""
-    try:
-        return float(text or "")
-    except ValueError:
-        return None
 
 
 def label_ids(path: Path, names: Mapping[Any, str], wanted: Sequence[str]) -> tuple[dict[Any, int], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Captions whose phrases have boxes: JSON lines of one's own, and MDETR's JSON (GoldG, Flickr30k Entities)."""
+"""Captions whose phrases have boxes: JSON lines of one's own, MDETR's JSON (GoldG), Flickr30k Entities' own files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from clipkit.errors import ClipkitError, one_line
 
+from ._entities import Row, entities
 from ._objects import Corners, inside, numbers, usable_size
 from ._paths import below
 from ._tables import as_list, as_object, as_text, read_json, read_lines
@@ -45,8 +46,10 @@ def read_grounded(path: str | Path, images: str | Path, check: bool = True) -> t
 
     A file that ends in `.jsonl` has one picture a line,
     `{"image": "a.jpg", "caption": "a man left of the red car", "phrases": [{"spans": [[0, 5]], "boxes": [[8, 9, 60,
-    99]]}]}`, boxes as x1 y1 x2 y2; any other is MDETR's JSON: `images` with a `caption`, `annotations` with COCO's
-    `bbox` and `tokens_positive`, ranges of characters of the caption.
+    99]]}]}`, boxes as x1 y1 x2 y2. One that ends in `.txt` lists pictures of Flickr30k Entities by their numbers, whose
+    `Annotations/1.xml` and `Sentences/1.txt` lie beside it; a picture comes once for each of its sentences. Any other
+    is MDETR's JSON: `images` with a `caption`, `annotations` with COCO's `bbox` and `tokens_positive`, ranges of
+    characters of the caption.
 
     Args:
         check: decode every picture.
@@ -55,8 +58,13 @@ def read_grounded(path: str | Path, images: str | Path, check: bool = True) -> t
         FileNotFoundError: no such file.
         ClipkitError: it is damaged, or in another format.
     """
-    rows = _lines(Path(path)) if str(path).endswith(".jsonl") else _mdetr(Path(path))
     found, problems = [], Problems()
+    if str(path).endswith(".jsonl"):
+        rows = _lines(Path(path))
+    elif str(path).endswith(".txt"):
+        rows = entities(Path(path), Path(images), problems)
+    else:
+        rows = _mdetr(Path(path))
     for where, name, caption, phrases in rows:
         file = below(images, name, path, "images")
         size = usable_size(file, check, problems)
@@ -87,9 +95,6 @@ def _add(image: GroundedImage, spans: Ranges, boxes: list[Corners]) -> None:
         else:
             image.boxes.append(box)
             image.owners.append((phrase,))
-
-
-Row = tuple[str, str, str, list[tuple[Any, list[Any]]]]  # where, picture, caption, (spans, boxes) of phrases
 
 
 def _lines(path: Path) -> Iterator[Row]:

@@ -17,7 +17,7 @@ from clipkit.errors import ClipkitError
 
 @DATASETS.register_module()
 class GroundedCaptions(BaseDataset):
-    """JSON lines, or MDETR's JSON; see `clipkit.data.grounded.read_grounded`.
+    """JSON lines, MDETR's JSON, or Flickr30k Entities' own files; see `clipkit.data.grounded.read_grounded`.
 
     The pipeline gets `instances` whose labels are their places, and `caption` with `caption_objects` for
     `GroundingPrompt`; in `test_mode` also `prompts` and `phrase_truth` for `PhraseRecall`.

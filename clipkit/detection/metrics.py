@@ -17,11 +17,11 @@ from clipkit.data.coco_results import as_coco_results
 from clipkit.data.pairs import Problems
 from clipkit.engine.registry import METRICS
 from clipkit.errors import ClipkitError, some
-from clipkit.evaluation import ClassPrecision, coco_precision, lvis_precision
+from clipkit.evaluation import ClassPrecision, coco_precision, lvis_fixed_precision, lvis_precision
 from clipkit.files import write_text
 from clipkit.text import Vocabulary
 
-RULES = {"coco": coco_precision, "lvis": lvis_precision}
+RULES = {"coco": coco_precision, "lvis": lvis_precision, "lvis_fixed": lvis_fixed_precision}
 
 
 @METRICS.register_module()
@@ -40,7 +40,7 @@ class DetectionAP(BaseMetric):
             that the data set gave (`instances` among the pipeline's `meta_keys`).
         kinds: 'bbox', 'segm', or both; names of the second kind's scores begin with it (`segm_`), the first's with
             nothing.
-        rule: 'coco' or 'lvis'.
+        rule: 'coco'; 'lvis': the best 300 of an image count; 'lvis_fixed': the best 10,000 of a class in all images.
         save: a file for the detections in COCO's result format.
         **kwargs: of mmengine's `BaseMetric`.
     """
@@ -131,7 +131,7 @@ class DetectionAP(BaseMetric):
         base, novel = (self.dataset_meta.get(key) or () for key in ("base_classes", "novel_classes"))
         if base and novel:
             scores |= scored.groups(base=base, novel=novel)
-        return scores | (scored.by_frequency() if self.rule == "lvis" else {})
+        return scores | (scored.by_frequency() if self.rule.startswith("lvis") else {})
 
     def _match(self, names: Sequence[str], classes: Sequence[str]) -> list[int]:
         """Label index -> class index, -1 for a distractor and for background."""

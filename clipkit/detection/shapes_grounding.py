@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from clipkit.engine.registry import DATASETS
 from clipkit.errors import ClipkitError
 from clipkit.shapes import SHAPES
 from clipkit.shapes.chunks import SEED_STEP, chunks, to_bytes
+
+WAYS = ("left of", "right of", "above", "below")
 
 
 @DATASETS.register_module()
@@ -32,9 +34,10 @@ class ShapesGroundingDataset(Dataset):
         length, size, seed, objects, style: see `clipkit.shapes.render`.
         split, subset: which compositions are base, and of which the objects are: 'seen' in training.
         tellings: captions of a scene, of which one is drawn each time.
-        ask: 'names', as above, or 'relations': two of three objects have one shape, and caption and prompt are "a
-            circle left of a star", true of one of them alone (`PhraseRecall` also counts how often the other one is
-            taken); scenes in which no relation tells them apart are left out.
+        ask: 'names', as above, or 'relations': two of three objects have one shape, and a prompt is "a circle left of
+            a star", true of one of them alone (`PhraseRecall` also counts how often the other one is taken); in place
+            of captions are lists of one to four such phrases, which differ in the relation. Scenes in which no relation
+            tells the two apart are left out.
         pipeline: of mmdet.
         test_mode: see above.
     """
@@ -105,13 +108,19 @@ class ShapesGroundingDataset(Dataset):
             asked = dict.fromkeys(labels.tolist())
             results["prompts"] = [list_prompt([self.names[label]]) for label in asked]
             results["phrase_truth"] = [[boxes[labels == label].tolist()] for label in asked]
+        else:
+            results["object_names"] = [self.names[label] for label in self.labels[index]]
         if (relation := self.relations[index]) is not None:
-            prompt, right, twin = relation
-            results |= {"caption": prompt, "caption_objects": [(0,) if i == right else () for i in range(3)]}
-            results["caption_objects"][2] = (1,)
             if self.test_mode:
-                results |= {"prompts": [prompt], "phrase_truth": [[[boxes[right].tolist()], [boxes[2].tolist()]]]}
-                results["phrase_twins"] = [[[boxes[twin].tolist()], []]]
+                right = int(boxes[:2].sum()) % 2  # either is asked for as often
+                results["prompts"] = [list_prompt([relation.phrases[relation.owns[right]]])]
+                results["phrase_truth"] = [[[boxes[right].tolist()]]]
+                results["phrase_twins"] = [[[boxes[1 - right].tolist()]]]
+            else:
+                drawn = np.random.permutation(4)[: np.random.randint(1, 5)].tolist()
+                results["caption"] = list_prompt([relation.phrases[i] for i in drawn])
+                owners = [(drawn.index(i),) if i in drawn else () for i in relation.owns]
+                results["caption_objects"] = [*owners, ()]
         elif not self.test_mode:
             told = self.captions[index][np.random.randint(len(self.captions[index]))]
             spans = [span for span in told.spans if span.object is not None]
@@ -119,25 +128,31 @@ class ShapesGroundingDataset(Dataset):
             results["caption_objects"] = [
                 [i for i, span in enumerate(spans) if span.object == place] for place in range(self.present.shape[1])
             ]
-            results["object_names"] = [self.names[label] for label in self.labels[index]]
         return self.pipeline(results)
 
 
-def relation_of_twins(boxes: np.ndarray, shapes: np.ndarray) -> tuple[Prompt, int, int] | None:
-    """What tells two objects of one shape apart, the first two of three: "a circle left of a star", which of them it is
-    true of, and the other one; None where both lie to the third in the same way."""
-    ways = [_relation(boxes[i], boxes[2]) for i in (0, 1)]
-    if ways[0] == ways[1]:
+class Relation(NamedTuple):
+    """What tells two objects of one shape apart, the first two of three.
+
+    Attributes:
+        phrases: "a circle left of a star", and the three other relations.
+        owns: which of them is true of the first twin, and which of the second.
+    """
+
+    phrases: list[str]
+    owns: tuple[int, int]
+
+
+def relation_of_twins(boxes: np.ndarray, shapes: np.ndarray) -> Relation | None:
+    """None where both twins lie to the third object in the same way."""
+    owns = _relation(boxes[0], boxes[2]), _relation(boxes[1], boxes[2])
+    if owns[0] == owns[1]:
         return None
-    right = int(boxes[:2].sum()) % 2  # either is asked for as often
-    first, last = (f"{'an' if SHAPES[i][0] in 'aeiou' else 'a'} {SHAPES[i]}" for i in (shapes[right], shapes[2]))
-    text = f"{first} {ways[right]} {last}"
-    return Prompt(text, (((0, len(first)),), ((len(text) - len(last), len(text)),))), right, 1 - right
+    twin, third = (f"{'an' if SHAPES[i][0] in 'aeiou' else 'a'} {SHAPES[i]}" for i in (shapes[0], shapes[2]))
+    return Relation([f"{twin} {way} {third}" for way in WAYS], owns)
 
 
-def _relation(a: np.ndarray, b: np.ndarray) -> str:
+def _relation(a: np.ndarray, b: np.ndarray) -> int:
     """How box `a` lies to `b`, along the axis on which their centres are farther apart, as captions say it."""
     x, y = (a[:2] + a[2:] - b[:2] - b[2:]).tolist()
-    if abs(x) > abs(y):
-        return "left of" if x < 0 else "right of"
-    return "above" if y < 0 else "below"
+    return int(x > 0) if abs(x) > abs(y) else 2 + int(y >= 0)

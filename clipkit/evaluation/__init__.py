@@ -1,7 +1,7 @@
 """Metrics as plain functions on tensors."""
 
 from clipkit.evaluation.classification import ClassificationScores, classification_scores, rank_classes
-from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_precision
+from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_fixed_precision, lvis_precision
 from clipkit.evaluation.duplicates import Duplicates, Overlap, near_duplicates, overlap
 from clipkit.evaluation.fewshot import fewshot_scores
 from clipkit.evaluation.image_text import image_text_ranks
@@ -45,6 +45,7 @@ __all__ = [
     "intersection_and_union",
     "iou_per_class",
     "logistic_probe",
+    "lvis_fixed_precision",
     "lvis_precision",
     "map_labels",
     "mean_iou",

@@ -90,7 +90,24 @@ def lvis_precision(
         truth, detections, kind: see `coco_precision`.
         max_detections: the best so many of an image, all classes together, count.
     """
-    judge = _Judge(truth, _best_of_image(detections, max_detections), kind)
+    return _lvis(truth, _best_of(detections, "image_id", max_detections), kind)
+
+
+def lvis_fixed_precision(
+    truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str = "bbox", max_detections: int = 10_000
+) -> ClassPrecision:
+    """LVIS's fixed average precision (Dave et al., "Evaluating Large-Vocabulary Object Detectors: The Devil is in the
+    Details", 2021, arXiv:2102.01066): as `lvis_precision`, but classes do not compete for places in an image.
+
+    Args:
+        truth, detections, kind: see `coco_precision`.
+        max_detections: the best so many of a *class*, all images together, count.
+    """
+    return _lvis(truth, _best_of(detections, "category_id", max_detections), kind)
+
+
+def _lvis(truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]], kind: str) -> ClassPrecision:
+    judge = _Judge(truth, detections, kind)
     known: dict[int, set] = {c: set() for c in judge.categories}
     for annotation in truth["annotations"]:
         if annotation["category_id"] in known:
@@ -101,7 +118,8 @@ def lvis_precision(
             known[c].add(image["id"])
         for c in partial.keys() & set(image.get("not_exhaustive_category_ids", ())):
             partial[c].add(image["id"])
-    return judge.result({c: judge.precision(c, sorted(known[c]), max_detections, partial[c]) for c in judge.categories})
+    most = max(len(detections), 1)
+    return judge.result({c: judge.precision(c, sorted(known[c]), most, partial[c]) for c in judge.categories})
 
 
 class _Judge:
@@ -164,11 +182,12 @@ def _coco(truth: Mapping[str, Any], annotations: list[dict]) -> Any:
     return coco
 
 
-def _best_of_image(detections: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
-    images: dict[Any, list] = {}
+def _best_of(detections: Sequence[Mapping[str, Any]], key: str, count: int) -> list[Mapping[str, Any]]:
+    """The best `count` of each image, or of each class."""
+    groups: dict[Any, list] = {}
     for detection in detections:
-        images.setdefault(detection["image_id"], []).append(detection)
-    return [d for group in images.values() for d in sorted(group, key=lambda d: -d["score"])[:count]]
+        groups.setdefault(detection[key], []).append(detection)
+    return [d for group in groups.values() for d in sorted(group, key=lambda d: -d["score"])[:count]]
 
 
 def _mean(values: np.ndarray) -> float:

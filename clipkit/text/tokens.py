@@ -77,13 +77,19 @@ class TokenBank:
         return Tokens(pad_sequence(features, batch_first=True), mask, pad_sequence(spans, batch_first=True))
 
     def _encode(self, texts: list[str]) -> None:
-        ends = self.clip.eot_index(self.clip.tokenize(texts))
-        if ends is None:
-            raise ClipkitError(f"{self.clip.name}: its sentences do not end in a token of their own: take another CLIP")
         # Kept for whoever asks next: not in the half precision of a caller's autocast.
         with torch.autocast(self.clip.device.type, enabled=False):
-            rows = self.clip.text_tokens(texts, project=False).float().cpu()
-        spans = self.clip.token_spans(texts)
-        for text, row, span, end in zip(texts, rows, spans, ends.tolist()):
+            rows = token_states(self.clip, texts)
+        for text, (row, span) in zip(texts, rows):
             # Copies: a view would keep the whole batch.
-            self._known[text] = row[: end + 1].clone(), span[: end + 1].clone()
+            self._known[text] = row.float().cpu().clone(), span.clone()
+
+
+def token_states(clip: ClipModel, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+    """Of each text the states `(n, W)` of its tokens from start to end, as in `Tokens`, with gradients where the tower
+    has them, and their spans `(n, 2)`, on the CPU. Raises as `TokenBank.tokens`."""
+    ends = clip.eot_index(clip.tokenize(texts))
+    if ends is None:
+        raise ClipkitError(f"{clip.name}: its sentences do not end in a token of their own: take another CLIP")
+    rows, spans = clip.text_tokens(texts, project=False), clip.token_spans(texts)
+    return [(row[: end + 1], span[: end + 1]) for row, span, end in zip(rows, spans, ends.tolist())]

@@ -8,16 +8,21 @@ Expected:  not yet measured; 50 is what naming the shape alone gives, and `twin`
 
 _base_ = ["./glip_tiny_shapes.py"]
 
+iterations = 600
+
 train_dataloader = dict(
     dataset=dict(
         subset="all",
         ask="relations",
         pipeline=[
-            dict(type="GroundingPrompt"),
+            # Half of the prompts are lists of names, from which shapes are learned; the others ask for relations.
+            dict(
+                type="GroundingPrompt", classes=_base_.classes, names=(24, 48), hard=0.5, empty=0.25, captions=0.5,
+            ),
             dict(type="mmdet.PackDetInputs", meta_keys=("img_id", "img_shape", "prompt", "object_phrases")),
         ],
     )
-)
+)  # fmt: skip
 val_dataloader = dict(
     dataset=dict(
         length=1024,
@@ -42,3 +47,8 @@ test_dataloader = val_dataloader
 val_evaluator = [dict(type="PhraseRecall")]
 test_evaluator = val_evaluator
 model = dict(classes=None)
+train_cfg = dict(max_iters=iterations, val_interval=iterations)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=iterations, eta_min=0),
+]

@@ -205,7 +205,7 @@ class GLIP(SingleStageDetector):
         self, parts: list[InstanceData], meta: dict, rescale: bool, over: str | None = None, most: int | None = None
     ) -> InstanceData:
         """One suppression and one cut over all chunks, in pixels of the original image."""
-        if not parts:
+        if not any(map(len, parts)):  # mmcv's suppression takes no empty list
             empty = torch.zeros(0, device=self.bbox_head.bias.device)
             return InstanceData(bboxes=empty.view(0, 4), scores=empty, labels=empty.long())
         found = self._best_of_levels(InstanceData.cat(parts))

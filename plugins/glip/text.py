@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.backbone.options import build_frozen, clip_options
+from clipkit.backbone.tune import tune as apply_tune
 from clipkit.detection.prompts import SEPARATOR, Prompt
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError, shown
 from clipkit.nn import TextLayer
 from clipkit.safe import load_tensors, read_json
 from clipkit.text import TokenBank
+from clipkit.text.tokens import token_states
 
 
 class PromptTokens(NamedTuple):
@@ -38,11 +41,11 @@ class PromptTokens(NamedTuple):
 
 @MODELS.register_module()
 class ClipPrompts(nn.Module):
-    """Token states of a frozen CLIP's text tower, a linear map, and layers in which the tokens read each other.
+    """Token states of a CLIP's text tower, a linear map, and layers in which the tokens read each other.
 
     CLIP's own attention is causal and its context short, so each phrase, and each run of words between two, is encoded
-    alone (and once: it is cached), and the layers on top are bidirectional. Names of a list neither read each other nor
-    have positions among each other: what is said of one does not depend on which others are asked for.
+    alone (by a frozen tower once: it is cached), and the layers on top are bidirectional. Names of a list neither read
+    each other nor have positions among each other: what is said of one does not depend on which others are asked for.
 
     Args:
         clip: a name, or `dict(name=…, pretrained=…)`.
@@ -51,6 +54,8 @@ class ClipPrompts(nn.Module):
         positions: tokens that a sentence may have, or a name of a list.
         max_tokens: of a prompt; longer lists are asked for in several.
         dropout: of the layers.
+        tune: what of the text tower trains, see `clipkit.backbone.tune`: `dict(unfreeze=['text'])`, or some of its
+            blocks. None: nothing; the weights are then no part of a checkpoint.
     """
 
     def __init__(
@@ -62,9 +67,14 @@ class ClipPrompts(nn.Module):
         positions: int = 64,
         max_tokens: int = 256,
         dropout: float = 0.0,
+        tune: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        self.clip = build_frozen(clip_options(clip))
+        self.clip: FrozenCLIP | TunableCLIP
+        if tune is None:
+            self.clip = build_frozen(clip_options(clip))
+        else:
+            self.clip = apply_tune(TunableCLIP.from_pretrained(**clip_options(clip)), tune)
         self.bank = TokenBank(self.clip)
         self.width, self.max_tokens, self.around = width, max_tokens, 0
         self.project = nn.Linear(self.clip.text_positions.shape[1], width)
@@ -88,12 +98,16 @@ class ClipPrompts(nn.Module):
 
     def _states(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Of each text the states of its tokens and of its end (n, W)."""
-        found = self.bank.tokens(texts)
-        for text, span, mask in zip(texts, found.spans, found.mask):
-            if int(mask.sum()) == self.clip.context_length and int(span[:, 1].max()) < len(text.rstrip()):
+        if isinstance(self.clip, TunableCLIP) and torch.is_grad_enabled():
+            found = token_states(self.clip, texts)
+        else:
+            tokens = self.bank.tokens(texts)
+            found = [(row[mask], span[mask]) for row, span, mask in zip(tokens.features, tokens.spans, tokens.mask)]
+        for text, (state, span) in zip(texts, found):
+            if len(state) == self.clip.context_length and int(span[:, 1].max()) < len(text.rstrip()):
                 most = self.clip.context_length - 2
                 raise ClipkitError(f"{shown(text, 80)}: has more tokens than this text tower takes, {most}: shorten it")
-        return {text: state[mask][1:] for text, state, mask in zip(texts, found.features, found.mask)}
+        return {text: state[1:] for text, (state, _) in zip(texts, found)}
 
     def forward(self, prompts: Sequence[Prompt]) -> PromptTokens:
         """Raises:

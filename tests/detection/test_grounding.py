@@ -136,17 +136,34 @@ def test_relations_are_true_of_one_twin_alone():
         "above": lambda a, b: a[1] + a[3] < b[1] + b[3],
         "below": lambda a, b: a[1] + a[3] > b[1] + b[3],
     }
+
+    def parts(phrase):
+        between = next(way for way in holds if f" {way} " in phrase)
+        first, last = (words.split()[1] for words in phrase.split(between))
+        return first, between, last
+
+    taken, lengths = [], set()
     for i in range(len(test)):
-        item, (prompt,) = test[i], test[i]["prompts"]
-        between = prompt.pieces()[1][0].strip()
-        ((right,), (anchor,)), ((twin,), _) = item["phrase_truth"][0], item["phrase_twins"][0]
-        assert holds[between](right, anchor) and right != twin
-        names = {tuple(one["bbox"]): NAMES[one["bbox_label"]].split()[1] for one in item["instances"]}
-        assert names[tuple(right)] == names[tuple(twin)] == prompt.phrases[0].split()[1]
-        assert names[tuple(anchor)] == prompt.phrases[1].split()[1] != names[tuple(right)]
-        own = train[i]
-        (place,) = [j for j, phrases in enumerate(own["caption_objects"]) if 0 in phrases]
-        assert own["caption"] == prompt and own["gt_bboxes"].tensor[place].tolist() == right
+        item, own = test[i], train[i]
+        ((phrase,),) = (prompt.phrases for prompt in item["prompts"])
+        (((right,),),), (((twin,),),) = item["phrase_truth"], item["phrase_twins"]
+        boxes = [one["bbox"] for one in item["instances"]]
+        shapes = [NAMES[one["bbox_label"]].split()[1] for one in item["instances"]]
+        first, between, last = parts(phrase)
+        assert shapes == [first, first, last] and last != first
+        assert holds[between](right, boxes[2]) and sorted([right, twin]) == sorted(boxes[:2])
+        taken.append(boxes.index(right))
+        asked = own["caption"].phrases
+        lengths.add(len(asked))
+        assert own["caption"].listed and len({parts(one)[1] for one in asked}) == len(asked)
+        assert {(parts(one)[0], parts(one)[2]) for one in asked} == {(first, last)}
+        assert own["caption_objects"][2] == () and own["object_names"][2].split()[1] == last
+        for place, owned in enumerate(own["caption_objects"][:2]):
+            assert boxes[place] == right or phrase not in [asked[k] for k in owned]
+            assert all(holds[parts(asked[k])[1]](boxes[place], boxes[2]) for k in owned)
+        if phrase in asked:
+            assert own["caption_objects"][taken[-1]] == (asked.index(phrase),)
+    assert 0.2 < np.mean(taken) < 0.8 and lengths == {1, 2, 3, 4}
     with pytest.raises(ClipkitError, match="ask='x' is unknown"):
         ShapesGroundingDataset(4, ask="x")
 
@@ -218,6 +235,82 @@ def test_mdetrs_json(folder):
     (folder / "goldg.json").write_text(json.dumps(content))
     item = GroundedCaptions("goldg.json", ".", str(folder)).get_data_info(0)
     assert item["caption"].phrases == ("a man", "the red car") and item["caption_objects"] == [(0, 1)]
+
+
+SENTENCES = (
+    "[/EN#1/people Two young guys] with [/EN#2/bodyparts shaggy hair] look at [/EN#0/notvisual it] .",
+    "[/EN#1/people Both] (one in [/EN#3/clothing/other a red hat]) are outside [/EN#4/scene the house] .",
+)
+OBJECTS = (
+    (("1",), (4, 5, 24, 35)),
+    (("1", "2"), (31, 11, 56, 31)),
+    (("3",), (90, 70, 100, 80)),
+    (("4",), None),
+)  # fmt: skip
+
+
+def entities(folder, sentences=SENTENCES, objects=OBJECTS, size=(100, 80), names="a\n"):
+    """Flickr30k Entities' files of one picture."""
+    sides = ("xmin", "ymin", "xmax", "ymax")
+    rows = [
+        "".join(f"<name>{name}</name>" for name in owners)
+        + (
+            "<scene>1</scene><nobndbox>1</nobndbox>"
+            if box is None
+            else "<bndbox>" + "".join(f"<{side}>{value}</{side}>" for side, value in zip(sides, box)) + "</bndbox>"
+        )
+        for owners, box in objects
+    ]
+    body = f"<size><width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>"
+    xml = f"<annotation><filename>a.jpg</filename>{body}{''.join(f'<object>{row}</object>' for row in rows)}"
+    for name, text in (("Annotations/a.xml", f"{xml}</annotation>"), ("Sentences/a.txt", "\n".join(sentences))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "test.txt").write_text(names)
+    return GroundedCaptions("test.txt", ".", str(folder), test_mode=True)
+
+
+def test_flickr30k_entities_own_files(folder):
+    data = entities(folder)
+    first, second = (data.get_data_info(i) for i in range(2))
+    assert first["caption"].text == "Two young guys with shaggy hair look at it ."
+    assert first["caption"].phrases == ("Two young guys", "shaggy hair")  # what has no box is no phrase
+    two = [[3, 4, 23, 34], [30, 10, 55, 30]]  # counted from 1
+    assert first["phrase_truth"] == [[two, [two[1]]]] and first["caption_objects"] == [(0,), (0, 1)]
+    assert second["caption"].text == "Both (one in a red hat) are outside the house ."
+    assert second["caption"].phrases == ("Both", "a red hat")
+    assert second["phrase_truth"] == [[two, [[89, 69, 99, 79]]]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": (99, 80)}, r"images of another size than the annotations state: a\.jpg"),
+        (
+            {"sentences": ("[/EN#1/people a man",)},
+            r"a phrase that is not written \[/EN#1/people a man\]: a\.txt line 1",
+        ),
+        ({"objects": ((("1",), (4, 5, "x", 35)),)}, "boxes that are no four numbers"),
+        ({"objects": ((("1",), (400, 5, 500, 35)),)}, "outside their image"),
+        ({"names": "../a\n"}, "lies outside"),
+        ({"names": "b\n"}, r"images without an annotation file: b\.xml"),
+        ({"sentences": ("a man",)}, "no picture with a phrase and a box"),
+    ],
+)
+def test_bad_files_of_entities_are_named(folder, change, message):
+    with pytest.raises(ClipkitError, match=message):
+        entities(folder, **change)
+
+
+def test_a_picture_without_its_files_is_named(folder):
+    entities(folder)
+    (folder / "Sentences/a.txt").unlink()
+    with pytest.raises(ClipkitError, match=r"images without a file of sentences: a\.txt"):
+        GroundedCaptions("test.txt", ".", str(folder))
+    (folder / "a.jpg").unlink()
+    (folder / "Sentences/a.txt").write_text("\n".join(SENTENCES))
+    with pytest.raises(ClipkitError, match=r"missing images"):
+        GroundedCaptions("test.txt", ".", str(folder))
 
 
 @pytest.mark.parametrize(

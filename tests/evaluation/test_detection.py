@@ -14,7 +14,7 @@ pytest.importorskip("pycocotools")
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from clipkit.evaluation import coco_precision, lvis_precision
+from clipkit.evaluation import coco_precision, lvis_fixed_precision, lvis_precision
 
 
 def world(seed, images=12, classes=5):
@@ -164,6 +164,39 @@ def test_only_the_best_of_an_image_count_in_lvis():
     truth, found = world(3)
     few = lvis_precision(truth, found, "bbox", max_detections=2).means()["AP"]
     assert 0 < few < lvis_precision(truth, found, "bbox").means()["AP"]
+
+
+def test_fixed_ap_takes_the_best_of_a_class_in_all_images():
+    """Two images, a cat in each. The best two cats of the set are a wrong box and the first cat: precision 1/2 up to
+    recall 1/2, 51 of 101 points. Three dogs of the first image, each better than its cat, take no place from it; the
+    class of the dogs is known to be absent there, so each is an error of its own class, which has no truth."""
+    truth = {
+        "images": [{"id": 1, "neg_category_ids": [2]}, {"id": 2}],
+        "categories": [{"id": 1, "name": "cat", "frequency": "r"}, {"id": 2, "name": "dog", "frequency": "f"}],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500} for i in (1, 2)
+        ],
+    }
+    here, away = [0, 0, 50, 50], [60, 60, 9, 9]
+    cats = [(2, away, 0.9), (1, here, 0.5), (2, here, 0.4)]
+    found = [{"image_id": i, "category_id": 1, "bbox": box, "score": score} for i, box, score in cats]
+    found += [{"image_id": 1, "category_id": 2, "bbox": away, "score": score} for score in (0.8, 0.7, 0.6)]
+    before = copy.deepcopy(found)
+    assert lvis_fixed_precision(truth, found, max_detections=2).means()["AP"] == pytest.approx(100 * 51 / 101 / 2)
+    # With the third the precision at recall 1 is 2/3, and it is the best from there down.
+    assert lvis_fixed_precision(truth, found).means()["AP"] == pytest.approx(100 * 2 / 3)
+    assert lvis_precision(truth, found, "bbox", max_detections=3).means()["AP"] == pytest.approx(100 * 51 / 101 / 2)
+    assert found == before
+    assert math.isnan(lvis_fixed_precision(truth, found).by_frequency()["APf"])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_fixed_ap_without_a_limit_is_lvis_without_one(seed):
+    truth, found = world(seed)
+    fixed = lvis_fixed_precision(truth, found)
+    assert np.array_equal(
+        fixed.precision, lvis_precision(truth, found, "bbox", max_detections=10_000).precision, equal_nan=True
+    )
 
 
 def test_a_detection_of_an_unknown_image_is_named():

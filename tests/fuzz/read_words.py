@@ -38,10 +38,24 @@ def _grounded(root: Path) -> None:
                        ("mdetr.json", json.dumps({"images": images, "annotations": rows}))):  # fmt: skip
         _pictures(root / name / "photos")
         (root / name / name).write_text(text, encoding="utf-8")
+    box = "<bndbox><xmin>4</xmin><ymin>5</ymin><xmax>20</xmax><ymax>19</ymax></bndbox>"
+    rows = f"<object><name>1</name><name>2</name>{box}</object><object><name>3</name><scene>1</scene></object>"
+    size = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>"
+    for n in range(2):
+        Image.fromarray(picture(HEIGHT, WIDTH, n)).save(_below(root / "entities/photos", f"{n}.jpg"))
+        _below(root / "entities/Annotations", f"{n}.xml").write_text(f"<annotation>{size}{rows}</annotation>")
+        told = "[/EN#1/people A man] left of [/EN#2/vehicles/other the red car] .\n[/EN#3/scene A street] .\n"
+        _below(root / "entities/Sentences", f"{n}.txt").write_text(told)
+    (root / "entities/test.txt").write_text("0\n1\n")
+
+
+def _below(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 def _read_grounded(folder: Path) -> Any:
-    file = next((path for path in sorted(folder.iterdir()) if path.name != "photos"), folder / "own.jsonl")
+    file = next((path for path in sorted(folder.iterdir()) if path.is_file()), folder / "own.jsonl")
     return read_grounded(file, folder / "photos")
 
 

@@ -22,9 +22,9 @@ def bert_folder(folder: Path) -> Path:
     return folder
 
 
-def released(folder: Path, deep: bool = True) -> torch.nn.Module:
-    """The released architecture with an eighth of the widths and two blocks."""
-    options = {
+def narrow(folder: Path) -> dict:
+    """Options that make the released architecture an eighth as wide, with two blocks."""
+    return {
         "variables.bert": str(bert_folder(folder)),
         "model.text.max_tokens": 32,
         "model.backbone.embed_dims": 12,
@@ -39,8 +39,12 @@ def released(folder: Path, deep: bool = True) -> torch.nn.Module:
         "model.bbox_head.text_layer.heads": 3,
         "model.bbox_head.text_layer.hidden": 32,
     }
+
+
+def released(folder: Path, deep: bool = True) -> torch.nn.Module:
+    """The released architecture, narrow."""
     config = "glip/glip_swin_t.py" if deep else "glip/glip_swin_t_shallow.py"
-    return built(config, options)
+    return built(config, narrow(folder))
 
 
 def world(deep: bool = False, **options) -> torch.nn.Module:

@@ -243,6 +243,11 @@ def test_suppression_over_all_names_leaves_one_name_a_place(shallow):
         world(**{"model.test_cfg.nms_over": "none"})
 
 
+def test_a_picture_in_which_nothing_is_found(shallow):
+    found = detect(shallow, ["red ring"], torch.rand(1, 3, 64, 64), score_thr=1.0)[0]
+    assert len(found) == 0 and found.bboxes.shape == (0, 4) and "levels" not in found
+
+
 def test_text_of_a_list_and_of_a_sentence(shallow):
     listed = shallow.text([list_prompt(["red star", "blue ring"])])
     assert listed.phrases[0].shape == (2, 6) and listed.phrases[0].sum(1).tolist() == [3, 3]  # two words and an end
@@ -255,6 +260,28 @@ def test_text_of_a_list_and_of_a_sentence(shallow):
     assert (owned.sum(0) == 2).any()  # "red" belongs to both
     with pytest.raises(ClipkitError, match="has 102 tokens, and 64 are read"):
         shallow.text([read_sentence("[a star] left of " * 17)])
+
+
+def test_a_tuned_text_tower_trains_where_it_is_told_to(tmp_path):
+    tune = {"model.text.tune": {"unfreeze": ["transformer.resblocks.0.*"]}}
+    runner = build_runner("glip/glip_tiny_shapes.py", work_dir=tmp_path, seed=0, cfg_options={**TINY, **tune})
+    text, names = runner.model.text, ["red star", "ring"]
+
+    def states():
+        """Of the path with gradients, and of what is remembered, which must be the same."""
+        live = text._states(names)
+        with torch.no_grad():
+            kept = text._states(names)
+        for name in names:
+            assert live[name].requires_grad and (live[name] - kept[name]).abs().max() <= 1e-5
+        return kept
+
+    before, weights = states(), {k: v.clone() for k, v in text.clip.state_dict().items()}
+    runner.train()
+    assert all((before[name] - state).abs().max() > 1e-4 for name, state in states().items())
+    changed = {k for k, v in text.clip.state_dict().items() if not torch.equal(v, weights[k])}
+    assert changed and all(k.startswith("model.transformer.resblocks.0.") for k in changed)
+    assert any(key.startswith("text.clip.") for key in runner.model.state_dict())  # the checkpoint has them
 
 
 def test_a_sentence_gives_boxes_and_a_picture(shallow):

@@ -29,9 +29,15 @@ val_dataloader = dict(
     num_workers=0,
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(length=512, seed=2, test_mode=True, **scenes),  # to choose by
+)
+test_dataloader = dict(
+    batch_size=64,
+    num_workers=0,
+    collate_fn=dict(type="clipkit.collate_lists"),
+    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(length=512, seed=0, test_mode=True, **scenes),
 )
-test_dataloader = val_dataloader
 val_evaluator = dict(type="VQAAccuracy")
 test_evaluator = val_evaluator
 val_cfg = dict(type="ValLoop")

@@ -20,7 +20,7 @@ from clipkit.data.padding import pad_rows
 from clipkit.embed.grids import Grid
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-from clipkit.nn import CrossBlock, TransformerBlock
+from clipkit.nn import CrossBlock
 
 _STARTS = ((2.0, 0.0, 1.0, 0.0), (0.0, 2.0, 1.0, 0.0))  # of words, of phrases: what heads begin with, in turn
 
@@ -31,8 +31,6 @@ class GridVQA(AnsweringModel):
 
     Args:
         dim, heads, depth: of the blocks.
-        cell_depth: blocks in which the cells see each other first.
-        tally: also add up the cells that a question is about, see `Tally`.
         words: 'learned', or 'clip': the tokens of its text tower.
         aligned: add the cosine of cell and word to the attention's logits.
         clip, vocabulary, options: see `AnsweringModel`.
@@ -48,8 +46,6 @@ class GridVQA(AnsweringModel):
         dim: int = 96,
         heads: int = 4,
         depth: int = 2,
-        cell_depth: int = 1,
-        tally: bool = True,
         words: str = "learned",
         aligned: bool = True,
         **options: Any,
@@ -62,12 +58,11 @@ class GridVQA(AnsweringModel):
         width = self.cell_width() + (self.clip.embed_dim if aligned else 0)
         self.norm_in, self.proj, self.norm_cells = nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim)
         self.place = nn.Linear(32, dim)
-        self.among = nn.ModuleList(TransformerBlock(dim, heads) for _ in range(cell_depth))
         self.blocks = nn.ModuleList(CrossBlock(dim, heads) for _ in range(depth))
-        self.tally = Tally(dim, heads) if tally else None
+        self.tally = Tally(dim, heads)
         starts = torch.tensor([[row[i % len(row)] for i in range(heads)] for row in _STARTS])
         self.alignment = nn.Parameter(starts.repeat(depth, 1, 1)) if aligned else None
-        self.evidence = nn.Linear(2 * 6, dim) if aligned else None
+        self.evidence = nn.Linear(2 * 6 + 2, dim) if aligned else None
         self.norm = nn.LayerNorm(dim)
         self.classify = classifier(2 * dim, 2 * dim, len(self.answers))
         self._rows: dict[str, Tensor] = {}
@@ -83,10 +78,7 @@ class GridVQA(AnsweringModel):
         asked = self.text([text for own in questions for text in [*own, *[""] * (most - len(own))]])
         cells, mask = pad_rows([self._cells(grid) for grid in grids])
         places, _ = pad_rows([grid.place for grid in grids])
-        seen = self.proj(self.norm_in(cells)) + self.place(_where(places))
-        for block in self.among:
-            seen = block(seen, mask)
-        seen = self.norm_cells(seen)
+        seen = self.norm_cells(self.proj(self.norm_in(cells)) + self.place(_where(places)))
         x, similarity = asked.tokens, None
         if self.alignment is not None and asked.named:
             similarity, evidence = self._similarity(grids, asked, places, mask)
@@ -103,9 +95,7 @@ class GridVQA(AnsweringModel):
         x = self.norm(x)
         named = (x * about[..., None]).sum(1) / about.sum(1, keepdim=True)
         read = torch.cat([x[:, 0], named], dim=1).unflatten(0, (len(grids), most))
-        if self.tally is not None:
-            read = read + self.tally(read, seen, mask)
-        logits = self.classify(read)
+        logits = self.classify(read + self.tally(read, seen, mask))
         kept = [row[: len(own)] for row, own in zip(logits, questions)]
         if looked is None:
             return kept, None
@@ -132,9 +122,9 @@ class GridVQA(AnsweringModel):
 
         Returns:
             `(2, B, Q · L, M)`: cosines, standardised over a picture's cells.
-            `(B · Q, L, 12)`: whether, how often and where it is there: of both the largest cosine, the mean, the
+            `(B · Q, L, 14)`: whether, how often and where it is there: of both the largest cosine, the mean, the
             largest standardised, and of the cells that are like it how far apart they are and their middle, x and y, in
-            image sides.
+            image sides; then how far right of, and below, what is named before it that middle is.
         """
         joint, _ = pad_rows([grid.joint for grid in grids if grid.joint is not None])
         cosines = F.normalize(joint, dim=-1) @ self._words(asked.named).T.to(joint)  # (B, M, V)
@@ -148,12 +138,13 @@ class GridVQA(AnsweringModel):
         apart = (weight @ places.square() - middle.square()).sum(2).clamp(min=0).sqrt()[:, None]
         largest = cosines.masked_fill(~there, -1).amax(1, keepdim=True)
         stats = torch.cat([largest, mean, z.amax(1, keepdim=True) / 10, apart, (middle.transpose(1, 2) - 0.5) / 2], 1)
-        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(2, len(grids), -1)
+        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(3, len(grids), -1)
         rows, facts = (F.pad(part, (0, 1)).transpose(1, 2) for part in (z, 10 * stats))  # what comes last names nothing
         batch = torch.arange(len(grids), device=index.device)[:, None]
-        similarity = torch.stack([rows[batch, own] for own in index])
-        evidence = torch.cat([facts[batch, own] for own in index], dim=2)
-        return similarity, evidence.view(*asked.mask.shape, -1)
+        similarity = torch.stack([rows[batch, own] for own in index[:2]])
+        by_word, by_phrase, before = (facts[batch, own] for own in index)
+        away = (by_phrase - before)[..., -2:] * (asked.names[2].view(len(grids), -1, 1) >= 0)
+        return similarity, torch.cat([by_word, by_phrase, away], dim=2).view(*asked.mask.shape, -1)
 
     def _words(self, named: Sequence[str]) -> Tensor:
         missing = [name for name in named if name not in self._rows]

@@ -32,8 +32,8 @@ class Questions(NamedTuple):
 
     Attributes:
         tokens: `(N, L, d)`; mask: `(N, L)` bool, False in the padding.
-        names: `(2, N, L)` int64, which of `named` a token is about, by its own word and by its phrase: the words beside
-            it that may be seen too, with it; -1: none.
+        names: `(3, N, L)` int64, which of `named` a token is about, by its own word and by its phrase: the words beside
+            it that may be seen too, with it; and the phrase before that one; -1: none.
         named: words and phrases that may be seen in a picture.
     """
 
@@ -116,7 +116,8 @@ class QuestionTokens(nn.Module):
         named = sorted({name for own in (*about, *phrases) for name in own if name})
         index = {name: i for i, name in enumerate(named)}
         names = [
-            [torch.tensor([-1, *(index.get(name, -1) for name in own)]) for own in rows] for rows in (about, phrases)
+            [torch.tensor([-1, *(index.get(name, -1) for name in own)]) for own in rows]
+            for rows in (about, phrases, [*map(said_before, phrases)])
         ]
         tokens = torch.cat([self.whole.expand(len(texts), 1, -1), tokens], dim=1)
         mask = torch.cat([mask.new_ones(len(texts), 1), mask], dim=1)
@@ -140,4 +141,15 @@ def in_phrases(names: Sequence[str]) -> list[str]:
     for seen, run in groupby(names, bool):
         own = list(run)
         found += [" ".join(dict.fromkeys(own)) if seen else ""] * len(own)
+    return found
+
+
+def said_before(phrases: Sequence[str]) -> list[str]:
+    """Of each word's phrase the one before: `["red star", "red star", "", "ring"]` -> `["", "", "", "red star"]`."""
+    found: list[str] = []
+    before = last = ""
+    for phrase in phrases:
+        if phrase and phrase != last:
+            before, last = last, phrase
+        found.append(before if phrase else "")
     return found

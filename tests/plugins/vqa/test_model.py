@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clipkit_plugins.vqa.model import Tally
-from clipkit_plugins.vqa.text import in_phrases, visible
+from clipkit_plugins.vqa.text import in_phrases, said_before, visible
 
 from clipkit.embed.grids import Grid
 from clipkit.engine.plugins import load_plugins
@@ -44,6 +44,7 @@ def test_what_words_name():
     ]  # fmt: skip
     assert in_phrases(["", "red", "star", "", "ring"]) == ["", "red star", "red star", "", "ring"]
     assert in_phrases(["star", "star"]) == ["star", "star"]  # two tokens of one word
+    assert said_before(["", "red star", "red star", "", "ring", ""]) == ["", "", "", "", "red star", ""]
 
 
 @pytest.mark.parametrize("words", ["learned", "clip"])
@@ -78,6 +79,17 @@ def test_alignment_is_the_standardised_cosine(grids, words):
             wanted = torch.tensor([*largest, 10 * apart, *(5 * (at - 0.5) for at in middle)])
             torch.testing.assert_close(facts, wanted, rtol=0, atol=1e-3)
     assert not similarity[:, :, 0].any() and not evidence[:, 0].any()  # the query for the whole names nothing
+
+
+@torch.no_grad()
+def test_how_far_from_what_is_named_before(model, grids):
+    asked = model.text(["is the red star left of the ring?"])
+    mask, places = torch.ones(1, 64, dtype=torch.bool), grids[0].place[None]
+    _, evidence = model._similarity(grids[:1], asked, places, mask)
+    star, ring = ([n == asked.named.index(name) for n in asked.names[0, 0]].index(True) for name in ("star", "ring"))
+    assert not evidence[0, star, 12:].any()
+    torch.testing.assert_close(evidence[0, ring, 12:], (evidence[0, ring] - evidence[0, star])[10:12])
+    assert evidence[0, ring, 12:].any()
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ train_dataloader = dict(
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="ResumableInfiniteSampler"),
     dataset=dict(
-        length=3072, seed=1, mix=dict(count=2.0, existence=1.5, shape=1.5, texture=1.5, relation=0.5), **scenes
+        length=3072, seed=1, mix=dict(count=2.0, existence=1.5, shape=1.5, texture=1.5, relation=1.5), **scenes
     ),
 )
 val_dataloader = dict(

@@ -124,7 +124,7 @@ class GridVQA(AnsweringModel):
             `(2, B, Q · L, M)`: cosines, standardised over a picture's cells.
             `(B · Q, L, 14)`: whether, how often and where it is there: of both the largest cosine, the mean, the
             largest standardised, and of the cells that are like it how far apart they are and their middle, x and y, in
-            image sides; then how far right of, and below, what is named before it that middle is.
+            image sides; then, of a token between two phrases, how far right of, and below, the first the second is.
         """
         joint, _ = pad_rows([grid.joint for grid in grids if grid.joint is not None])
         cosines = F.normalize(joint, dim=-1) @ self._words(asked.named).T.to(joint)  # (B, M, V)
@@ -138,12 +138,12 @@ class GridVQA(AnsweringModel):
         apart = (weight @ places.square() - middle.square()).sum(2).clamp(min=0).sqrt()[:, None]
         largest = cosines.masked_fill(~there, -1).amax(1, keepdim=True)
         stats = torch.cat([largest, mean, z.amax(1, keepdim=True) / 10, apart, (middle.transpose(1, 2) - 0.5) / 2], 1)
-        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(3, len(grids), -1)
+        index = asked.names.masked_fill(asked.names < 0, len(asked.named)).view(4, len(grids), -1)
         rows, facts = (F.pad(part, (0, 1)).transpose(1, 2) for part in (z, 10 * stats))  # what comes last names nothing
         batch = torch.arange(len(grids), device=index.device)[:, None]
         similarity = torch.stack([rows[batch, own] for own in index[:2]])
-        by_word, by_phrase, before = (facts[batch, own] for own in index)
-        away = (by_phrase - before)[..., -2:] * (asked.names[2].view(len(grids), -1, 1) >= 0)
+        by_word, by_phrase, before, after = (facts[batch, own] for own in index)
+        away = (after - before)[..., -2:]
         return similarity, torch.cat([by_word, by_phrase, away], dim=2).view(*asked.mask.shape, -1)
 
     def _words(self, named: Sequence[str]) -> Tensor:

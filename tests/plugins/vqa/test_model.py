@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from clipkit_plugins.vqa.model import Tally
-from clipkit_plugins.vqa.text import in_phrases, said_before, visible
+from clipkit_plugins.vqa.text import between, in_phrases, visible
 
 from clipkit.embed.grids import Grid
 from clipkit.engine.plugins import load_plugins
@@ -44,7 +44,9 @@ def test_what_words_name():
     ]  # fmt: skip
     assert in_phrases(["", "red", "star", "", "ring"]) == ["", "red star", "red star", "", "ring"]
     assert in_phrases(["star", "star"]) == ["star", "star"]  # two tokens of one word
-    assert said_before(["", "red star", "red star", "", "ring", ""]) == ["", "", "", "", "red star", ""]
+    assert between(["", "red star", "red star", "", "ring", ""]) == (
+        ["", "", "", "red star", "", ""], ["", "", "", "ring", "", ""],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["learned", "clip"])
@@ -82,14 +84,13 @@ def test_alignment_is_the_standardised_cosine(grids, words):
 
 
 @torch.no_grad()
-def test_how_far_from_what_is_named_before(model, grids):
+def test_words_between_are_told_how_far_it_is(model, grids):
     asked = model.text(["is the red star left of the ring?"])
     mask, places = torch.ones(1, 64, dtype=torch.bool), grids[0].place[None]
-    _, evidence = model._similarity(grids[:1], asked, places, mask)
+    (facts,) = model._similarity(grids[:1], asked, places, mask)[1]
     star, ring = ([n == asked.named.index(name) for n in asked.names[0, 0]].index(True) for name in ("star", "ring"))
-    assert not evidence[0, star, 12:].any()
-    torch.testing.assert_close(evidence[0, ring, 12:], (evidence[0, ring] - evidence[0, star])[10:12])
-    assert evidence[0, ring, 12:].any()
+    assert facts[star + 1 : ring, 12:].abs().min() > 0 and not facts[[*range(star + 1), ring], 12:].any()
+    torch.testing.assert_close(facts[star + 1, 12:], (facts[ring] - facts[star])[10:12])
 
 
 @torch.no_grad()

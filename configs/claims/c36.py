@@ -14,19 +14,21 @@ time:     1.5 minutes of CPU time a run (AMD EPYC, shared, 2026-11-30), and once
 claim = "C36"
 METRICS = ("all", "macro", "colour", "shape", "texture", "count", "ground", "existence", "place", "relation")
 _PLAIN = "vqa/vqa_tiny_shapes_plain.py"
+_SHORT = {"train_cfg.max_iters": 600, "train_cfg.val_interval": 600, "param_scheduler.1.end": 600}
 arms = {
-    "aligned": dict(config="vqa/vqa_tiny_shapes.py", metric=METRICS),
-    "CLIP": dict(config=_PLAIN, metric=METRICS),
+    "aligned": dict(config="vqa/vqa_tiny_shapes.py", metric=METRICS, amp=True, cfg_options=_SHORT),
+    "CLIP": dict(config=_PLAIN, metric=METRICS, amp=True, cfg_options=_SHORT),
     "classifier": dict(
         function="clipkit_plugins.clip.claim_tower.classifiers_answers",
-        kwargs=dict(config=_PLAIN, metric=METRICS, amp=True),
+        kwargs=dict(config=_PLAIN, metric=METRICS, amp=True, cfg_options=_SHORT),
     ),
     "random tower": dict(
         config=_PLAIN,
         metric=METRICS,
-        cfg_options={"variables.clip": "tiny-shapes", "variables.store": "work_dirs/vqa/random"},
+        amp=True,
+        cfg_options={**_SHORT, "variables.clip": "tiny-shapes", "variables.store": "work_dirs/vqa/random"},
     ),
-    "blind": dict(config="vqa/vqa_tiny_shapes_blind.py", metric=METRICS),
+    "blind": dict(config="vqa/vqa_tiny_shapes_blind.py", metric=METRICS, amp=True, cfg_options=_SHORT),
 }
 statements = [
     dict(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from clipkit_plugins.clip.supervised import SupervisedClassifier, train_to
@@ -34,7 +35,13 @@ def classifier_tower(folder: str | Path, train: int = 12000, val: int = 1000, st
 
 
 def classifiers_answers(
-    seed: int, work_dir: str | Path, config: str, metric: Sequence[str], amp: bool | str = False, **tower: int
+    seed: int,
+    work_dir: str | Path,
+    config: str,
+    metric: Sequence[str],
+    amp: bool | str = False,
+    cfg_options: Mapping[str, Any] | None = None,
+    **tower: int,
 ) -> dict[str, float]:
     """The scores of `config`, trained on the grid of a classifier of colour and shape, and the classifier's accuracy.
 
@@ -43,6 +50,7 @@ def classifiers_answers(
     folder = Path(work_dir).parent / "classifier"
     reached = classifier_tower(folder, **tower)
     options = {"variables.clip": f"local-dir:{folder.resolve()}", "variables.store": str(folder / "store")}
+    options |= cfg_options or {}
     runner = build_runner(config, work_dir=str(work_dir), seed=seed, resume=True, amp=amp, cfg_options=options)
     runner.train()
     scores = runner.test()

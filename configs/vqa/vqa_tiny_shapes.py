@@ -12,7 +12,7 @@ Expected:  all 80.4/77.9/80.9, count 76.0/72.5/71.3, existence 80.5/79.3/78.9, g
 
 plugins = ["vqa"]
 variables = dict(store="work_dirs/vqa/store", clip="tiny_clip", pretrained=None)
-iterations = 1500
+iterations = 800
 
 scenes = dict(type="SceneQuestions", clip=dict(name="{clip}", pretrained="{pretrained}"), store="{store}")
 train_dataloader = dict(

@@ -18,16 +18,13 @@ _SHORT = {"train_cfg.max_iters": 600, "train_cfg.val_interval": 600, "param_sche
 arms = {
     "aligned": dict(config="vqa/vqa_tiny_shapes.py", metric=METRICS, amp=True, cfg_options=_SHORT),
     "CLIP": dict(config=_PLAIN, metric=METRICS, amp=True, cfg_options=_SHORT),
-    "classifier": dict(
-        function="clipkit_plugins.clip.claim_tower.classifiers_answers",
-        kwargs=dict(config=_PLAIN, metric=METRICS, amp=True, cfg_options=_SHORT),
-    ),
-    "random tower": dict(
-        config=_PLAIN,
-        metric=METRICS,
-        amp=True,
-        cfg_options={**_SHORT, "variables.clip": "tiny-shapes", "variables.store": "work_dirs/vqa/random"},
-    ),
+    **{
+        name: dict(
+            function="clipkit_plugins.clip.claim_tower.towers_answers",
+            kwargs=dict(config=_PLAIN, metric=METRICS, amp=True, cfg_options=_SHORT, steps=steps),
+        )
+        for name, steps in (("classifier", 1500), ("random tower", 0))
+    },
     "blind": dict(config="vqa/vqa_tiny_shapes_blind.py", metric=METRICS, amp=True, cfg_options=_SHORT),
 }
 statements = [

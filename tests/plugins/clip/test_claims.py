@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 pytest.importorskip("mmengine")
 
@@ -52,12 +53,16 @@ def test_c36_trains_one_tower_for_all_seeds(tmp_path):
     lengths = {f"{split}_dataloader.dataset.length": 12 for split in ("train", "val", "test")}
     run = dict(config="vqa/vqa_tiny_shapes_plain.py", metric=("all", "ground"), cfg_options={**few, **lengths})
     tower = dict(train=140, val=20, steps=2)
-    first = claim_tower.classifiers_answers(0, tmp_path / "a-0", **run, **tower)
+    first = claim_tower.towers_answers(0, tmp_path / "a-0", **run, **tower)
     assert set(first) == {"all", "ground", "names", "steps"} and first["steps"] == 2
     weights = tmp_path / "classifier" / "open_clip_model.safetensors"
     before = weights.stat().st_mtime_ns
-    claim_tower.classifiers_answers(1, tmp_path / "a-1", **run, **tower)
+    claim_tower.towers_answers(1, tmp_path / "a-1", **run, **tower)
     assert weights.stat().st_mtime_ns == before
+    claim_tower.labelled_tower(tmp_path / "random", train=140, val=20, steps=0)
+    kept = [load_file(tmp_path / name / weights.name) for name in ("classifier", "random")]
+    changed = {key for key, value in kept[0].items() if not torch.equal(value, kept[1][key])}
+    assert changed and all(torch.isfinite(value).all() for value in kept[1].values())
 
 
 def test_c6_has_words_for_neither(tmp_path):

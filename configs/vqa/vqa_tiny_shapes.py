@@ -12,7 +12,7 @@ Expected:  all 80.4/77.9/80.9, count 76.0/72.5/71.3, existence 80.5/79.3/78.9, g
 
 plugins = ["vqa"]
 variables = dict(store="work_dirs/vqa/store", clip="tiny_clip", pretrained=None)
-iterations = 600
+iterations = 800
 
 scenes = dict(type="SceneQuestions", clip=dict(name="{clip}", pretrained="{pretrained}"), store="{store}")
 train_dataloader = dict(
@@ -21,7 +21,7 @@ train_dataloader = dict(
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="ResumableInfiniteSampler"),
     dataset=dict(
-        length=3072, seed=1, mix=dict(count=2.0, existence=1.5, shape=1.5, texture=1.5, relation=0.5), **scenes
+        length=3072, seed=1, mix=dict(count=2.0, existence=1.5, shape=1.5, texture=1.5, relation=1.5), **scenes
     ),
 )
 val_dataloader = dict(
@@ -29,9 +29,15 @@ val_dataloader = dict(
     num_workers=0,
     collate_fn=dict(type="clipkit.collate_lists"),
     sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(length=512, seed=2, test_mode=True, **scenes),  # to choose by
+)
+test_dataloader = dict(
+    batch_size=64,
+    num_workers=0,
+    collate_fn=dict(type="clipkit.collate_lists"),
+    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(length=512, seed=0, test_mode=True, **scenes),
 )
-test_dataloader = val_dataloader
 val_evaluator = dict(type="VQAAccuracy")
 test_evaluator = val_evaluator
 val_cfg = dict(type="ValLoop")

@@ -32,8 +32,8 @@ class Questions(NamedTuple):
 
     Attributes:
         tokens: `(N, L, d)`; mask: `(N, L)` bool, False in the padding.
-        names: `(2, N, L)` int64, which of `named` a token is about, by its own word and by its phrase: the words beside
-            it that may be seen too, with it; -1: none.
+        names: `(4, N, L)` int64, which of `named` a token is about, by its own word and by its phrase: the words beside
+            it that may be seen too, with it; of a token between two phrases, both of them; -1: none.
         named: words and phrases that may be seen in a picture.
     """
 
@@ -116,7 +116,8 @@ class QuestionTokens(nn.Module):
         named = sorted({name for own in (*about, *phrases) for name in own if name})
         index = {name: i for i, name in enumerate(named)}
         names = [
-            [torch.tensor([-1, *(index.get(name, -1) for name in own)]) for own in rows] for rows in (about, phrases)
+            [torch.tensor([-1, *(index.get(name, -1) for name in own)]) for own in rows]
+            for rows in (about, phrases, *([*own] for own in zip(*map(between, phrases))))
         ]
         tokens = torch.cat([self.whole.expand(len(texts), 1, -1), tokens], dim=1)
         mask = torch.cat([mask.new_ones(len(texts), 1), mask], dim=1)
@@ -140,4 +141,17 @@ def in_phrases(names: Sequence[str]) -> list[str]:
     for seen, run in groupby(names, bool):
         own = list(run)
         found += [" ".join(dict.fromkeys(own)) if seen else ""] * len(own)
+    return found
+
+
+def between(phrases: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of each word between two phrases, the one before and the one after: `["red star", "", "ring"]` ->
+    `["", "red star", ""]` and `["", "ring", ""]`."""
+    found: tuple[list[str], list[str]] = ([], [])
+    for i, phrase in enumerate(phrases):
+        before = next((one for one in reversed(phrases[:i]) if one), "")
+        after = next((one for one in phrases[i:] if one), "")
+        inside = not phrase and before and after
+        found[0].append(before if inside else "")
+        found[1].append(after if inside else "")
     return found

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 pytest.importorskip("mmengine")
 
-from clipkit_plugins.clip import claim_pretraining, claims
+from clipkit_plugins.clip import claim_pretraining, claim_tower, claims
 from clipkit_plugins.clip.supervised import SupervisedClassifier, guess, train_to
 from clipkit_plugins.clip.words import WordPredictor, words_of
 
@@ -19,7 +20,7 @@ from clipkit.classification.image_sets import ShapesImages
 CONFIGS = Path(__file__).parents[3] / "configs" / "claims"
 
 
-@pytest.mark.parametrize("name", ["c1", "c2", "c4", "c5", "c6", "c7", "c8"])
+@pytest.mark.parametrize("name", ["c1", "c2", "c4", "c5", "c6", "c7", "c8", "c36"])
 def test_statements_speak_of_arms(name):
     _, definition = read_claim(CONFIGS / f"{name}.py")
     arms = {arm for run, config in definition["arms"].items() for arm in arm_names(run, config)}
@@ -44,6 +45,24 @@ def test_c5_compares_on_every_shift(tmp_path):
 def test_c5_trains_a_classifier_from_scratch(tmp_path):
     found = claims.supervised_robustness(0, tmp_path, train=200, test=60, steps=3)
     assert found["steps"] == 3 and found["target"] > 90 and set(claims.SHIFTS) <= set(found)
+
+
+@pytest.mark.slow
+def test_c36_trains_one_tower_for_all_seeds(tmp_path):
+    few = {"train_cfg.max_iters": 2, "train_cfg.val_interval": 2, "model.dim": 32}
+    lengths = {f"{split}_dataloader.dataset.length": 12 for split in ("train", "val", "test")}
+    run = dict(config="vqa/vqa_tiny_shapes_plain.py", metric=("all", "ground"), cfg_options={**few, **lengths})
+    tower = dict(train=140, val=20, steps=2)
+    first = claim_tower.towers_answers(0, tmp_path / "a-0", **run, **tower)
+    assert set(first) == {"all", "ground", "names", "steps"} and first["steps"] == 2
+    weights = tmp_path / "classifier" / "open_clip_model.safetensors"
+    before = weights.stat().st_mtime_ns
+    claim_tower.towers_answers(1, tmp_path / "a-1", **run, **tower)
+    assert weights.stat().st_mtime_ns == before
+    claim_tower.labelled_tower(tmp_path / "random", train=140, val=20, steps=0)
+    kept = [load_file(tmp_path / name / weights.name) for name in ("classifier", "random")]
+    changed = {key for key, value in kept[0].items() if not torch.equal(value, kept[1][key])}
+    assert changed and all(torch.isfinite(value).all() for value in kept[1].values())
 
 
 def test_c6_has_words_for_neither(tmp_path):

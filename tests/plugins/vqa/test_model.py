@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from clipkit_plugins.vqa.text import in_phrases, visible
+from clipkit_plugins.vqa.model import Tally
+from clipkit_plugins.vqa.text import between, in_phrases, visible
 
 from clipkit.embed.grids import Grid
 from clipkit.engine.plugins import load_plugins
@@ -43,6 +44,9 @@ def test_what_words_name():
     ]  # fmt: skip
     assert in_phrases(["", "red", "star", "", "ring"]) == ["", "red star", "red star", "", "ring"]
     assert in_phrases(["star", "star"]) == ["star", "star"]  # two tokens of one word
+    assert between(["", "red star", "red star", "", "ring", ""]) == (
+        ["", "", "", "red star", "", ""], ["", "", "", "ring", "", ""],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["learned", "clip"])
@@ -68,14 +72,40 @@ def test_alignment_is_the_standardised_cosine(grids, words):
             own = similarity[kind, b].unflatten(0, (3, length))[1, token]
             torch.testing.assert_close(own[: len(cosines)], wanted, rtol=0, atol=1e-3)
             assert not own[len(cosines) :].any()
-            facts = evidence[3 * b + 1, token, 4 * kind : 4 * kind + 4]
+            facts = evidence[3 * b + 1, token, 6 * kind : 6 * kind + 6]
             likely = [math.exp(2 * (c - mean) / spread) for c in cosines]
             middle = [sum(w * float(p[i]) for w, p in zip(likely, grid.place)) / sum(likely) for i in (0, 1)]
             away = [sum((float(p[i]) - middle[i]) ** 2 for i in (0, 1)) for p in grid.place]
             apart = math.sqrt(sum(w * d for w, d in zip(likely, away)) / sum(likely))
-            wanted = torch.tensor([10 * max(cosines), 10 * mean, (max(cosines) - mean) / spread, 10 * apart])
+            largest = (10 * max(cosines), 10 * mean, (max(cosines) - mean) / spread)
+            wanted = torch.tensor([*largest, 10 * apart, *(5 * (at - 0.5) for at in middle)])
             torch.testing.assert_close(facts, wanted, rtol=0, atol=1e-3)
     assert not similarity[:, :, 0].any() and not evidence[:, 0].any()  # the query for the whole names nothing
+
+
+@torch.no_grad()
+def test_words_between_are_told_how_far_it_is(model, grids):
+    asked = model.text(["is the red star left of the ring?"])
+    mask, places = torch.ones(1, 64, dtype=torch.bool), grids[0].place[None]
+    (facts,) = model._similarity(grids[:1], asked, places, mask)[1]
+    star, ring = ([n == asked.named.index(name) for n in asked.names[0, 0]].index(True) for name in ("star", "ring"))
+    assert facts[star + 1 : ring, 12:].abs().min() > 0 and not facts[[*range(star + 1), ring], 12:].any()
+    torch.testing.assert_close(facts[star + 1, 12:], (facts[ring] - facts[star])[10:12])
+
+
+@torch.no_grad()
+def test_a_tally_adds_up():
+    """Twice the cells are twice the sums, and padding counts nothing; attention would read the same mean."""
+    torch.manual_seed(0)
+    tally = Tally(16, 2)
+    read = []
+    tally.out.register_forward_pre_hook(lambda layer, given: read.append(given[0]))
+    cells, asked = torch.randn(2, 5, 16), torch.randn(2, 3, 32)
+    tally(asked, cells, torch.ones(2, 5, dtype=torch.bool))
+    twice = torch.cat([cells, cells, torch.randn(2, 1, 16)], dim=1)
+    tally(asked, twice, torch.arange(11).expand(2, -1) < 10)
+    assert read[0].shape == (2, 3, 18)
+    torch.testing.assert_close(read[1], 2 * read[0])
 
 
 @torch.no_grad()

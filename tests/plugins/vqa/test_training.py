@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from clipkit import cli
+from clipkit.convert.checkpoints import convert_file
 from clipkit.data.images import read_image
 from clipkit.engine.build import build_runner
 from clipkit.errors import ClipkitError
@@ -155,6 +156,34 @@ def test_ones_own_lines(tmp_path):
     runner = build_runner("vqa/vqa_folder.py", work_dir=str(tmp_path / "w"), cfg_options={**options(tmp_path), **more})
     runner.train()
     assert [row["answer"] for row in json.loads((tmp_path / "answers.json").read_text())] == ["star", "star"]
+
+
+def test_lxmert_starts_from_a_converted_file(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=24, num_attention_heads=2, intermediate_size=32, l_layers=1, r_layers=1, x_layers=1)
+    theirs = transformers.LxmertModel(transformers.LxmertConfig(visual_feat_dim=144, **sizes))
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    (note,) = (line for line in convert_file("vqa", tmp_path / "theirs.pth", tmp_path / "start.pth") if "for m" in line)
+    found = dict(part.split("=") for part in note.rstrip(")").split(", ")[1:])
+    vqa_files(tmp_path)
+    (tmp_path / "bert.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwhat\nis\nit\nred\n")
+    own = {key: value for key, value in options(tmp_path).items() if key != "model.dim" and key != "model.depth"}
+    more = {
+        "variables.root": str(tmp_path),
+        "variables.bert": str(tmp_path / "bert.txt"),
+        "model.vocabulary.at_least": 1,
+        "load_from": str(tmp_path / "start.pth"),
+        "optim_wrapper.optimizer.lr": 0.0,
+        **{f"model.{key}": int(value) for key, value in found.items()},
+    }
+    runner = build_runner("vqa/vqa_v2_lxmert.py", work_dir=str(tmp_path / "w"), cfg_options={**own, **more})
+    runner.train()
+    layer = theirs.encoder.x_layers[0].visual_attention.att.query.weight
+    torch.testing.assert_close(runner.model.cross[0].cross.q_proj.weight, layer, rtol=0, atol=1e-4)
+    answerer = Answerer.load(tmp_path / "w")
+    (found,) = answerer(photo(tmp_path), ["what is it?"])
+    assert found.looked.shape == (8, 8) and len(found.answers) == 3
 
 
 def test_a_kind_that_there_is_not(tmp_path):

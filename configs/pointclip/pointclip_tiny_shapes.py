@@ -13,7 +13,7 @@ Expected:
 
 plugins = ["pointclip"]
 variables = dict(store="work_dirs/pointclip/views", shots=16, draw=0)
-iterations = 300
+iterations = 200
 
 projection = dict(type="PaintedViews", size=64)
 views = dict(type="CloudViews", clip="tiny_clip", projection=projection, store="{store}", points=256)

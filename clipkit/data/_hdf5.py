@@ -42,4 +42,6 @@ def read_hdf5(path: str | Path, *names: str) -> dict[str, np.ndarray]:
                 found[name] = array[()]
             return found
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        raise ClipkitError(f"{path}: is no HDF5 file, or a damaged one ({one_line(error, 120)}): copy it again") from None
+        raise ClipkitError(
+            f"{path}: is no HDF5 file, or a damaged one ({one_line(error, 120)}): copy it again"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def _read_rows(path: Path) -> np.ndarray:
 def _read_npy(path: Path) -> np.ndarray:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+    except (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError, TypeError, MemoryError) as error:
         raise ClipkitError(f"{path}: is no .npy file of numbers, or a damaged one ({type(error).__name__})") from None
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] < 3 or found.dtype.kind not in "fiu":
         what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__

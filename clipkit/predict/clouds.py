@@ -1,4 +1,4 @@
-"""A trained model of clouds of points as a Python object: a file of points in, its name out, and what each view said."""
+"""A trained model of clouds of points as a Python object: a file in, its name out, and what each view said."""
 
 from __future__ import annotations
 

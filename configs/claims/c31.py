@@ -1,8 +1,8 @@
 """Claim C31: the inter-view adapter lifts few-shot far above zero-shot.
 
-Zhang et al., CVPR 2022, section 4.2 and figure 5. One-sided scans of the embedded world's twelve shapes, turned anywhere, 256
-points (pointclip/pointclip_tiny_scans.py), painted; zero-shot is the mean of ten views, weighted has view weights that the same
-clouds teach, which the paper searches on the test labels.
+Zhang et al., CVPR 2022, section 4.2 and figure 5. One-sided scans of the embedded world's twelve shapes, turned
+anywhere, 256 points (pointclip/pointclip_tiny_scans.py), painted; zero-shot is the mean of ten views, weighted has view
+weights that the same clouds teach, which the paper searches on the test labels.
 
 command:  clipkit claim C31 --seeds 10-12
 hardware: 1 CPU core

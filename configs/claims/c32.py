@@ -1,7 +1,7 @@
 """Claim C32: its errors complement a 3D network's: both together are above each alone.
 
-Zhang et al., CVPR 2022, section 4.3. The clouds of C31; the mean of the adapter's and a PointNet's probabilities, of 2 and 4
-clouds a class.
+Zhang et al., CVPR 2022, section 4.3. The clouds of C31; the mean of the adapter's and a PointNet's probabilities, of 2
+and 4 clouds a class.
 
 command:  clipkit claim C32 --seeds 10-12
 hardware: 1 CPU core
@@ -12,9 +12,7 @@ claim = "C32"
 arms = {
     "shots": dict(
         function="clipkit_plugins.pointclip.claims.few_shot",
-        kwargs=dict(
-            config="pointclip/pointclip_tiny_scans.py", shots=(2, 4), parts=("adapter", "network", "top1")
-        ),
+        kwargs=dict(config="pointclip/pointclip_tiny_scans.py", shots=(2, 4), parts=("adapter", "network", "top1")),
         arms=("adapter", "network", "top1"),
     )
 }

@@ -1,5 +1,5 @@
-"""Harder clouds of the embedded world: 256 points of what a scanner in front sees, shapes turned anywhere, a tenth of the
-points on a wall behind.
+"""Harder clouds of the embedded world: 256 points of what a scanner in front sees, shapes turned anywhere, a tenth
+of the points on a wall behind.
 
 Command:   clipkit train pointclip/pointclip_tiny_scans.py --cfg-options variables.shots=4
 Hardware:  1 CPU core

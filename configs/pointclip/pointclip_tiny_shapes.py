@@ -1,5 +1,5 @@
-"""Clouds of the embedded world's twelve shapes, named by the tiny CLIP, which saw pictures alone: without training, with
-view weights that training clouds teach, by the inter-view adapter, by a PointNet, and by the last two together.
+"""Clouds of the embedded world's twelve shapes, named by the tiny CLIP, which saw pictures alone: without training,
+with view weights that training clouds teach, by the inter-view adapter, by a PointNet, and by the last two together.
 
 Command:   clipkit train pointclip/pointclip_tiny_shapes.py
 Options:   variables.shots=4             clouds a class (default: 16)

@@ -19,9 +19,7 @@ class Found(NamedTuple):
     accuracy: float
 
 
-def search_view_weights(
-    logits: Tensor, labels: Tensor, values: Sequence[float] = (0.25, 0.5, 0.75, 1.0)
-) -> Found:
+def search_view_weights(logits: Tensor, labels: Tensor, values: Sequence[float] = (0.25, 0.5, 0.75, 1.0)) -> Found:
     """Tries every combination of `values`, one for each view.
 
     The original multiplies all features by the text anew for each combination, and takes the labels of the test set.

@@ -12,8 +12,10 @@ from clipkit.errors import ClipkitError
 h5py = pytest.importorskip("h5py")
 POINTS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, 0.25, -2]], np.float32)
 ROWS = "".join(f"{x} {y} {z}\n" for x, y, z in POINTS)
-PLY = "ply\nformat {}\ncomment by hand\nelement vertex {}\nproperty float x\nproperty uchar red\nproperty float y\n" \
-      "property double z\n{}end_header\n"
+PLY = (
+    "ply\nformat {}\ncomment by hand\nelement vertex {}\nproperty float x\nproperty uchar red\nproperty float y\n"
+    "property double z\n{}end_header\n"
+)
 
 
 def write(folder, name, content):
@@ -22,12 +24,16 @@ def write(folder, name, content):
     return path
 
 
-@pytest.mark.parametrize("head", ["OFF\n4 0 0\n", "OFF4 0 0\n", "# made by hand\nOFF 4 0 0\n", "OFF\n\n4 0 0 # three\n"])
+@pytest.mark.parametrize(
+    "head", ["OFF\n4 0 0\n", "OFF4 0 0\n", "# made by hand\nOFF 4 0 0\n", "OFF\n\n4 0 0 # three\n"]
+)
 def test_off_has_points(head, tmp_path):
     np.testing.assert_array_equal(read_cloud(write(tmp_path, "a.off", head + ROWS)), POINTS)
 
 
-@pytest.mark.parametrize("order, form", [("<", "binary_little_endian 1.0"), (">", "binary_big_endian 1.0"), ("", "ascii 1.0")])
+@pytest.mark.parametrize(
+    "order, form", [("<", "binary_little_endian 1.0"), (">", "binary_big_endian 1.0"), ("", "ascii 1.0")]
+)
 def test_ply_has_points(order, form, tmp_path):
     head = PLY.format(form, len(POINTS), "").encode()
     if order:
@@ -43,7 +49,9 @@ def test_a_surface_is_sampled_evenly(order, form, tmp_path):
     corners = [(0, 0, 5), (2, 0, 5), (2, 1, 5), (0, 1, 5)]
     head = PLY.format(form, 4, "element face 1\nproperty list uchar int vertex_indices\n").encode()
     if order:
-        body = b"".join(struct.pack(f"{order}fBfd", x, 7, y, z) for x, y, z in corners) + struct.pack("<B4i", 4, 0, 1, 2, 3)
+        body = b"".join(struct.pack(f"{order}fBfd", x, 7, y, z) for x, y, z in corners) + struct.pack(
+            "<B4i", 4, 0, 1, 2, 3
+        )
     else:
         body = "".join(f"{x} 7 {y} {z}\n" for x, y, z in corners).encode() + b"4 0 1 2 3\n"
     points = read_cloud(write(tmp_path, "a.ply", head + body), count=4000)
@@ -82,7 +90,7 @@ def test_readers_agree_with_others(tmp_path):
         ("a.csv", "x,y,z,label\n" + "\n".join(f"{x}, {y}, {z}, chair" for x, y, z in POINTS)),
         ("a.txt", f"# scanned\n{ROWS}"),
         ("a.csv", "\n".join(f"{x};{y};{z}" for x, y, z in POINTS)),
-        ("a.pcd", f"VERSION .7\nFIELDS rgb x y z\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nWIDTH 4\nHEIGHT 1\nPOINTS 4\n"
+        ("a.pcd", "VERSION .7\nFIELDS rgb x y z\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nWIDTH 4\nHEIGHT 1\nPOINTS 4\n"
                   "DATA ascii\n" + "".join(f"9 {row}\n" for row in ROWS.splitlines())),
     ],
 )  # fmt: skip
@@ -91,7 +99,7 @@ def test_tables_have_points(name, text, tmp_path):
 
 
 def test_binary_pcd_has_points(tmp_path):
-    head = "FIELDS x y z normal\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 3\nPOINTS 4\nDATA binary\n".encode()
+    head = b"FIELDS x y z normal\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 3\nPOINTS 4\nDATA binary\n"
     body = b"".join(struct.pack("<6f", *p, 0, 0, 1) for p in POINTS)
     np.testing.assert_array_equal(read_cloud(write(tmp_path, "a.pcd", head + body)), POINTS)
 
@@ -155,7 +163,9 @@ def clouds(count=3, points=5):
 
 def test_modelnet40_by_its_lists(tmp_path):
     (tmp_path / "shape_names.txt").write_text("airplane\nflower_pot\n")
-    (tmp_path / "train_files.txt").write_text("data/modelnet40_ply_hdf5_2048/a.h5\ndata/modelnet40_ply_hdf5_2048/b.h5\n")
+    (tmp_path / "train_files.txt").write_text(
+        "data/modelnet40_ply_hdf5_2048/a.h5\ndata/modelnet40_ply_hdf5_2048/b.h5\n"
+    )
     h5(tmp_path / "a.h5", data=clouds(), label=np.array([[0], [1], [1]], np.uint8))
     h5(tmp_path / "b.h5", data=clouds(1), label=np.array([[0]], np.uint8), normal=clouds(1))
     found = ModelNet40(tmp_path)

@@ -7,11 +7,11 @@ import torch
 from clipkit_plugins.pointclip import convert
 from clipkit_plugins.pointclip.adapter import InterViewAdapter
 from clipkit_plugins.pointclip.search import search_view_weights
-from support.closed_form import closed_form_
 from torch import nn
 
 from clipkit.errors import ClipkitError
 from clipkit.nn import PointNet
+from support.closed_form import closed_form_
 
 VIEWS, DIM = 3, 8
 
@@ -53,7 +53,9 @@ def original():
 
 def test_a_converted_adapter_says_the_same():
     theirs, ours = original(), InterViewAdapter(DIM, VIEWS).eval()
-    found = convert({key: value.half() if value.is_floating_point() else value for key, value in theirs.state_dict().items()})
+    found = convert(
+        {key: value.half() if value.is_floating_point() else value for key, value in theirs.state_dict().items()}
+    )
     ours.load_state_dict({key.removeprefix("adapter."): value for key, value in found.state.items()}, strict=True)
     x = torch.sin(torch.arange(5.0 * VIEWS * DIM)).view(5, VIEWS, DIM)
     with torch.no_grad():
@@ -69,7 +71,9 @@ def test_both_ways_gives_the_same_file():
     original().load_state_dict(back.state, strict=True)
 
 
-@pytest.mark.parametrize("key", ["fusion_ratio", "global_f.3.weight", "view_f.2.bias", "global_f.0.bn.num_batches_tracked"])
+@pytest.mark.parametrize(
+    "key", ["fusion_ratio", "global_f.3.weight", "view_f.2.bias", "global_f.0.bn.num_batches_tracked"]
+)
 def test_a_missing_weight_is_named(key):
     state = original().state_dict()
     del state[key]

@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clipkit_plugins.pointclip.projection import SIX, TEN, TEN_DIAGONAL, DepthMaps, PaintedViews, RealisticMaps
-from clipkit_plugins.pointclip.projection import build_projection
+from clipkit_plugins.pointclip.projection import (
+    SIX,
+    TEN,
+    TEN_DIAGONAL,
+    DepthMaps,
+    PaintedViews,
+    RealisticMaps,
+    build_projection,
+)
 
 from clipkit.errors import ClipkitError
 
@@ -74,7 +81,9 @@ def realistic_map(points: np.ndarray, view: int) -> np.ndarray:
         cell = math.ceil(round(z, 9)), x, y  # the nearest point is at 1 but for rounding
         grid[cell] = max(grid[cell], min(max(z, 1), 6))
     padded = np.pad(grid, ((0, 0), (2, 2), (2, 2)), constant_values=-np.inf)
-    thick = np.array([[[layer[i : i + 7, j : j + 7].max() for j in range(110)] for i in range(110)] for layer in padded])
+    thick = np.array(
+        [[[layer[i : i + 7, j : j + 7].max() for j in range(110)] for i in range(110)] for layer in padded]
+    )
     line = np.exp(-(np.arange(-1, 2) ** 2) / 18)
     weights = np.outer(line, line) / np.outer(line, line).sum()
     edged = np.pad(thick, ((0, 0), (1, 1), (1, 1)))
@@ -154,7 +163,9 @@ def test_what_lies_behind_the_eye_is_not_seen(project):
     assert torch.equal(project(behind)[:, 0], project(torch.empty(1, 0, 3))[:, 0])
 
 
-@pytest.mark.parametrize("bad", [dict(type="Depth"), dict(type="DepthMaps", kind="x"), dict(view="ten"), dict(views="x")])
+@pytest.mark.parametrize(
+    "bad", [dict(type="Depth"), dict(type="DepthMaps", kind="x"), dict(view="ten"), dict(views="x")]
+)
 def test_unknown_projections_are_refused(bad):
     with pytest.raises(ClipkitError):
         build_projection(bad)

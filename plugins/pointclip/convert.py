@@ -36,12 +36,9 @@ def convert(
     # Its checkpoints are in half precision; counters are whole numbers.
     found = {names[key]: value.float() if value.is_floating_point() else value for key, value in state.items()}
     views, dim = shapes[fusion][0], shapes[gather][0]
-    note = (
-        f"an adapter of {views} views and {dim} dimensions: use it with pointclip/pointclip_modelnet40.py, a CLIP of "
-    )
-    return Converted(
-        found, [] if reverse else [f"{note}{dim} dimensions and the prompts and projection it was trained with"]
-    )
+    sizes = f"an adapter of {views} views and {dim} dimensions"
+    note = f"{sizes}: use it with pointclip/pointclip_modelnet40.py, and the CLIP that it was trained on"
+    return Converted(found, [] if reverse else [note])
 
 
 def layout(views: int, dim: int) -> Layout:

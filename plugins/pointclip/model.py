@@ -81,7 +81,7 @@ class PointCLIP(BaseModel):
         self.parts = [name for name, is_there in there.items() if is_there]
         trained = [name for name in self.parts if name in ("adapter", "network")]
         self.predicting = list(predict) if predict is not None else trained or self.parts[-1:]
-        if not self.predicting or (unknown := sorted(set(self.predicting) - set(self.parts))):
+        if not self.predicting or set(self.predicting) - set(self.parts):
             raise ClipkitError(f"PointCLIP: predict={list(self.predicting)}: this model has {', '.join(self.parts)}")
         self.vocabulary: Vocabulary | None = None
         self.named = classes is not None
@@ -153,8 +153,8 @@ class PointCLIP(BaseModel):
 
     @torch.no_grad()
     def classify_cloud(self, points: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """One cloud `(N, 3)` in the unit sphere -> probabilities `(K,)` of each part and of `all`, the votes of the views
-        `(V, K)` and their pictures `(V, 3, size, size)` in [0, 1]; all on the CPU."""
+        """One cloud `(N, 3)` in the unit sphere -> probabilities `(K,)` of each part and of `all`, the votes of the
+        views `(V, K)` and their pictures `(V, 3, size, size)` in [0, 1]; all on the CPU."""
         views, pictures = embed_views(self.clip, self.projection, together([points.numpy()]))
         views = views.to(self.given.device)
         found = self.logits(views, points[None].to(views.device))

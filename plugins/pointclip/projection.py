@@ -1,5 +1,5 @@
 """Clouds of points as pictures: PointCLIP's depth maps (Zhang et al., CVPR 2022, arXiv:2112.02413), those of its second
-version (Zhu et al., ICCV 2023, arXiv:2211.11682), and painted ones, which are ours: a surface with a colour on a ground.
+version (Zhu et al., ICCV 2023, arXiv:2211.11682), and painted ones, which are ours: a coloured surface on a ground.
 
 Points that are not finite numbers are drawn by none of them, so that clouds of different lengths share a batch when
 they are filled up with NaN; a cloud without points is an empty picture. Rows are x where PointCLIP has them so, its
@@ -79,9 +79,9 @@ class DepthMaps:
 
 
 class RealisticMaps:
-    """The second version's: points in a grid of 8 x 112 x 112 cells, near ones dark on white, thickened and smoothed; ten
-    views, each turned by 20 or 12 degrees more. Without CLIP's mean and standard deviation (section 3.2 and the released
-    code).
+    """The second version's: points in a grid of 8 x 112 x 112 cells, near ones dark on white, thickened and smoothed;
+    ten views, each turned by 20 or 12 degrees more. Without CLIP's mean and standard deviation (section 3.2 and the
+    released code).
 
     Args:
         size: pixels a side.

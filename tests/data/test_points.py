@@ -90,7 +90,7 @@ def test_readers_agree_with_others(tmp_path):
         ("a.csv", "x,y,z,label\n" + "\n".join(f"{x}, {y}, {z}, chair" for x, y, z in POINTS)),
         ("a.txt", f"# scanned\n{ROWS}"),
         ("a.csv", "\n".join(f"{x};{y};{z}" for x, y, z in POINTS)),
-        ("a.pcd", "VERSION .7\nFIELDS rgb x y z\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nWIDTH 4\nHEIGHT 1\nPOINTS 4\n"
+        ("a.pcd", "VERSION .7\nFIELDS rgb x y z\nSIZE 4 4 4 4\nTYPE F F F F\nCOUNT 1 1 1 1\nWIDTH 4\nPOINTS 4\n"
                   "DATA ascii\n" + "".join(f"9 {row}\n" for row in ROWS.splitlines())),
     ],
 )  # fmt: skip
@@ -111,11 +111,11 @@ def test_npy_has_points_and_what_a_scanner_did_not_see_is_left_out(tmp_path):
 
 
 BAD = {
-    "a.off": ["", "FFO\n1 0 0\n0 0 0", "OFF\n9 0 0\n0 0 0", "OFF\n1 1 0\n0 0 0\n3 0 1 2", "OFF\n1 0 0\n0 x 0", "OFF\n-1 0 0",
-              "OFF\n1 1 0\n0 0 0\n9 0 0", "OFF\n0 0 0\n"],
+    "a.off": ["", "FFO\n1 0 0\n0 0 0", "OFF\n9 0 0\n0 0 0", "OFF\n1 1 0\n0 0 0\n3 0 1 2", "OFF\n1 0 0\n0 x 0",
+              "OFF\n-1 0 0",               "OFF\n1 1 0\n0 0 0\n9 0 0", "OFF\n0 0 0\n"],
     "a.ply": ["ply", "ply\nformat x 1.0\nend_header\n", PLY.format("ascii 1.0", 2, "") + "1 2 3 4 5",
               PLY.format("ascii 1.0", 10**12, ""), PLY.format("binary_little_endian 1.0", 2, "") + "1",
-              PLY.format("ascii 1.0", 1, "element face 1\nproperty list uchar int vertex_indices\n") + "1 2 3 4 3 0 0 9",
+              PLY.format("ascii 1.0", 1, "element face 1\nproperty list uchar int vertex_index\n") + "1 2 3 4 3 0 0 9",
               "ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar int x\nend_header\n1 1"],
     "a.xyz": ["", "1 2\n", "1 2 3\n1 x 3\n", "nan nan nan\n", "a b c\nd e f\n"],
     "a.npy": ["", "x"],
@@ -203,7 +203,7 @@ def test_scanobjectnn_with_and_without_background(tmp_path):
     ],
 )
 def test_other_h5_files_are_refused(arrays, tmp_path):
-    with pytest.raises(ClipkitError, match="s.h5"):
+    with pytest.raises(ClipkitError, match=r"s\.h5"):
         ScanObjectNN(h5(tmp_path / "s.h5", **arrays))
 
 

@@ -53,5 +53,5 @@ def test_clutter_is_a_wall_behind():
 
 @pytest.mark.parametrize("bad", [dict(count=0), dict(points=0), dict(clutter=1.0), dict(clutter=-0.1)])
 def test_what_cannot_be_is_refused(bad):
-    with pytest.raises(ValueError, match="count|clutter"):
+    with pytest.raises(ValueError, match=r"count|clutter"):
         render_clouds(**{"count": 1, **bad})

@@ -85,7 +85,7 @@ def test_what_has_no_place_or_another_shape_is_named():
     state = original().state_dict()
     with pytest.raises(ClipkitError, match="prompt"):
         convert({**state, "prompt": torch.zeros(1)})
-    with pytest.raises(ClipkitError, match="view_f.0.weight"):
+    with pytest.raises(ClipkitError, match=r"view_f\.0\.weight"):
         convert({**state, "view_f.0.weight": torch.zeros(DIM, DIM + 1)})
 
 

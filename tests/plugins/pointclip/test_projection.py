@@ -53,7 +53,7 @@ def turned(points: np.ndarray, angles: tuple[float, float, float]) -> np.ndarray
 def depth_map(points: np.ndarray, angles: tuple, side: int, distance: float) -> np.ndarray:
     """n / Σ 1/z of the points of a pixel, one after the other."""
     count, inverse = np.zeros((side, side)), np.zeros((side, side))
-    for x, y, z in turned(points, angles) + [0, 0, distance]:
+    for x, y, z in turned(points, angles) + np.array([0, 0, distance]):
         row, column = (math.ceil((part / z + 1) * side / 2 - 0.5) for part in (x, y))
         if 0 <= row < side and 0 <= column < side:
             count[row, column] += 1
@@ -102,7 +102,7 @@ def painted(points: np.ndarray, angles: tuple, of: PaintedViews) -> np.ndarray:
     """A z-buffer, point by point and pixel by pixel of its square."""
     side, wide = 2 * of.size, round(of.dot * of.size)
     depth = np.full((side, side), np.inf)
-    for x, y, z in turned(points, angles) + [0, 0, of.distance]:
+    for x, y, z in turned(points, angles) + np.array([0, 0, of.distance]):
         row, column = (math.floor((part / z + 1) * side / 2) for part in (x, y))
         if z > 0 and 0 <= row < side and 0 <= column < side:
             square = np.s_[max(row - wide, 0) : row + wide + 1, max(column - wide, 0) : column + wide + 1]

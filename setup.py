@@ -30,6 +30,8 @@ TEST = [
     "av>=15",
     *FORMATS,
     *POINTS,
+    "plyfile>=1.0",
+    "trimesh>=4",
     "faiss-cpu>=1.9",
     "scikit-learn>=1.5",
 ]

@@ -29,7 +29,7 @@ class Mesh(NamedTuple):
 
 class _Element(NamedTuple):
     name: str
-    count: int
+    rows: int
     properties: list[tuple[str, str, str]]  # name, type, type of a list's length or ''
 
 
@@ -81,8 +81,8 @@ def read_ply(path: str | Path) -> Mesh:
     words = iter(()) if form in _ORDERS else iter(data[place:].decode("ascii", "replace").split())
     try:
         for element in elements:
-            if element.count > len(data):  # each row takes a byte at least
-                raise ValueError(f"it says it has {element.count} of {element.name}")
+            if element.rows > len(data):  # each row takes a byte at least
+                raise ValueError(f"it says it has {element.rows} of {element.name}")
             if form in _ORDERS:
                 found[element.name], place = _binary(data, place, element, _ORDERS[form])
             else:
@@ -117,7 +117,7 @@ def _ply_head(path: str | Path, data: bytes) -> tuple[str, list[_Element], int]:
             raise ClipkitError(f"{path}: its head has the line {line[:60]!a}, which no .ply file has") from None
     if form != "ascii" and form not in _ORDERS:
         raise ClipkitError(f"{path}: its format is {form[:40]!a}; known: ascii, {', '.join(_ORDERS)}")
-    if any(element.count < 0 or not element.properties for element in elements):
+    if any(element.rows < 0 or not element.properties for element in elements):
         raise ClipkitError(f"{path}: has an element of no properties, or of less than no rows")
     return form, elements, stop + 1
 
@@ -125,7 +125,7 @@ def _ply_head(path: str | Path, data: bytes) -> tuple[str, list[_Element], int]:
 def _ascii(words: object, element: _Element) -> dict[str, list | np.ndarray]:
     """Columns of an element by name; of a list property a list of lists."""
     columns: dict[str, list | np.ndarray] = {name: [] for name, _, _ in element.properties}
-    for _ in range(element.count):
+    for _ in range(element.rows):
         for name, _, length in element.properties:
             if length:
                 count = int(next(words))  # type: ignore[call-overload]
@@ -137,18 +137,18 @@ def _ascii(words: object, element: _Element) -> dict[str, list | np.ndarray]:
 
 def _binary(data: bytes, place: int, element: _Element, order: str) -> tuple[dict[str, list | np.ndarray], int]:
     if not any(length for _, _, length in element.properties):
-        kind = np.dtype([(str(i), order + each) for i, (_, each, _) in enumerate(element.properties)])
-        table = np.frombuffer(data, kind, element.count, place)
+        row = np.dtype([(str(i), order + each) for i, (_, each, _) in enumerate(element.properties)])
+        table = np.frombuffer(data, row, element.rows, place)
         named = {name: table[str(i)] for i, (name, _, _) in enumerate(element.properties)}
-        return dict(named), place + element.count * kind.itemsize
+        return dict(named), place + element.rows * row.itemsize
     columns: dict[str, list | np.ndarray] = {name: [] for name, _, _ in element.properties}
-    for _ in range(element.count):
+    for _ in range(element.rows):
         for name, kind, length in element.properties:
             count = 1
             if length:
                 count, place = int(np.frombuffer(data, order + length, 1, place)[0]), place + int(length[1])
-            row = np.frombuffer(data, order + kind, count, place) if count > 0 else np.empty(0)
-            columns[name].append(row.tolist() if length else row[0])  # type: ignore[union-attr]
+            values = np.frombuffer(data, order + kind, count, place).tolist() if count > 0 else []
+            columns[name].append(values if length else values[0])  # type: ignore[union-attr]
             place += max(count, 0) * int(kind[1])
     return columns, place
 

@@ -21,7 +21,8 @@ from clipkit.predict.predictor import Predictor
 
 SHOWN = 5
 _RIGHT, _OTHER = (60, 160, 60), (200, 200, 200)
-_HEIGHT, _ROW = 128, 5  # pixels of a view, views in a row
+_COLOURS = _RIGHT, _OTHER, _OTHER  # of the best three
+_HEIGHT, _ROW = 240, 5  # pixels of a view, views in a row
 
 
 @dataclass(repr=False)
@@ -57,7 +58,8 @@ class NamedCloud(Picture):
             entry = f"{self.names[own]} {100 * float(votes[own]):.0f} %", _RIGHT if own == said else _OTHER
             cells.append(with_legend(enlarge(rgb, _HEIGHT), [entry]))
         rows = [cells[i : i + _ROW] for i in range(0, len(cells), _ROW)]
-        return Image.fromarray(with_legend(grid(rows), [(f"{n} {100 * s:.0f} %", _RIGHT) for n, s in self.best(3)]))
+        said_of = [(f"{name} {100 * score:.0f} %", colour) for (name, score), colour in zip(self.best(3), _COLOURS)]
+        return Image.fromarray(with_legend(grid(rows), said_of))
 
     def __repr__(self) -> str:
         return "NamedCloud(" + ", ".join(f"{name} {score:.2f}" for name, score in self.best()) + ")"

@@ -2,10 +2,10 @@
 
 Command:   clipkit test pointclip/pointclip_zeroshot_tiny_shapes.py none
            other names: --labels "ball, cube, cone, star"
-Options:   variables.views=front|six|ten
+Options:   variables.views=front|six|ten     the mean of so many
 Hardware:  1 CPU core
-Time:
-Expected:
+Time:      13 s of CPU time (AMD EPYC, shared, 2026-11-30)
+Expected:  top-1 93.3; views=ten 30.8 (nothing is random)
 """
 
 plugins = ["pointclip"]

@@ -8,8 +8,8 @@ Options:   variables.shots=4             clouds a class (default: 16)
                the same for each data set's projection
 Hardware:  1 CPU core
 Time:      23 s of CPU time, and once 50 s for the views (AMD EPYC, shared, 2026-11-30)
-Expected:  top-1 100.0, weighted 88.3, adapter 100.0, network 100.0, front 93.3, zero-shot 30.8 (each of seeds 0 to 2); with
-           variables.shots=4 adapter 97.5/99.2/97.5, network 100.0/98.3/97.5, both 100.0/100.0/99.2
+Expected:  top-1 100.0, weighted 88.3, adapter 100.0, network 100.0, front 93.3, zero-shot 30.8 (each of seeds 0 to 2);
+           with variables.shots=4 adapter 97.5/99.2/97.5, network 100.0/98.3/97.5, both 100.0/100.0/99.2
 """
 
 plugins = ["pointclip"]

@@ -40,6 +40,7 @@ def test_every_example_is_tested():
         "lightning_fusion.py",
         "linear_probe.py",
         "lseg.py",
+        "pointclip.py",
         "search.py",
         "vild.py",
         "vqa.py",
@@ -131,3 +132,8 @@ def test_accelerate_trains_and_saves_the_rest_alone():
 def test_questions_about_pictures_are_answered():
     seen, blind = (percentages("vqa.py")[i::2] for i in (0, 1))
     assert all(a > b + 10 for a, b in zip(seen, blind)), (seen, blind)
+
+
+def test_clouds_are_named_by_a_clip_of_pictures():
+    front, mean, adapted = percentages("pointclip.py")
+    assert front > 75 and mean < 60 and adapted > 80

@@ -10,6 +10,7 @@ from ._timm_tower import TimmPyramid, TimmTower
 from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
 from .dyhead import DyConv, DyReLU
+from .pointnet import PointNet
 from .text_layer import TextLayer
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "FusionBlock",
     "GroupingBlock",
     "Mlp",
+    "PointNet",
     "Readout",
     "Reassemble",
     "ResidualConvUnit",

@@ -13,6 +13,7 @@ from clipkit.shapes._words import (
     seen_compositions,
     seen_mask,
 )
+from clipkit.shapes.clouds import Clouds, render_clouds
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
@@ -30,6 +31,7 @@ __all__ = [
     "TEXTURES",
     "Asker",
     "Caption",
+    "Clouds",
     "Films",
     "Question",
     "Scenes",
@@ -41,6 +43,7 @@ __all__ = [
     "film_set",
     "read_film_set",
     "render",
+    "render_clouds",
     "render_films",
     "seen_compositions",
     "seen_mask",

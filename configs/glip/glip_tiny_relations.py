@@ -3,7 +3,7 @@
 Command:   clipkit train glip/glip_tiny_relations.py      (deep: --cfg-options model.bbox_head.deep=True)
 Hardware:  1 CPU core
 Time:      3 CPU minutes, both evaluations included (2026-11-30, 14 minutes beside other work)
-Expected:  shallow 46.9, twin 45.5 (seed 10): no relation is learned; 50 is what naming the shape alone gives, and `twin`
+Expected:  shallow 46.9, twin 45.5 (seed 10): no relation is learned; naming the shape alone gives 50, and `twin`
            then has the other half. With objects as tokens in place of pixels: benchmarks/glip_relations.py, 99.8
 """
 

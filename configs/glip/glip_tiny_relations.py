@@ -2,8 +2,9 @@
 
 Command:   clipkit train glip/glip_tiny_relations.py      (deep: --cfg-options model.bbox_head.deep=True)
 Hardware:  1 CPU core
-Time:      not yet measured
-Expected:  not yet measured; 50 is what naming the shape alone gives, and `twin` then has the other half
+Time:      3 CPU minutes, both evaluations included (2026-11-30, 14 minutes beside other work)
+Expected:  shallow 46.9, twin 45.5 (seed 10): no relation is learned; naming the shape alone gives 50, and `twin`
+           then has the other half. With objects as tokens in place of pixels: benchmarks/glip_relations.py, 99.8
 """
 
 _base_ = ["./glip_tiny_shapes.py"]

@@ -18,6 +18,7 @@ from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
+from clipkit.shapes.stories import story_set
 from clipkit.shapes.tiny import tiny_clip
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "render_films",
     "seen_compositions",
     "seen_mask",
+    "story_set",
     "tiny_clip",
     "write_film",
 ]

@@ -6,6 +6,7 @@ their frames, and only their sentences' verbs tell them apart. (An event at rest
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,12 +24,15 @@ FPS = 2
 _CHUNK = 32  # stories in memory at once
 
 
-def story_set(folder: str | Path, n: int, seed: int = 0, **options: Any) -> list[list[dict[str, Any]]]:
+def story_set(
+    folder: str | Path, n: int, seed: int = 0, tasks: Sequence[str] = TASKS, **options: Any
+) -> list[list[dict[str, Any]]]:
     """`n` stories as films of `FPS` frames a second, made once: a folder that is there is complete, and is used again.
 
     Args:
         folder: gets `000000.mkv`, … and `manifest.jsonl`; its parent is made.
         n: even.
+        tasks: of which each event is one, at random.
         seed, options: as `render_films`.
 
     Returns:
@@ -42,19 +46,22 @@ def story_set(folder: str | Path, n: int, seed: int = 0, **options: Any) -> list
     if n < 2 or n % 2:
         raise ValueError(f"n is {n}: stories come in pairs")
     folder = Path(folder)
-    made_by = {"stories": n, "seed": seed, **options}
+    made_by = {"stories": n, "seed": seed, "tasks": list(tasks), **options}
     if not folder.exists():
-        make_once(folder, lambda aside: [made_by, *_write(aside, n, seed, options)])
+        make_once(folder, lambda aside: [made_by, *_write(aside, n, seed, tasks, options)])
     stories: dict[str, list[dict[str, Any]]] = {}
     for event in read_film_set(folder, made_by):
         stories.setdefault(event["file"], []).append(event)
     return list(stories.values())
 
 
-def _write(folder: Path, n: int, seed: int, options: dict[str, Any]) -> list[dict[str, Any]]:
+def _write(folder: Path, n: int, seed: int, tasks: Sequence[str], options: dict[str, Any]) -> list[dict[str, Any]]:
     lines = []
     for start in range(0, n, _CHUNK):
-        for number, (frames, events) in enumerate(_render(min(_CHUNK, n - start), seed, start, options), start):
+        random = Random(chunk_seed(seed, "story", start))
+        pairs = range(min(_CHUNK, n - start) // 2)
+        plans = [[(random.choice(tasks), random.choice(SECONDS)) for _ in range(EVENTS)] for _ in pairs]
+        for number, (frames, events) in enumerate(_render(plans, seed, start, options), start):
             name = f"{number:06d}{SUFFIX}"
             write_film(frames, folder / name, FPS)
             for place, event in enumerate(events):
@@ -62,9 +69,10 @@ def _write(folder: Path, n: int, seed: int, options: dict[str, Any]) -> list[dic
     return lines
 
 
-def _render(count: int, seed: int, first: int, options: dict[str, Any]) -> list[tuple[Tensor, list[dict[str, Any]]]]:
-    random = Random(chunk_seed(seed, "story", first))
-    plans = [[(random.choice(TASKS), random.choice(SECONDS)) for _ in range(EVENTS)] for _ in range(count // 2)]
+def _render(
+    plans: list[list[tuple[str, int]]], seed: int, first: int, options: dict[str, Any]
+) -> list[tuple[Tensor, list[dict[str, Any]]]]:
+    """Two stories a plan, which says the task and the seconds of each event."""
     films: dict[tuple[str, int], Any] = {}
     for kind in sorted({kind for plan in plans for kind in plan}):  # films of one task and length are rendered together
         wanted = 2 * sum(plan.count(kind) for plan in plans)

@@ -1,6 +1,7 @@
 """Narrated films through the real Runner: pairs from stored frames, retrieved batches, a resumed run, the metric."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -140,6 +141,40 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(work, tmp_path):
     assert runner.iter == 5
     assert all(torch.equal(value, weights[0][key]) for key, value in weights[1].items())
     assert runner.message_hub.get_scalar("val/frame_accuracy").current() > 0
+
+
+def official(work):
+    """Miniatures of HowTo100M, YouCook2 and MSR-VTT in their layouts."""
+    for number, name in enumerate(("howto100m", "youcook2", "msrvtt")):
+        (work / name / "videos").mkdir(parents=True)
+        for k, colour in enumerate(list(COLOURS)[number : number + 2]):
+            ground = torch.tensor(RGB[colour])[:, None, None].expand(8, 3, 64, 64)
+            write_film(ground, work / name / f"videos/{name}{k}.mkv", fps=1.0)
+    told = {"start": [0.4, 4.0], "end": [3.5, 9.0], "text": ["this is a wall", "and so is that"]}
+    names = [f"howto100m{k}" for k in range(2)]
+    (work / "howto100m/raw_caption_superclean.json").write_text(json.dumps(dict.fromkeys(names, told)))
+    (work / "howto100m/HowTo100M_v1.csv").write_text("\n".join(["video_id,rank", *(f"{name},1" for name in names)]))
+    steps = [{"segment": [0, 3], "id": 0, "sentence": "a wall"}, {"segment": [3, 8], "id": 1, "sentence": "paint it"}]
+    entries = {f"youcook2{k}": {"subset": "validation", "annotations": steps} for k in range(2)}
+    (work / "youcook2/youcookii_annotations_trainval.json").write_text(json.dumps({"database": entries}))
+    rows = ["key,vid_key,video_id,sentence", *(f"ret{k},m,msrvtt{k},a wall {k}" for k in range(2))]
+    (work / "msrvtt/MSRVTT_JSFUSION_test.csv").write_text("\n".join(rows))
+
+
+@pytest.mark.parametrize("test, split", [("youcook2", "val"), ("msrvtt", "test1k")])
+def test_narrated_videos_train_and_other_sets_are_found_zero_shot(tmp_path, test, split):
+    official(tmp_path)
+    told = {"root": str(tmp_path / "howto100m"), "store": str(tmp_path / "store"), "clip": "tiny_clip", "weights": None}
+    told |= {"test_data": test, "test_root": str(tmp_path / test), "test": split, "test_store": str(tmp_path / "other")}
+    cfg_options = {f"variables.{key}": value for key, value in {**told, "films": 2, "candidates": 2}.items()}
+    cfg_options |= {"train_cfg.max_iters": 2, "train_cfg.val_interval": 2}
+    for part in ("train", "val", "test"):
+        cfg_options |= {f"{part}_dataloader.num_workers": 0, f"{part}_dataloader.persistent_workers": False}
+        cfg_options[f"{part}_dataloader.dataset.backend"] = "pyav"
+    name = "clip4clip/clip4clip_howto100m.py"
+    runner = build_runner(name, work_dir=tmp_path / "work", cfg_options=cfg_options, seed=0)
+    runner.train()
+    assert runner.iter == 2 and runner.message_hub.get_scalar("val/t2v_R@1").current() > 0
 
 
 def sample(frames, times, said, text):

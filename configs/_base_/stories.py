@@ -1,7 +1,7 @@
 """Stories of the embedded world: films of 32 to 64 seconds, whose sentences come up to 2 seconds late.
 
-64 stories train, 24 test: stories of another seed, whose sentences are in time. Events grow or shrink, appear or vanish,
-come one after another, or rest; moving and speeding up take longer to learn, see clip4clip_tiny_films.py.
+64 stories train, 24 test: stories of another seed, whose sentences are in time. Things grow or shrink, appear or
+vanish, come one after another, or rest; moving and speeding up take longer to learn, see clip4clip_tiny_films.py.
 """
 
 # Made by the first run, completed or used by the next.

@@ -1,12 +1,12 @@
-"""CLIP4Clip trained on narrated videos as VideoCLIP is, and tested zero-shot on YouCook2's clips; CLIP ViT-B/32's images
-frozen, its text tower trained.
+"""CLIP4Clip trained on narrated videos as VideoCLIP is, and tested zero-shot on YouCook2's clips; CLIP ViT-B/32's image
+tower is frozen, its text tower trains.
 
 HowTo100M is never complete: on_bad=skip says which videos are left out. The test reads the steps of YouCook2's
 validation videos, or MSR-VTT's 1k-A with variables.test_data=msrvtt variables.test=test1k.
 
 Command:   clipkit train clip4clip/clip4clip_howto100m.py --cfg-options variables.root=data/howto100m
 Options:   variables.data=youcook2|csv
-           variables.test_data, .test_root, .test, .test_store   another set for the test, see configs/_base_/clip4clip.py
+           variables.test_data, .test_root, .test, .test_store   another set for the test
            variables.films, .candidates  films in a batch (all ranks together), and the nearest that it is drawn from
            model.head.type, model.objective.overlap=None
 Hardware:  GPUs

@@ -10,7 +10,7 @@ Expected:  not yet measured
 _base_ = ["../_base_/stories.py"]
 
 plugins = ["clip4clip"]
-iterations = 200
+iterations = 300
 
 model = dict(
     type="CLIP4Clip",
@@ -23,7 +23,7 @@ model = dict(
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
     paramwise_cfg=dict(custom_keys={"clip.": dict(lr_mult=0.5)}),
     clip_grad=dict(max_norm=1.0),
 )

@@ -12,9 +12,9 @@ from .pooling import pool_boxes, pool_masks
 from .prompt_learner import PromptLearner
 from .sigmoid import SigmoidLoss
 from .teacher import CLIPTeacher
-from .temporal import MeanPool, SeqLSTM, SeqTransformer
+from .temporal import MeanPool, SeqLSTM, SeqTransformer, masked_mean
 from .temporal_head import temporal_head
-from .temporal_text import QueryScoring, WeightedTokenInteraction
+from .temporal_text import MaskedMean, QueryScoring, WeightedTokenInteraction
 from .temporal_tight import TightTransformer
 from .tip_adapter import TipAdapter
 
@@ -26,6 +26,7 @@ __all__ = [
     "Fusion",
     "L1DistillLoss",
     "LogitScale",
+    "MaskedMean",
     "MeanPool",
     "MultiPositiveLoss",
     "PromptLearner",
@@ -40,6 +41,7 @@ __all__ = [
     "WeightedTokenInteraction",
     "crop_boxes",
     "hard_negatives",
+    "masked_mean",
     "pair_contrastive",
     "pool_boxes",
     "pool_masks",

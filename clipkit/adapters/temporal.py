@@ -34,6 +34,13 @@ def frame_mask(frames: Tensor, mask: Tensor | None) -> Tensor:
     return mask.bool()
 
 
+def masked_mean(rows: Tensor, mask: Tensor | None = None, skip: int = 0) -> Tensor:
+    """The mean `(N, D)` of rows `(N, L, D)` where `mask` `(N, L)` is True, without the first `skip` ones: VideoCLIP
+    leaves the class token out of the tokens that it averages (Xu et al. 2021, section 3.1). 0 where nothing is left."""
+    weights = frame_mask(rows, mask)[:, skip:].to(rows.dtype)
+    return (weights[:, None] @ rows[:, skip:])[:, 0] / weights.sum(1, keepdim=True).clamp(min=1)
+
+
 class TemporalPool(nn.Module):
     """What the poolings share: `mean_f(unit(temporal(frames)))`, brought to unit length.
 

@@ -13,7 +13,7 @@ from clipkit.errors import did_you_mean
 
 from ._clip_blocks import QuickGELU, ResidualAttentionBlock, copy_blocks
 from .temporal import MeanPool, SeqLSTM, SeqTransformer
-from .temporal_text import QueryScoring, WeightedTokenInteraction
+from .temporal_text import MaskedMean, QueryScoring, WeightedTokenInteraction
 from .temporal_tight import TightTransformer
 
 HEADS: dict[str, type[nn.Module]] = {
@@ -23,6 +23,7 @@ HEADS: dict[str, type[nn.Module]] = {
     "tightTransf": TightTransformer,
     "query_scoring": QueryScoring,
     "wti": WeightedTokenInteraction,
+    "masked_mean": MaskedMean,
 }
 
 
@@ -30,7 +31,8 @@ def temporal_head(kind: str, clip: ClipModel, *, from_text: bool | None = None, 
     """Builds one of `HEADS`.
 
     Args:
-        kind: 'meanP', 'seqLSTM', 'seqTransf', 'tightTransf' (CLIP4Clip's names), 'query_scoring' or 'wti'.
+        kind: 'meanP', 'seqLSTM', 'seqTransf', 'tightTransf' (CLIP4Clip's names), 'query_scoring', 'wti' or
+            'masked_mean'.
         clip: whose frame embeddings it will see.
         from_text: whether the transformers start as the first text blocks and text positions of `clip`, with their
             number of heads and activation, as CLIP4Clip does; None: where the text tower is as wide as the embedding.
@@ -41,7 +43,7 @@ def temporal_head(kind: str, clip: ClipModel, *, from_text: bool | None = None, 
     """
     if kind not in HEADS:
         raise ValueError(f"no temporal head is called {kind!r}: {did_you_mean(kind, HEADS)}")
-    if kind in ("meanP", "query_scoring"):
+    if kind in ("meanP", "query_scoring", "masked_mean"):
         return HEADS[kind](**options)
     if kind not in ("seqTransf", "tightTransf"):
         return HEADS[kind](clip.embed_dim, **options)

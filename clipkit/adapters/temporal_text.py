@@ -1,4 +1,5 @@
-"""Similarities in which the sentence says which frames count: query scoring and weighted token-wise interaction."""
+"""Similarities that look at the sentence's words, or let it say which frames count: query scoring, weighted token-wise
+interaction, and VideoCLIP's means of tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .temporal import frame_mask
+from .temporal import frame_mask, masked_mean
 
 
 class QueryScoring(nn.Module):
@@ -107,6 +108,35 @@ class WeightedTokenInteraction(nn.Module):
             best_word = cosines.masked_fill(~word_mask[:, None, :, None], -1).amax(-2)
             out.append((torch.einsum("nml,nl->nm", best_frame, weights) + torch.einsum("nmf,mf->nm", best_word, b)) / 2)
         return torch.cat(out) if out else text.new_zeros(0, len(frames))
+
+
+class MaskedMean(nn.Module):
+    """The dot product of two means, of a sentence's tokens without the first one and of the frames, neither brought to
+    unit length (VideoCLIP, Xu et al. 2021, section 3.1): where embeddings are long it says so. No parameters.
+
+    CLIP's first token is its start of text, which sees no other; a frozen CLIP's frames have no class token among them.
+
+    Examples:
+        >>> MaskedMean().similarity(torch.randn(5, 7, 16), torch.randn(3, 12, 16)).shape
+        torch.Size([5, 3])
+    """
+
+    pools = False
+    cosine = False
+
+    def text(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Tokens `(N, L, D)` -> `(N, D)`."""
+        return masked_mean(tokens, mask, skip=1)
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Frames `(M, F, D)` -> `(M, D)`."""
+        return masked_mean(frames, mask)
+
+    def similarity(
+        self, text: Tensor, frames: Tensor, mask: Tensor | None = None, text_mask: Tensor | None = None
+    ) -> Tensor:
+        """`(N, M)` of `text` `(N, L, D)` and `frames` `(M, F, D)`; masks as `WeightedTokenInteraction.similarity`."""
+        return self.text(text, text_mask) @ self(frames, mask).T
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:

@@ -3,8 +3,10 @@
 from ._paths import walk
 from .draw import colour_map, enlarge, grid, legend, overlay, save_indexed_png, used_entries, with_legend
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read_mask
+from .overlapped_pairs import OverlappedPairs, TimedText
 from .pairs import Pairs, pair_folders
 from .palette import palette
+from .retrieved_batches import RetrievedBatches
 from .video import (
     BACKENDS,
     VIDEO_SUFFIXES,
@@ -30,8 +32,11 @@ __all__ = [
     "BackendMissing",
     "Fps",
     "Indices",
+    "OverlappedPairs",
     "Pairs",
+    "RetrievedBatches",
     "Segments",
+    "TimedText",
     "Uniform",
     "VideoError",
     "VideoFrames",

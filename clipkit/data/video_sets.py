@@ -12,6 +12,8 @@ What must lie in ROOT; videos may lie in subfolders of `ROOT/videos` (or of `vid
                  paragraph; videos/v_QOlSCBRmfWY.mp4, or without v_
     didemo       train_list.txt, train_data.json, …; splits train, val, test; a paragraph; the first 31 seconds count;
                  videos/54322086@N00_2408598493_274c77d26a.avi
+    youcook2     youcookii_annotations_trainval.json; splits train, val; a step of a recipe and its seconds are one
+                 video with one sentence; videos/training/101/-AwyG1JcMp8.mp4, or without folders
     csv          ROOT is a table (.csv with commas, .tsv with tabs) with the columns video and sentence, and optionally
                  start, end (seconds) and split; a row a sentence; videos are paths below its folder, or below `videos=`
 
@@ -32,6 +34,7 @@ from clipkit.safe import load_plain_pickle
 
 from ._paths import below, walk
 from ._tables import as_list, as_object, as_text, read_json, read_lines, read_table
+from .overlapped_pairs import TimedText
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 
@@ -80,7 +83,7 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
     """A split of a data set; the layouts are above.
 
     Args:
-        name: msrvtt, msvd, lsmdc, activitynet, didemo or csv.
+        name: msrvtt, msvd, lsmdc, activitynet, didemo, youcook2 or csv.
         root: the folder; for csv the file.
         split: csv: rows whose column `split` says so; all rows of a table without that column.
         videos: folder of the videos; default `root/videos`, for csv the folder of the table.
@@ -96,6 +99,7 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
     if name not in READERS:
         raise ClipkitError(f'unknown set of videos "{name}"; {did_you_mean(name, READERS)}')
     splits = [known for set_name, known in COUNTS if set_name == name] + ["train"] * (name == "activitynet")
+    splits += YOUCOOK2 if name == "youcook2" else ()
     if splits and split not in splits:
         raise ClipkitError(f'{name} has no split "{split}"; {did_you_mean(split, splits)}')
     root, problems = Path(root), Problems()
@@ -104,7 +108,7 @@ def read_video_set(name: str, root: str | Path, split: str = "train", videos: st
         raise FileNotFoundError(f"{folder}: no such folder of videos")
     listed = list(READERS[name](root, split))
     _compare_counts(name, split, listed, problems)
-    files = _Files(folder, root)
+    files = VideoFiles(folder, root)
     found: list[CaptionedVideo] = []
     names: dict[tuple[Path, Any], str] = {}
     ids: set[str] = set()
@@ -143,11 +147,11 @@ Entry = tuple[str, list[str], tuple[float, float] | None]
 
 def _msrvtt(root: Path, split: str) -> Iterator[Entry]:
     if split == "test1k":
-        table = read_table(_existing(root / "MSRVTT_JSFUSION_test.csv"), ("video_id", "sentence"))
+        table = read_table(existing(root / "MSRVTT_JSFUSION_test.csv"), ("video_id", "sentence"))
         yield from ((row["video_id"], [row["sentence"]], None) for _, row in table)
         return
-    sentences = _grouped(_existing(root / "MSRVTT_data.json"), "sentences", "video_id", "caption")
-    for _, row in read_table(_existing(root / f"MSRVTT_train.{split[-2:]}.csv"), ("video_id",)):
+    sentences = _grouped(existing(root / "MSRVTT_data.json"), "sentences", "video_id", "caption")
+    for _, row in read_table(existing(root / f"MSRVTT_train.{split[-2:]}.csv"), ("video_id",)):
         yield row["video_id"], sentences.get(row["video_id"], []), None
 
 
@@ -170,9 +174,9 @@ def _msvd(root: Path, split: str) -> Iterator[Entry]:
         captions = read_json(path)
     else:
         path = root / "raw-captions.pkl"
-        captions = load_plain_pickle(_existing(path))
+        captions = load_plain_pickle(existing(path))
     captions = as_object(captions, path, "what it holds")
-    for _, identifier in read_lines(_existing(root / f"{split}_list.txt")):
+    for _, identifier in read_lines(existing(root / f"{split}_list.txt")):
         texts = as_list(captions.get(identifier, []), path, f"the entry of {identifier}")
         yield identifier, [_sentence(text, path, f"a sentence of {identifier}") for text in texts], None
 
@@ -188,7 +192,7 @@ def _lsmdc(root: Path, split: str) -> Iterator[Entry]:
     name = {"train": "annos_training", "val": "annos_val", "test": "challenge_1000_publictect"}[split]
     sentences: dict[str, list[str]] = {}
     path = root / f"LSMDC16_{name}.csv"
-    for number, line in read_lines(_existing(path), strip=False):
+    for number, line in read_lines(existing(path), strip=False):
         fields = line.split("\t")
         if len(fields) != 6:
             raise ClipkitError(f"{path}: line {number} has {len(fields)} fields between tabs instead of 6")
@@ -198,8 +202,8 @@ def _lsmdc(root: Path, split: str) -> Iterator[Entry]:
 
 def _activitynet(root: Path, split: str) -> Iterator[Entry]:
     path, listed = root / ("train.json" if split == "train" else "val_1.json"), root / f"{split}_ids.json"
-    described = as_object(read_json(_existing(path)), path, "what it holds")
-    for place, identifier in enumerate(as_list(read_json(_existing(listed)), listed, "what it holds")):
+    described = as_object(read_json(existing(path)), path, "what it holds")
+    for place, identifier in enumerate(as_list(read_json(existing(listed)), listed, "what it holds")):
         if as_text(identifier, listed, f"entry[{place}]") in described:  # the list has videos that nobody described
             entry = as_object(described[identifier], path, f"the entry of {identifier}", "sentences")
             where = f"a sentence of {identifier}"
@@ -208,16 +212,56 @@ def _activitynet(root: Path, split: str) -> Iterator[Entry]:
 
 
 def _didemo(root: Path, split: str) -> Iterator[Entry]:
-    sentences = _grouped(_existing(root / f"{split}_data.json"), None, "video", "description")
-    listed = {line for _, line in read_lines(_existing(root / f"{split}_list.txt"))}
+    sentences = _grouped(existing(root / f"{split}_data.json"), None, "video", "description")
+    listed = {line for _, line in read_lines(existing(root / f"{split}_list.txt"))}
     # Annotators saw 30 seconds: six pieces of five (Hendricks et al. 2017); CLIP4Clip takes one second more.
     yield from ((video, [" ".join(texts)], (0.0, 31.0)) for video, texts in sentences.items() if video in listed)
+
+
+YOUCOOK2 = {"train": "training", "val": "validation"}
+"""Split -> what the annotations call it."""
+
+
+def youcook2_steps(root: Path, split: str) -> Iterator[tuple[str, list[TimedText]]]:
+    """Each video of a split of YouCook2 with the steps of its recipe."""
+    path = root / "youcookii_annotations_trainval.json"
+    videos = as_object(read_json(existing(path)), path, "what it holds", "database")["database"]
+    for video, about in as_object(videos, path, '"database"').items():
+        where = f"the entry of {video}"
+        if as_object(about, path, where, "subset", "annotations")["subset"] != YOUCOOK2[split]:
+            continue
+        steps = []
+        for number, step in enumerate(as_list(about["annotations"], path, f"the annotations of {video}")):
+            place = f"annotations[{number}] of {video}"
+            seconds = as_object(step, path, place, "segment", "sentence")["segment"]
+            steps.append(timed_text(seconds, step["sentence"], path, place))
+        yield video, steps
+
+
+def timed_text(seconds: Any, text: Any, path: str | Path, where: str) -> TimedText:
+    """[start, end] and a sentence of a file.
+
+    Raises:
+        ClipkitError: two finite numbers, not below 0, are needed, and text.
+    """
+    good = isinstance(seconds, list) and len(seconds) == 2 and all(type(value) in (int, float) for value in seconds)
+    if not good or not all(0 <= value < math.inf for value in seconds):
+        raise ClipkitError(f"{path}: {where}: {str(seconds)[:60]} is no first and last second")
+    return TimedText(float(seconds[0]), float(seconds[1]), " ".join(as_text(text, path, where).split()))
+
+
+def _youcook2(root: Path, split: str) -> Iterator[Entry]:
+    for video, steps in youcook2_steps(root, split):
+        for step in steps:
+            if not step.start < step.end:
+                raise ClipkitError(f"{root}: {video} has a step from {step.start:g} to {step.end:g} s, which is none")
+            yield video, [step.text], (step.start, step.end)
 
 
 def _own(path: Path, split: str) -> Iterator[Entry]:
     grouped: dict[tuple[str, tuple[float, float] | None], list[str]] = {}
     span: tuple[float, float] | None
-    for number, row in read_table(_existing(path), ("video", "sentence")):
+    for number, row in read_table(existing(path), ("video", "sentence")):
         if not row["video"]:
             raise ClipkitError(f"{path}: line {number}: names no video")
         if "split" in row and row["split"] != split:
@@ -242,11 +286,12 @@ READERS: dict[str, Callable[[Path, str], Iterator[Entry]]] = {
     "lsmdc": _lsmdc,
     "activitynet": _activitynet,
     "didemo": _didemo,
+    "youcook2": _youcook2,
     "csv": _own,
 }
 
 
-class _Files:
+class VideoFiles:
     """Videos below a folder, found by path or by name, each with or without its ending."""
 
     def __init__(self, folder: Path, listed: Path) -> None:
@@ -289,7 +334,7 @@ def _compare_counts(name: str, split: str, listed: list[Entry], problems: Proble
             problems.add("numbers that are not the published ones", f"{found:,} {what} instead of {published:,}")
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; `clipkit frames --help` says what must lie where")
     return path

@@ -133,7 +133,7 @@ class ClipkitRunner(Runner):
             kind = sampler.get("type")
             kind = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
             wrapped = str(dataloader["dataset"].get("type")).endswith("SeededDataset")
-            if kind is ResumableInfiniteSampler and not wrapped:
+            if isinstance(kind, type) and issubclass(kind, ResumableInfiniteSampler) and not wrapped:
                 dataset = {"type": "clipkit.SeededDataset", "dataset": dataloader["dataset"], "seed": seed or 0}
                 dataloader = {**dataloader, "dataset": dataset}
         collate = dataloader.get("collate_fn") if isinstance(dataloader, dict) else None

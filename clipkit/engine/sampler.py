@@ -64,14 +64,18 @@ class ResumableInfiniteSampler(Sampler):
 
     def __iter__(self) -> Iterator[Draw]:
         position = self._start * self.world_size + self.rank
-        epoch, order = -1, np.arange(self.size)
+        epoch = -1
         while True:
             if position // self.size != epoch:
                 epoch = position // self.size
-                if self.shuffle:
-                    order = np.random.default_rng([self.seed, epoch]).permutation(self.size)
+                order = self.order(epoch)
             yield Draw(int(order[position % self.size]), position)
             position += self.world_size
+
+    def order(self, epoch: int) -> np.ndarray:
+        """`(size,)` the samples of an epoch, of all ranks."""
+        everything = np.arange(self.size)
+        return np.random.default_rng([self.seed, epoch]).permutation(everything) if self.shuffle else everything
 
     def __len__(self) -> int:
         return self.size

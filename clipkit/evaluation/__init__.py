@@ -4,6 +4,7 @@ from clipkit.evaluation.classification import ClassificationScores, classificati
 from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_fixed_precision, lvis_precision
 from clipkit.evaluation.duplicates import Duplicates, Overlap, near_duplicates, overlap
 from clipkit.evaluation.fewshot import fewshot_scores
+from clipkit.evaluation.film_segmentation import frame_accuracy, segment_film
 from clipkit.evaluation.image_text import image_text_ranks
 from clipkit.evaluation.linear_probe import (
     LinearProbe,
@@ -39,6 +40,7 @@ __all__ = [
     "classification_scores",
     "coco_precision",
     "fewshot_scores",
+    "frame_accuracy",
     "harmonic_mean",
     "ignore_left_out",
     "image_text_ranks",
@@ -56,6 +58,7 @@ __all__ = [
     "retrieve",
     "ridge_probes",
     "seen_unseen_iou",
+    "segment_film",
     "sweep_logistic",
     "sweep_ridge",
 ]

@@ -19,6 +19,7 @@ from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
+from clipkit.shapes.stories import story_set
 from clipkit.shapes.tiny import tiny_clip
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "render_films",
     "seen_compositions",
     "seen_mask",
+    "story_set",
     "tiny_clip",
     "write_film",
 ]

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def film_set(
     folder = Path(folder)
     made_by = {"tasks": list(tasks), "n": n, "seed": seed, "fps": fps, **options}
     if not folder.exists():
-        _make(folder, made_by)
+        make_once(folder, lambda aside: [made_by, *_films(aside, made_by)])
     return read_film_set(folder, made_by)
 
 
@@ -102,24 +102,14 @@ def _is_film(line: dict[str, Any]) -> bool:
     return whole and all(isinstance(line.get(key), str) for key in ("file", "task", "caption"))
 
 
-def _make(folder: Path, made_by: dict[str, Any]) -> None:
+def make_once(folder: Path, make: Callable[[Path], Iterable[dict[str, Any]]]) -> None:
+    """Lets `make` fill a folder and keeps the lines that it gives as `manifest.jsonl`. What stands at `folder` is
+    complete at any time, and what another process made meanwhile stays."""
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    lines = [made_by]
-    options = {key: value for key, value in made_by.items() if key not in ("tasks", "n", "seed", "fps")}
     try:
-        for task in made_by["tasks"]:
-            for start in range(0, made_by["n"], _CHUNK):
-                count = min(_CHUNK, made_by["n"] - start)
-                films = render_films(count, task, _seed(made_by["seed"], task, start), **options)
-                for film, label, caption in zip(films.frames, films.labels.tolist(), films.captions):
-                    number = len(lines) - 1
-                    name = f"{number:06d}{SUFFIX}"
-                    write_film(film, aside / name, made_by["fps"])
-                    pair = number if task == "static" else number - number % 2
-                    lines.append({"file": name, "task": task, "label": label, "caption": caption, "pair": pair})
-        (aside / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (aside / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in make(aside)))
         os.rename(aside, folder)
     except OSError:
         if not folder.exists():
@@ -128,6 +118,21 @@ def _make(folder: Path, made_by: dict[str, Any]) -> None:
         shutil.rmtree(aside, ignore_errors=True)  # another process was first, or we failed
 
 
-def _seed(seed: int, task: str, start: int) -> int:
+def _films(folder: Path, made_by: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    options = {key: value for key, value in made_by.items() if key not in ("tasks", "n", "seed", "fps")}
+    number = 0
+    for task in made_by["tasks"]:
+        for start in range(0, made_by["n"], _CHUNK):
+            count = min(_CHUNK, made_by["n"] - start)
+            films = render_films(count, task, chunk_seed(made_by["seed"], task, start), **options)
+            for film, label, caption in zip(films.frames, films.labels.tolist(), films.captions):
+                name = f"{number:06d}{SUFFIX}"
+                write_film(film, folder / name, made_by["fps"])
+                pair = number if task == "static" else number - number % 2
+                yield {"file": name, "task": task, "label": label, "caption": caption, "pair": pair}
+                number += 1
+
+
+def chunk_seed(seed: int, task: str, start: int) -> int:
     """Each chunk of each task has its own."""
     return zlib.crc32(f"{task}:{start}".encode()) + (seed << 32)

@@ -2,4 +2,6 @@
 
 import clipkit.video.datasets
 import clipkit.video.films
-import clipkit.video.metrics  # noqa: F401
+import clipkit.video.metrics
+import clipkit.video.narrated
+import clipkit.video.stories  # noqa: F401

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 
 from clipkit.backbone.options import clip_options
 from clipkit.data.bad_files import read_on_bad
+from clipkit.data.narrated_sets import NarratedSet
 from clipkit.data.padding import spread
 from clipkit.data.video import DEFAULT_BACKEND, VideoError
-from clipkit.data.video_sets import CaptionedVideo, read_video_set
+from clipkit.data.video_sets import CaptionedVideo, VideoSet, read_video_set
 from clipkit.embed.captions import embed_captions
 from clipkit.embed.encoder import load_frozen
 from clipkit.embed.frame_source import FrameSource
@@ -25,6 +26,8 @@ from clipkit.embed.frame_store import FrameStore, caption_id
 from clipkit.embed.videos import embed_frames
 from clipkit.engine.registry import DATASETS, FUNCTIONS
 from clipkit.errors import ClipkitError, one_line
+
+_Set = TypeVar("_Set", VideoSet, NarratedSet)
 
 
 @DATASETS.register_module()
@@ -63,16 +66,7 @@ class VideoTexts(Dataset):
         on_bad: str = "raise",
         **options: Any,
     ) -> None:
-        try:
-            found = read_video_set(data, root, split, videos)
-        except FileNotFoundError as error:
-            hint = "say where the data lie by --cfg-options variables.…=PATH, see the config's header"
-            raise ClipkitError(f"{error}; {hint}") from None
-        if found.problems:
-            message = f"{root} {split}: {found.problems.summary()}"
-            if on_bad == "raise":
-                raise ClipkitError(f"{message}. Repair this, or go on without them by on_bad=skip")
-            print_log(f"left out or unlike the paper: {message}", "current")
+        found = found_or_refused(lambda: read_video_set(data, root, split, videos), f"{root} {split}", on_bad)
         self._load(found.videos, on_bad=on_bad, **options)
 
     def _load(
@@ -177,6 +171,25 @@ class VideoTexts(Dataset):
 
     def _text(self, text: str) -> Any:
         return text if self.store is None or self.strings else torch.from_numpy(self.store.caption(text))
+
+
+def found_or_refused(read: Callable[[], _Set], what: str, on_bad: str) -> _Set:
+    """What `read` gives, a set with `videos` and `problems`.
+
+    Raises:
+        ClipkitError: a file or folder is missing; there are problems, and `on_bad` is 'raise'.
+    """
+    try:
+        found = read()
+    except FileNotFoundError as error:
+        hint = "say where the data lie by --cfg-options variables.…=PATH, see the config's header"
+        raise ClipkitError(f"{error}; {hint}") from None
+    if found.problems:
+        message = f"{what}: {found.problems.summary()}"
+        if on_bad == "raise":
+            raise ClipkitError(f"{message}. Repair this, or go on without them by on_bad=skip")
+        print_log(f"left out or unlike the paper: {message}", "current")
+    return found
 
 
 def equal_text_id(text: str) -> int:

@@ -11,7 +11,9 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from clipkit.adapters import (
+    ContrastiveLoss,
     LogitScale,
+    MaskedMean,
     MeanPool,
     TightTransformer,
     WeightedTokenInteraction,
@@ -45,10 +47,12 @@ class CLIP4Clip(BaseModel):
         negatives: of each sentence in training, `dict(hard=1, random=1)`, see `hard_negatives`; None: all other videos
             of the batch. For heads that score pairs one by one.
         videos_at_once: in a pass of a frozen CLIP over raw frames.
+        objective: options of `ContrastiveLoss`, which then takes the place of the objective with several positives, for
+            heads that give a video one embedding. With `overlap` samples say their `window`, as `NarratedVideos` does.
 
     Raises:
-        ClipkitError: an unknown option of `tune`; in a pass, embeddings of a tower that trains, or sentences that do
-            not fit the head.
+        ClipkitError: an unknown option of `tune` or of the objective, or one that does not fit the head; in a pass,
+            embeddings of a tower that trains, or sentences that do not fit the head.
         ValueError: unknown head, or one that does not fit this CLIP.
     """
 
@@ -60,6 +64,7 @@ class CLIP4Clip(BaseModel):
         logit_scale: Mapping[str, Any] | None = None,
         negatives: Mapping[str, int] | None = None,
         videos_at_once: int = 16,
+        objective: Mapping[str, Any] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -73,13 +78,14 @@ class CLIP4Clip(BaseModel):
             self.changed = changed_towers(self.clip, tune)
         kind = dict(head)
         self.head: Any = temporal_head(kind.pop("type"), self.clip, **kind)
-        self.by_words = isinstance(self.head, WeightedTokenInteraction)
+        self.by_words = isinstance(self.head, (WeightedTokenInteraction, MaskedMean))
         if (tune or {}).get("join_frames") and not isinstance(self.head, MeanPool):
             raise ClipkitError("join_frames gives a video one embedding and a head no time to see: use head meanP")
         self.logit_scale = LogitScale(**(logit_scale or {"init": min(self.clip.logit_scale, 100.0)}))
         self.logit_scale.requires_grad_(self.head.cosine)
         self.pick = None if negatives is None else _pick(negatives, self.head)
         self.videos_at_once = videos_at_once
+        self.objective = None if objective is None else _objective(objective, self.head)
 
     def forward(
         self,
@@ -108,12 +114,29 @@ class CLIP4Clip(BaseModel):
         videos = (self.head(embeddings, mask),) if self.head.pools else (embeddings, mask)
         if mode == "tensor":
             return self.score(*sentences, *videos)
+        if self.objective is not None:
+            return {"loss": self._paired_loss(sentences, embeddings, mask, about.get("window"))}
         ids = torch.stack(list(video)).to(mask.device)
         owner = ids.repeat_interleave(torch.tensor(counts, device=ids.device))
         loss = pair_contrastive(
             self.score, sentences, videos, owner, torch.cat(list(caption)).to(ids), ids, pick=self.pick
         )
         return {"loss": loss}
+
+    def _paired_loss(
+        self, sentences: Sequence[Tensor], frames: Tensor, mask: Tensor, windows: Sequence[Tensor] | None
+    ) -> Tensor:
+        """Sentence i and video i are a pair."""
+        text = self.head.text(*sentences) if self.by_words else sentences[0]
+        if len(text) != len(frames):
+            raise ClipkitError(f"the objective needs one sentence a video, not {len(text)} for {len(frames)}")
+        if self.objective.overlap is None:
+            windows = None
+        elif windows is None:
+            raise ClipkitError("objective.overlap needs samples with windows: those of NarratedVideos")
+        together = None if windows is None else torch.stack(list(windows)).to(frames.device)
+        scale = self.logit_scale() if self.head.cosine else 1.0
+        return self.objective(text, self.head(frames, mask), scale, together)
 
     def score(self, text: Tensor, *rest: Tensor, **options: Tensor) -> Tensor:
         """Logits `(N, M)` of the parts of `embed_texts` and `embed_frames`, the latter pooled where the head does."""
@@ -170,6 +193,16 @@ def _pick(negatives: Mapping[str, int], head: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise ClipkitError(f"negatives: {error}") from error
     return pick
+
+
+def _objective(options: Mapping[str, Any], head: Any) -> ContrastiveLoss:
+    """`ContrastiveLoss` with these options; without unit length for heads whose scores are no cosines."""
+    if not (head.pools or isinstance(head, MaskedMean)):
+        raise ClipkitError(f"objective: {type(head).__name__} gives a video no embedding of its own: leave it out")
+    try:
+        return ContrastiveLoss(normalize=head.cosine, **options)
+    except (TypeError, ValueError) as error:
+        raise ClipkitError(f"objective: {error}") from error
 
 
 def _samples(

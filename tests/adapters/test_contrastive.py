@@ -111,6 +111,64 @@ def test_normalisation_can_be_left_to_the_caller():
     assert ContrastiveLoss(normalize=False)(x, y, 10.0).item() != pytest.approx(expected.item(), abs=1e-3)
 
 
+def videoclip_loops(x, y, windows):
+    """Xu et al. 2021, section 3.1: the sum of both directions over dot products, no temperature; one scalar at a time.
+    Pairs of one film whose windows' intersection is over half of their union are left out of the other's sums."""
+    n, total = len(x), 0.0
+    dot = [[sum(a * b for a, b in zip(x[i].tolist(), y[j].tolist())) for j in range(n)] for i in range(n)]
+
+    def counts(i, j):
+        if i == j or windows is None or windows[i][0] != windows[j][0]:
+            return True
+        (_, a, b), (_, c, d) = windows[i], windows[j]
+        common = max(min(b, d) - max(a, c), 0)
+        union = (b - a) + (d - c) - common
+        return union == 0 or common / union <= 0.5
+
+    for i in range(n):
+        total -= dot[i][i] - math.log(sum(math.exp(dot[i][j]) for j in range(n) if counts(i, j)))
+        total -= dot[i][i] - math.log(sum(math.exp(dot[j][i]) for j in range(n) if counts(i, j)))
+    return total / n
+
+
+WINDOWS = [[0, 2, 10], [0, 3, 10], [0, 6, 14], [1, 2, 10], [1, 2, 10], [0, 30, 33], [2, 0, 0], [2, 0, 0]]
+
+
+@pytest.mark.parametrize("windows", [None, WINDOWS])
+def test_windows_of_one_moment_are_left_out_as_in_the_loops(windows):
+    x, y = 2 * unit(8, 5), 3 * unit(8, 5, seed=1)
+    loss = ContrastiveLoss(normalize=False, directions="sum", overlap=None if windows is None else 0.5)
+    given = () if windows is None else (torch.tensor(windows, dtype=torch.float64),)
+    assert loss(x, y, 1.0, *given).item() == pytest.approx(videoclip_loops(x, y, windows), abs=1e-12)
+
+
+def test_what_is_left_out_has_no_gradient():
+    """Two pairs of one moment alone: nothing is a negative, so nothing is learned."""
+    x, y = unit(2, 4).requires_grad_(), unit(2, 4, seed=1)
+    loss = ContrastiveLoss(overlap=0.5)(x, y, 10.0, torch.tensor([[7.0, 0.0, 9.0], [7.0, 1.0, 9.0]]))
+    loss.backward()
+    assert loss.item() == 0 and not x.grad.any()
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_the_sum_of_both_directions_is_twice_their_mean(chunk):
+    args = unit(9, 4), unit(9, 4, seed=1), torch.tensor(5.0, dtype=torch.float64)
+    for total, mean in zip(grads(ContrastiveLoss(chunk, directions="sum"), *args), grads(ContrastiveLoss(), *args)):
+        torch.testing.assert_close(total, 2 * mean)
+
+
+def test_windows_and_overlap_go_together():
+    x = unit(3, 4)
+    for loss, windows in ((ContrastiveLoss(), torch.zeros(3, 3)), (ContrastiveLoss(overlap=0.5), None)):
+        with pytest.raises(ValueError, match="go with overlap"):
+            loss(x, x, 1.0, windows)
+    with pytest.raises(ValueError, match="go with overlap"):
+        ContrastiveLoss(overlap=0.5)(x, x, 1.0, torch.zeros(3, 2))
+    for options in (dict(overlap=1.0), dict(overlap=0.5, chunk=2), dict(directions="max")):
+        with pytest.raises(ValueError, match=r"overlap is a share|directions is"):
+            ContrastiveLoss(**options)
+
+
 def test_half_precision_and_autocast_compute_in_float32():
     x, y = unit(16, 8, dtype=torch.bfloat16), unit(16, 8, seed=1, dtype=torch.bfloat16)
     expected = ContrastiveLoss()(x.float(), y.float(), 100.0)

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from clipkit.adapters import (
+    MaskedMean,
     MeanPool,
     QueryScoring,
     SeqLSTM,
     SeqTransformer,
     TightTransformer,
     WeightedTokenInteraction,
+    masked_mean,
     temporal_head,
 )
 from clipkit.shapes import tiny_clip
@@ -106,6 +108,25 @@ def heads():
         "query_scoring": QueryScoring(),
         "wti": closed(WeightedTokenInteraction(D)),
     }
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_means_of_tokens_equal_loops(mask):
+    """VideoCLIP's pooling: not the first token, and where nothing else is there, zeros."""
+    text, frames = randn(N, 6, D), randn(M, F, D, seed=1)
+    text_mask = torch.arange(6) < torch.tensor([[6], [1], [3], [5]])
+    expected = torch.zeros(N, M, dtype=torch.float64)
+    for i in range(N):
+        words = [text[i, k] for k in range(1, 6) if text_mask[i, k]]
+        for j in range(M):
+            seen = [frames[j, k] for k in range(F) if rows(mask)[j][k]]
+            for d in range(D):
+                mean = sum(float(word[d]) for word in words) / max(len(words), 1)
+                expected[i, j] += mean * sum(float(frame[d]) for frame in seen) / len(seen)
+    found = MaskedMean().similarity(text, frames, mask, text_mask)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert not found[1].any()
+    assert torch.equal(masked_mean(frames, mask), MaskedMean()(frames, mask))
 
 
 @pytest.mark.parametrize("kind", heads())

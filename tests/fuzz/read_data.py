@@ -26,6 +26,7 @@ from clipkit.data.coco_results import from_coco_mask, to_rle
 from clipkit.data.formats import FORMATS, read_labelled
 from clipkit.data.image_folder import ImageFolder
 from clipkit.data.images import read_image, read_mask
+from clipkit.data.narrated_sets import read_narrated_set
 from clipkit.data.pairs import Problems, pair_folders
 from clipkit.data.proposals import clean_boxes, list_dataset, read_proposals
 from clipkit.data.video_sets import read_video_set
@@ -276,11 +277,45 @@ def _video_sets(root: Path) -> None:
 
 def _read_videos(folder: Path) -> Any:
     place = inner(folder)
-    root = place
-    if place.name == "csv":
-        root = next((path for path in sorted(place.iterdir()) if path.suffix in (".csv", ".tsv")), place / "t.csv")
+    root = _table_in(place) if place.name == "csv" else place
     splits = ("train9k", "test1k") if place.name == "msrvtt" else ("train",)
     return [read_video_set(place.name, root, split) for split in splits]
+
+
+def _narrated(root: Path) -> None:
+    for name in ("whole", "tables"):
+        folder = root / name / "howto100m"
+        _touch(folder / "videos", "a.mp4", "sub/b.webm")
+        _table(folder / "HowTo100M_v1.csv", ("video_id", "rank"), ("a", "1"), ("b", "2"))
+    told = {"start": [9.26, 3], "end": [13.1, 8.0], "text": ["then fry", "cut"]}
+    _write(root / "whole/howto100m/raw_caption.json", json.dumps({"a": told, "b": told}))
+    for name in "ab":
+        rows = (("", "start", "end", "text"), ("0", "3.5", "8", 'cut, "it"'), ("1", "9", "13.1", "fry"))
+        _table(root / f"tables/howto100m/howto100m_captions/{name}.csv", *rows)
+    folder = root / "steps/youcook2"
+    _touch(folder / "videos", "training/101/a.mp4")
+    steps = [{"segment": [4, 9.5], "id": 0, "sentence": "mix"}, {"segment": [12, 31], "id": 1, "sentence": "fry"}]
+    entry = {"duration": 40.1, "subset": "training", "recipe_type": "101", "annotations": steps}
+    _write(folder / "youcookii_annotations_trainval.json", json.dumps({"database": {"a": entry}}))
+    rows = (
+        ("video", "sentence", "start", "end", "split"),
+        ("a.mp4", "mix", "0", "4.5", "train"),
+        ("a.mp4", "fry", "5", "9", ""),
+    )
+    _table(root / "own/csv/t.csv", *rows)
+    _touch(root / "own/csv", "a.mp4")
+
+
+def _read_narrated(folder: Path) -> Any:
+    place = inner(folder)
+    if place.name == "csv":
+        return read_narrated_set("csv", _table_in(place))
+    found = read_narrated_set(place.name, place)
+    return found, read_video_set("youcook2", place) if place.name == "youcook2" else None
+
+
+def _table_in(place: Path) -> Path:
+    return next((path for path in sorted(place.iterdir()) if path.suffix in (".csv", ".tsv")), place / "t.csv")
 
 
 def _action_sets(root: Path) -> None:
@@ -390,6 +425,7 @@ READERS = [
     Reader("embeddings", _embeddings, _read_embeddings, checked=("npz", "packed"), share=2),
     Reader("proposals", _proposals, _read_proposals, checked=("npz", "packed"), share=2),
     Reader("sets of videos", _video_sets, _read_videos, share=3),
+    Reader("sets of narrated videos", _narrated, _read_narrated, share=2),
     Reader("sets of actions", _action_sets, _read_actions, share=2),
     Reader("few shots", _few_shots, _read_few_shots),
     Reader("lists of few shots", _few_shot_sources, _write_lists),

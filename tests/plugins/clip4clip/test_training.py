@@ -356,7 +356,7 @@ CONFIGS = sorted((Path(__file__).parents[3] / "configs/clip4clip").glob("*.py"))
 def test_configs_are_read_and_name_parts_that_exist(path):
     cfg = prepare_config(path)
     for key in ("train_dataloader", "val_dataloader"):
-        assert cfg[key].dataset.type in ("VideoTexts", "FilmTexts")
+        assert cfg[key].dataset.type in ("VideoTexts", "FilmTexts", "NarratedVideos", "StoryTexts")
         assert not re.search(r"{\w+}", json.dumps(cfg[key].dataset.to_dict()))
     assert cfg.model.type == "CLIP4Clip" and not re.search(r"{\w+}", json.dumps(cfg.model.to_dict()))
     header = path.read_text().split('"""')[1]

@@ -6,7 +6,7 @@ weights that the same clouds teach, which the paper searches on the test labels.
 
 command:  clipkit claim C31 --seeds 10-12
 hardware: 1 CPU core
-time:
+time:     40 s of CPU time a seed, views included (AMD EPYC, shared, 2026-11-30)
 """
 
 claim = "C31"

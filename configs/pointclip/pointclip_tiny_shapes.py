@@ -4,8 +4,8 @@ with view weights that training clouds teach, by the inter-view adapter, by a Po
 Command:   clipkit train pointclip/pointclip_tiny_shapes.py
 Options:   variables.shots=4             clouds a class (default: 16)
            variables.draw=1              which ones
-           model.projection.type=DepthMaps model.projection.kind=few-shot     the paper's depth maps, unreadable to it;
-               the same for each data set's projection
+           model.projection.type=DepthMaps model.projection.kind=few-shot     the paper's depth maps; the same for
+               each data set's projection
 Hardware:  1 CPU core
 Time:      23 s of CPU time, and once 50 s for the views (AMD EPYC, shared, 2026-11-30)
 Expected:  top-1 100.0, weighted 88.3, adapter 100.0, network 100.0, front 93.3, zero-shot 30.8 (each of seeds 0 to 2);

@@ -1,0 +1,24 @@
+"""Third stage of the tiny CLIP, the shipped `distance_clip`: the whole of it learns how far things are, by captions
+such as "this object is quite far" and "a red star close and a blue ring very far". A quarter of the batches has the
+captions of the first stage, a quarter the close-ups of the second: without them it forgets both.
+
+command:  python tools/train.py configs/clip/tiny_shapes_distances.py --amp
+hardware: 1 CPU core with bfloat16 units (without them, leave --amp away), or one GPU
+time:     not measured yet
+expect:   not measured yet
+"""
+
+_base_ = ["./tiny_shapes.py"]
+
+batch = 96
+iterations = 320
+
+model = dict(clip="tiny_clip", trains=["all"])
+train_dataloader = dict(dataset=dict(batch=batch, seed=2, warmup=0, closeups=1, distances=2))
+train_cfg = dict(max_iters=iterations, val_interval=10**9)  # measured at the end, by the hook
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=30, end=iterations, eta_min=0.0),
+]
+default_hooks = dict(checkpoint=dict(interval=80))

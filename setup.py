@@ -19,6 +19,7 @@ ON_LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
 MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
+DEPTH = [*ENGINE, "h5py>=3.10"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
     "pytest>=8",
@@ -62,10 +63,11 @@ setup(
         "media": MEDIA,
         "formats": FORMATS,
         "video": VIDEO,
+        "depth": DEPTH,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,
-        "all": sorted({*SEG, *DET, *VIDEO, *FORMATS}),
+        "all": sorted({*SEG, *DET, *VIDEO, *DEPTH, *FORMATS}),
     },
     entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},
 )

@@ -9,32 +9,26 @@ time:     not measured yet
 """
 
 claim = "C33"
-_RUN = "clipkit_plugins.depthclip.claims.measure"
-_CONFIG = "depthclip/depthclip_tiny_shapes{}.py"
 arms = {
     "words": dict(
-        function=_RUN,
-        kwargs=dict(config=_CONFIG.format(""), arm="distance words"),
-        arms=("distance words", "constant"),
-    ),
-    "paper": dict(
-        function=_RUN,
-        kwargs=dict(config=_CONFIG.format("_paper"), arm="the paper's words"),
-        arms=("the paper's words",),
-    ),
-    "size": dict(function=_RUN, kwargs=dict(config=_CONFIG.format("_size"), arm="size words"), arms=("size words",)),
-    "fitted": dict(
-        function=_RUN,
-        kwargs=dict(config=_CONFIG.format("_bins"), arm="fitted distances", pictures=20),
-        arms=("fitted distances",),
+        function="clipkit_plugins.depthclip.claims.measure",
+        kwargs=dict(
+            words={
+                "distance words": "depthclip/depthclip_tiny_shapes.py",
+                "paper's words": "depthclip/depthclip_tiny_shapes_paper.py",
+                "size words": "depthclip/depthclip_tiny_shapes_size.py",
+            },
+            fitted={"fitted distances": "depthclip/depthclip_tiny_shapes_bins.py"},
+        ),
+        arms=("distance words", "paper's words", "size words", "fitted distances", "constant"),
     ),
 }
 statements = [
     dict(
-        says="words that captions had order depth, the paper's words of a CLIP that never heard them do not",
+        says="words that captions had order depth; the paper's words, asked of a CLIP that never heard them, do not",
         metric="spearman",
         better="distance words",
-        than="the paper's words",
+        than="paper's words",
         by=40,
     ),
     dict(says="they tell more than size", metric="spearman", better="distance words", than="size words", by=20),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,28 @@ LABELLED = 1000
 """Added to a seed, the seed of the pictures that bins are fitted to."""
 
 
-def measure(seed: int, work_dir: str | Path, config: str, arm: str, pictures: int = 0) -> dict[str, dict[str, float]]:
-    """`arm` and `constant` (see `DepthErrors`) -> rank correlation of pixels and of objects, pairs of a scene in their
-    order, AbsRel and δ1, in percent.
+def measure(
+    seed: int, work_dir: str | Path, words: Mapping[str, str], fitted: Mapping[str, str], pictures: int = 20
+) -> dict[str, dict[str, float]]:
+    """Arm -> rank correlation of pixels and of objects, pairs of a scene's objects in their order, AbsRel and δ1, in
+    percent; and of `constant` (see `DepthErrors`) the last two.
 
     Args:
         seed: of the scenes.
-        config: of a `DepthCLIP`.
-        arm: what it is called.
-        pictures: with measured depth, to which its bins are fitted first; 0: none.
+        words: arm -> config of a `DepthCLIP`, as it is.
+        fitted: arm -> config whose bins are first fitted to `pictures` with measured depth.
     """
-    options: dict[str, Any] = {"variables.seed": seed}
-    if pictures:
-        options |= {"variables.labelled": seed + LABELLED, "variables.pictures": pictures}
-    runner = build_runner(config, work_dir=work_dir, seed=seed, cfg_options=options, for_training=bool(pictures))
-    if pictures:
-        runner.train()
-    found = runner.test()
-    percent = {name: 100 * found[name] for name in ("spearman", "spearman_objects", "abs_rel", "delta1")}
-    constant = {name: 100 * found[f"constant/{name}"] for name in ("abs_rel", "delta1")}
-    return {arm: {**percent, "order": found["order"]}, "constant": constant}
+    out: dict[str, dict[str, float]] = {}
+    for arm, config in {**words, **fitted}.items():
+        options: dict[str, Any] = {"variables.seed": seed}
+        if arm in fitted:
+            options |= {"variables.labelled": seed + LABELLED, "variables.pictures": pictures}
+        folder = Path(work_dir) / arm.replace(" ", "_")
+        runner = build_runner(config, work_dir=folder, seed=seed, cfg_options=options, for_training=arm in fitted)
+        if arm in fitted:
+            runner.train()
+        found = runner.test()
+        out[arm] = {name: 100 * found[name] for name in ("spearman", "spearman_objects", "abs_rel", "delta1")}
+        out[arm]["order"] = found["order"]
+        out["constant"] = {name: 100 * found[f"constant/{name}"] for name in ("abs_rel", "delta1")}
+    return out

@@ -1,6 +1,5 @@
 """Depth as it is stored: 16-bit PNGs, NYU's .mat with its splits, lists and folders, and what is wrong with them."""
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +7,8 @@ from scipy.io import savemat
 
 from clipkit.data.depth import DepthFiles, NyuMat, pair_depths, read_depth, read_list, save_depth
 from clipkit.errors import ClipkitError
+
+h5py = pytest.importorskip("h5py")
 
 
 @pytest.fixture
@@ -60,6 +61,28 @@ def test_nyu_that_is_none(nyu, tmp_path):
     savemat(folder / "other.mat", {"x": [[1]]})
     with pytest.raises(ClipkitError, match="no array testNdxs"):
         NyuMat(folder / "nyu.mat", folder / "other.mat", "test")
+
+
+def test_hdf5_of_a_stranger(nyu):
+    """Bytes of another file as an array, a filter that HDF5 would load a library for, and more than the file explains."""
+    folder, _, depths = nyu
+    secret = folder / "secret"
+    secret.write_bytes(bytes(1000))
+    side = 20_000
+    with h5py.File(folder / "outside.mat", "w") as file:
+        file.create_dataset("images", (1, 3, 8, 6), np.uint8, external=[(str(secret), 0, 144)])
+        file["depths"] = np.ones((1, 8, 6), np.float32)
+    with h5py.File(folder / "lzf.mat", "w") as file:
+        file.create_dataset("images", data=np.ones((4, 3, 8, 6), np.uint8), compression="lzf")
+        file["depths"] = depths.transpose(0, 2, 1)
+    with h5py.File(folder / "bomb.mat", "w") as file:
+        file.create_dataset("images", (1, 3, side, side), np.uint8, chunks=(1, 3, side, side), compression="gzip")
+        file.create_dataset("depths", (1, side, side), np.float32, chunks=(1, side, side), compression="gzip")
+    for name in ("outside.mat", "lzf.mat"):
+        with pytest.raises(ClipkitError, match="lies in other files, or is packed in an unknown way"):
+            NyuMat(folder / name, split=None)
+    with pytest.raises(ClipkitError, match="would grow to"):
+        NyuMat(folder / "bomb.mat", split=None)[0]
 
 
 def test_depth_pictures_are_whole_millimetres(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -18,6 +17,7 @@ from clipkit.errors import ClipkitError
 from clipkit.shapes.chunks import to_bytes
 from clipkit.shapes.depths import depth_scenes
 
+h5py = pytest.importorskip("h5py")
 BINS = "depthclip/depthclip_tiny_shapes_bins.py"
 
 

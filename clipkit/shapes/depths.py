@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,6 +90,27 @@ def depth_scenes(
     plan["haze"] = 1 - torch.exp(-HAZE_PER_METRE * (distance - NEAR))
     scenes = paint(plan, size, "photo", device, seed)
     return DepthScenes(**vars(scenes), distance=distance.to(scenes.images.device))
+
+
+def depth_windows(batch: int, *, window: int = 32, seed: int = 0, **options: Any) -> tuple[Tensor, list[str]]:
+    """Windows cut around a random point of the one object of a scene, at its own scale, so that what a few patches see
+    must tell how far it is: near objects fill a window, of far ones all is in it.
+
+    Args:
+        window: side of a window in pixels.
+        **options: of `depth_scenes`, but for `objects`.
+
+    Returns:
+        images (batch, 3, window, window) float32 RGB in [0, 1], and captions such as "this object is far".
+    """
+    scenes = depth_scenes(batch, seed=seed, objects=(1, 1), **options)
+    side = scenes.images.shape[-1]
+    inside = (scenes.instances == 1).flatten(1).float()
+    inside[inside.sum(1) == 0] = 1
+    at = torch.multinomial(inside, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
+    corners = (torch.stack([at // side, at % side], 1) - window // 2).clamp(0, side - window).tolist()
+    images = [image[:, y : y + window, x : x + window] for image, (y, x) in zip(scenes.images, corners)]
+    return torch.stack(images), [f"this object is {DISTANCE_WORDS[word]}" for word in scenes.words[:, 0].tolist()]
 
 
 def _tell(items: list[Item], words: list[str], stuff: tuple[int, ...], random: Random) -> Caption:

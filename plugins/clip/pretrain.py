@@ -20,7 +20,7 @@ from clipkit.backbone.options import clip_options
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
 from clipkit.files import write_text
 from clipkit.shapes.closeups import closeups
-from clipkit.shapes.depths import depth_scenes
+from clipkit.shapes.depths import depth_scenes, depth_windows
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import render
 
@@ -49,6 +49,7 @@ class ShapesCaptions(Dataset):
         closeups: number of items with close-ups (`clipkit.shapes.closeups`) after each of the others.
         distances: number of items with scenes that have depth (`clipkit.shapes.depth_scenes`) after those: two of
             three hold single objects, the third two or three.
+        windows: number of items with windows of such scenes (`clipkit.shapes.depths.depth_windows`) after those.
         size, split, subset, style: see `clipkit.shapes.render`.
 
     After the warm-up items take turns: single objects with short captions, single objects, one to three objects.
@@ -62,10 +63,11 @@ class ShapesCaptions(Dataset):
         warmup: int = 0,
         closeups: int = 0,
         distances: int = 0,
+        windows: int = 0,
         **options: Any,
     ) -> None:
         self.batch, self.length, self.seed, self.warmup, self.options = batch, length, seed, warmup, options
-        self.closeups, self.distances = closeups, distances
+        self.closeups, self.distances, self.windows = closeups, distances, windows
 
     def __len__(self) -> int:
         return self.length
@@ -74,8 +76,11 @@ class ShapesCaptions(Dataset):
         """`images` (batch, 3, H, W) float RGB in [0, 1] and `texts`, one caption each."""
         index = int(index)
         seed = self.seed * self.length + index
-        cycle = 1 + self.closeups + self.distances
+        cycle = 1 + self.closeups + self.distances + self.windows
         place = max(0, index - self.warmup) % cycle
+        if place > self.closeups + self.distances:
+            images, captions = depth_windows(self.batch, seed=seed, **self.options)
+            return {"images": images, "texts": captions}
         if place > self.closeups:
             objects = (1, 1) if (index // cycle + place) % 3 else (2, 3)
             far = depth_scenes(self.batch, seed=seed, objects=objects, **self.options)

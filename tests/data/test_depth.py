@@ -64,7 +64,7 @@ def test_nyu_that_is_none(nyu, tmp_path):
 
 
 def test_hdf5_of_a_stranger(nyu):
-    """Bytes of another file as an array, a filter that HDF5 would load a library for, and more than the file explains."""
+    """Bytes of another file, a filter that HDF5 would load a library for, and more than the file explains."""
     folder, _, depths = nyu
     secret = folder / "secret"
     secret.write_bytes(bytes(1000))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clipkit.evaluation.depth import rank_correlation
-from clipkit.shapes.depths import DISTANCE_WORDS, DISTANCES, depth_scenes
+from clipkit.shapes.depths import DISTANCE_WORDS, DISTANCES, depth_scenes, depth_windows
 from clipkit.shapes.render import HAZE, render
 
 
@@ -82,3 +82,13 @@ def test_equal_seeds_equal_scenes_and_old_scenes_stay():
 def test_bad_arguments(options):
     with pytest.raises(ValueError, match="scenes of"):
         depth_scenes(**{"batch": 2, **options})
+
+
+def test_windows_hold_a_part_of_the_object_at_its_own_scale():
+    images, captions = depth_windows(16, seed=2)
+    alone = depth_scenes(16, seed=2, objects=(1, 1))
+    assert images.shape == (16, 3, 32, 32)
+    for image, caption, whole, word in zip(images, captions, alone.images, alone.words[:, 0].tolist()):
+        places = whole.unfold(1, 32, 1).unfold(2, 32, 1).permute(1, 2, 0, 3, 4)
+        assert (places == image).flatten(2).all(2).any()
+        assert caption == f"this object is {DISTANCE_WORDS[word]}"

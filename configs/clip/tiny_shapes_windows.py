@@ -1,0 +1,23 @@
+"""Fourth stage of the tiny CLIP, whose result is the shipped `distance_clip`: windows of a quarter of a scene, so that
+a few patches tell how far an object is. After the third stage alone patches inside near objects are taken for far ones.
+
+command:  python tools/train.py configs/clip/tiny_shapes_windows.py --amp
+          with the third stage's result elsewhere: --cfg-options variables.start=FOLDER
+hardware: 1 CPU core with bfloat16 units (without them, leave --amp away), or one GPU
+time:     not measured yet
+expect:   not measured yet
+"""
+
+_base_ = ["./tiny_shapes_distances.py"]
+
+variables = dict(start="work_dirs/tiny_shapes_distances/open_clip")
+iterations = 400
+
+model = dict(clip="local-dir:{start}")
+train_dataloader = dict(dataset=dict(seed=3, distances=1, windows=2))
+train_cfg = dict(max_iters=iterations)
+optim_wrapper = dict(optimizer=dict(lr=8e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=30, end=iterations, eta_min=0.0),
+]

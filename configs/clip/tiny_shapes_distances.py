@@ -1,5 +1,5 @@
 """Third stage of the tiny CLIP, the shipped `distance_clip`: the whole of it learns how far things are, by captions
-such as "this object is quite far" and "a red star close and a blue ring very far". A quarter of the batches has the
+like "this object is quite far" and "a red star close and a blue ring very far". A quarter of the batches has the
 captions of the first stage, a quarter the close-ups of the second: without them it forgets both.
 
 command:  python tools/train.py configs/clip/tiny_shapes_distances.py --amp

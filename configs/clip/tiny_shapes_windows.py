@@ -11,7 +11,7 @@ expect:   not measured yet
 _base_ = ["./tiny_shapes_distances.py"]
 
 variables = dict(start="work_dirs/tiny_shapes_distances/open_clip")
-iterations = 400
+iterations = 280
 
 model = dict(clip="local-dir:{start}")
 train_dataloader = dict(dataset=dict(seed=3, distances=1, windows=2))

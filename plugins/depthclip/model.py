@@ -43,6 +43,7 @@ class DepthCLIP(BaseModel):
         space: 'dense', f is CLIP's own dense map in the space of texts, of any tower that has one; 'compat', what the
             released code does: the last stage of a ResNet without its attention pool, of unit length, of which every
             n-th channel is kept so that there are as many as a text has; with ImageNet's normalisation of pixels.
+        stride: of the dense map in pixels, finer than the tower's own, see `FrozenCLIP.features`; None: its own.
         size: (height, width) to which pictures are brought; None: their own.
         flip: average with the mirrored picture.
         shrink: see `BinFit`.
@@ -63,6 +64,7 @@ class DepthCLIP(BaseModel):
         template: str = "This object is {}",
         temperature: float = 0.1,
         space: str = "dense",
+        stride: int | None = None,
         size: Sequence[int] | None = None,
         flip: bool = True,
         shrink: float = 1.0,
@@ -81,7 +83,7 @@ class DepthCLIP(BaseModel):
         if "{}" not in template or temperature <= 0:
             raise ClipkitError(f"DepthCLIP: template={template!r} needs {{}}, temperature={temperature} more than 0")
         self.clip = build_frozen(clip_options(clip))
-        self.space, self.temperature, self.flip = space, temperature, flip
+        self.space, self.stride, self.temperature, self.flip = space, stride, temperature, flip
         self.size = None if size is None else tuple(size)
         with torch.no_grad():
             texts = self.clip.encode_text([template.format(word) for word in words])
@@ -93,7 +95,7 @@ class DepthCLIP(BaseModel):
         """Images (B, 3, H, W) float RGB in [0, 1] -> embeddings of their patches (B, D, h, w)."""
         images = to_whole_patches(images, self.clip.patch_size)
         if self.space == "dense":
-            return F.normalize(self.clip.features(images).dense, dim=1)
+            return F.normalize(self.clip.features(images, stride=self.stride).dense, dim=1)
         mean, std = (images.new_tensor(value)[:, None, None] for value in _IMAGENET)
         own_mean, own_std = (images.new_tensor(self.clip.preprocess_cfg[key])[:, None, None] for key in ("mean", "std"))
         # The CLIP will take its own mean and divide by its own deviation.

@@ -83,6 +83,13 @@ def test_compat_is_the_released_code():
     np.testing.assert_allclose(model.depth(image)[0].numpy(), enlarged(metres, 64, 96), atol=2e-3)
 
 
+def test_a_finer_map():
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    model = build(stride=4)
+    assert model.probabilities(image).shape == (1, 7, 16, 24)
+    assert model.depth(image).shape == (1, 64, 96)
+
+
 def test_bins_equal_a_general_minimiser():
     rng = np.random.default_rng(0)
     start = torch.tensor([1.0, 1.5, 2.0, 3.0])

@@ -1,5 +1,6 @@
-"""Fourth stage of the tiny CLIP, whose result is the shipped `distance_clip`: windows of a quarter of a scene, so that
-a few patches tell how far an object is. After the third stage alone patches inside near objects are taken for far ones.
+"""Fourth stage of the tiny CLIP, whose result is the shipped `distance_clip`: windows of 16 and of 4 patches at a
+scene's own scale, so that few patches tell how far an object is. After the third stage alone, patches inside near
+objects are taken for far ones.
 
 command:  python tools/train.py configs/clip/tiny_shapes_windows.py --amp
           with the third stage's result elsewhere: --cfg-options variables.start=FOLDER
@@ -14,7 +15,7 @@ variables = dict(start="work_dirs/tiny_shapes_distances/open_clip")
 iterations = 280
 
 model = dict(clip="local-dir:{start}")
-train_dataloader = dict(dataset=dict(seed=3, distances=1, windows=2))
+train_dataloader = dict(dataset=dict(seed=3, distances=1, windows=(32, 16)))
 train_cfg = dict(max_iters=iterations)
 optim_wrapper = dict(optimizer=dict(lr=8e-4))
 param_scheduler = [

@@ -49,7 +49,8 @@ class ShapesCaptions(Dataset):
         closeups: number of items with close-ups (`clipkit.shapes.closeups`) after each of the others.
         distances: number of items with scenes that have depth (`clipkit.shapes.depth_scenes`) after those: two of
             three hold single objects, the third two or three.
-        windows: number of items with windows of such scenes (`clipkit.shapes.depths.depth_windows`) after those.
+        windows: sides in pixels, for each an item with windows of such scenes after those, see
+            `clipkit.shapes.depths.depth_windows`.
         size, split, subset, style: see `clipkit.shapes.render`.
 
     After the warm-up items take turns: single objects with short captions, single objects, one to three objects.
@@ -63,7 +64,7 @@ class ShapesCaptions(Dataset):
         warmup: int = 0,
         closeups: int = 0,
         distances: int = 0,
-        windows: int = 0,
+        windows: Sequence[int] = (),
         **options: Any,
     ) -> None:
         self.batch, self.length, self.seed, self.warmup, self.options = batch, length, seed, warmup, options
@@ -76,10 +77,11 @@ class ShapesCaptions(Dataset):
         """`images` (batch, 3, H, W) float RGB in [0, 1] and `texts`, one caption each."""
         index = int(index)
         seed = self.seed * self.length + index
-        cycle = 1 + self.closeups + self.distances + self.windows
+        whole = 1 + self.closeups + self.distances  # items of a cycle that are no windows
+        cycle = whole + len(self.windows)
         place = max(0, index - self.warmup) % cycle
-        if place > self.closeups + self.distances:
-            images, captions = depth_windows(self.batch, seed=seed, **self.options)
+        if place >= whole:
+            images, captions = depth_windows(self.batch, window=self.windows[place - whole], seed=seed, **self.options)
             return {"images": images, "texts": captions}
         if place > self.closeups:
             objects = (1, 1) if (index // cycle + place) % 3 else (2, 3)

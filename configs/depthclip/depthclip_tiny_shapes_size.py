@@ -3,13 +3,14 @@ ambiguous here.
 
 Command:   clipkit test depthclip/depthclip_tiny_shapes_size.py none
 Hardware:  1 CPU core
-Time:      not measured yet
-Expected:  not measured yet
+Time:      about 20 s of CPU time
+Expected:  spearman .01 (seed 0 with the tower's own stride, 2026-11-30)
 """
 
 _base_ = ["./depthclip_tiny_shapes.py"]
 
 model = dict(
+    stride=None,
     clip="tiny_clip",
     words=["large", "small"],
     bins=[1.0, 3.0],

@@ -19,7 +19,8 @@ from clipkit.shapes import DISTANCE_WORDS, depth_scenes
 from clipkit.shapes.chunks import to_bytes
 
 load_plugins("depthclip")
-model = MODELS.build(dict(type="DepthCLIP", clip="distance_clip", words=DISTANCE_WORDS)).eval()
+options = dict(words=DISTANCE_WORDS, stride=4, temperature=1.0)
+model = MODELS.build(dict(type="DepthCLIP", clip="distance_clip", **options)).eval()
 print(dict(zip(model.words, [round(metres, 2) for metres in model.bins.tolist()])))
 
 scenes = depth_scenes(64, seed=2**41)  # seeds that no training of the CLIP drew

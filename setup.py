@@ -19,7 +19,7 @@ ON_LINUX = "sys_platform == 'linux' and platform_machine == 'x86_64'"
 ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
 MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
-POINTS = ["h5py>=3.10"]
+DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
     "pytest>=8",
@@ -67,10 +67,11 @@ setup(
         "formats": FORMATS,
         "video": VIDEO,
         "points": POINTS,
+        "depth": DEPTH,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,
-        "all": sorted({*SEG, *DET, *VIDEO, *FORMATS, *POINTS}),
+        "all": sorted({*SEG, *DET, *VIDEO, *DEPTH, *FORMATS}),
     },
     entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},
 )

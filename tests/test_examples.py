@@ -32,6 +32,7 @@ def test_every_example_is_tested():
         "clip4clip.py",
         "contrastive.py",
         "dense_clip.py",
+        "depthclip.py",
         "distillation.py",
         "few_shot.py",
         "fusion.py",
@@ -128,6 +129,11 @@ def test_accelerate_trains_and_saves_the_rest_alone():
     pytest.importorskip("accelerate")
     size, right = percentages("accelerate_contrastive.py")
     assert size < 5 and right > 6  # 3 and 10.9 where it was written; chance is 1
+
+
+def test_words_order_depth():
+    order, chance = percentages("depthclip.py")
+    assert order > 58 and chance == 50  # 66 of 100 scenes, claim C33
 
 
 def test_questions_about_pictures_are_answered():

@@ -147,7 +147,7 @@ def _unknown_name(name: str) -> str:
         return f"{name!r} is a folder: write 'local-dir:{name}'"
     if Path(name).expanduser().is_file():
         return f"{name!r} is a file: give the architecture's name first, e.g. from_pretrained('ViT-B-32', {name!r})"
-    close = difflib.get_close_matches(name, [*open_clip.list_models(), "tiny_clip"], n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, [*open_clip.list_models(), "tiny_clip", "distance_clip"], n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else "`open_clip.list_models()` lists the names"
     return f"{name!r} is no model of open_clip: {hint}"
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-SHIPPED = ("tiny_clip", "tiny_shapes")
-_TINY = Path(__file__).parents[1] / "shapes" / "tiny_clip"
+_FOLDERS = {"tiny_clip": "tiny_clip", "tiny_shapes": "tiny_clip", "distance_clip": "distance_clip"}
+SHIPPED = tuple(_FOLDERS)
+_SHAPES = Path(__file__).parents[1] / "shapes"
 
 
 def local_name(name: str) -> str:
-    """The name as open_clip has it: `tiny_clip`, also called `tiny_shapes`, is the folder that ships with clipkit."""
-    return f"local-dir:{_TINY}" if name in SHIPPED else name
+    """The name as open_clip has it: `tiny_clip`, also called `tiny_shapes`, and `distance_clip` are folders that ship
+    with clipkit."""
+    return f"local-dir:{_SHAPES / _FOLDERS[name]}" if name in SHIPPED else name
 
 
 def brings_weights(name: str) -> bool:

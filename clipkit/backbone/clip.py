@@ -93,8 +93,8 @@ class ClipModel(nn.Module):
         """Builds a model through open_clip's factory. Nothing in it asks for a gradient: `TunableCLIP.unfreeze` does.
 
         Args:
-            name: open_clip's model name, `local-dir:/folder`, `hf-hub:owner/name`, or `tiny_clip` (also `tiny_shapes`),
-                which ships with clipkit.
+            name: open_clip's model name, `local-dir:/folder`, `hf-hub:owner/name`, or one that ships with clipkit,
+                `tiny_clip` (also `tiny_shapes`) and `distance_clip`.
             pretrained: open_clip's tag, the path of a local weight file, or None for random weights.
             precision: 'fp32', 'bf16' or 'fp16'. Outputs come in this precision.
             dense: the dense variant of `features`.

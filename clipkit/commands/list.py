@@ -74,6 +74,7 @@ def _models() -> Iterator[Entry]:
     from clipkit.backbone.models_table import pretrained_tags
 
     yield "tiny_clip", ["the one that is shipped with clipkit, of the architecture tiny-shapes"]
+    yield "distance_clip", ["shipped too: the tiny CLIP after it learned how far things are"]
     for name, tags in pretrained_tags().items():
         yield name, [", ".join(tags) or "open_clip knows no weights; give a file"]
 

@@ -1,6 +1,7 @@
 """Metrics as plain functions on tensors."""
 
 from clipkit.evaluation.classification import ClassificationScores, classification_scores, rank_classes
+from clipkit.evaluation.depth import depth_errors, rank_correlation
 from clipkit.evaluation.detection import ClassPrecision, coco_precision, lvis_fixed_precision, lvis_precision
 from clipkit.evaluation.duplicates import Duplicates, Overlap, near_duplicates, overlap
 from clipkit.evaluation.fewshot import fewshot_scores
@@ -39,6 +40,7 @@ __all__ = [
     "accuracy",
     "classification_scores",
     "coco_precision",
+    "depth_errors",
     "fewshot_scores",
     "frame_accuracy",
     "harmonic_mean",
@@ -54,6 +56,7 @@ __all__ = [
     "near_duplicates",
     "overlap",
     "rank_classes",
+    "rank_correlation",
     "retrieval_ranks",
     "retrieve",
     "ridge_probes",

@@ -7,3 +7,4 @@ register_task("detect", "clipkit.predict.detector:Detector", "clipkit.predict.fi
 register_task("find videos", "clipkit.predict.video_retriever:VideoRetriever")
 register_task("answer", "clipkit.predict.answerer:Answerer", "clipkit.predict.answerer:AnswerFiles")
 register_task("name clouds", "clipkit.predict.clouds:CloudNamer", "clipkit.predict.clouds:CloudFiles")
+register_task("depth", "clipkit.predict.depth:DepthPredictor", "clipkit.predict.depth:DepthFiles")

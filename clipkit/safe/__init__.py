@@ -4,6 +4,7 @@ docs/trust.md says what is promised and which test holds it.
 """
 
 from clipkit.safe._budget import OverBudget, allowance, require
+from clipkit.safe._hdf5 import Hdf5Arrays, read_hdf5
 from clipkit.safe._json import read_json
 from clipkit.safe._mat import check_mat, read_mat
 from clipkit.safe._photos import (
@@ -28,6 +29,7 @@ __all__ = [
     "PICTURE_ERRORS",
     "SIDEWAYS",
     "FileKind",
+    "Hdf5Arrays",
     "OverBudget",
     "Shown",
     "allowance",
@@ -47,6 +49,7 @@ __all__ = [
     "open_picture",
     "parse_xml",
     "read_bytes",
+    "read_hdf5",
     "read_image",
     "read_json",
     "read_mat",

@@ -1,4 +1,4 @@
-"""The embedded world: procedural scenes with names for everything in them, and the tiny CLIP that was trained on it."""
+"""The embedded world: procedural scenes with names for everything in them, and the tiny CLIPs trained on it."""
 
 from clipkit.shapes._captions import Caption, Span
 from clipkit.shapes._film_words import action_names, film_caption
@@ -14,17 +14,20 @@ from clipkit.shapes._words import (
     seen_mask,
 )
 from clipkit.shapes.clouds import Clouds, render_clouds
+from clipkit.shapes.depths import DISTANCE_WORDS, DISTANCES, DepthScenes, depth_scenes
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
 from clipkit.shapes.stories import story_set
-from clipkit.shapes.tiny import tiny_clip
+from clipkit.shapes.tiny import distance_clip, tiny_clip
 
 __all__ = [
     "AMBIGUOUS",
     "COLOURS",
+    "DISTANCES",
+    "DISTANCE_WORDS",
     "SHAPES",
     "SPLITS",
     "STUFF",
@@ -33,12 +36,15 @@ __all__ = [
     "Asker",
     "Caption",
     "Clouds",
+    "DepthScenes",
     "Films",
     "Question",
     "Scenes",
     "Span",
     "action_names",
     "class_names",
+    "depth_scenes",
+    "distance_clip",
     "evaluate",
     "film_caption",
     "film_set",

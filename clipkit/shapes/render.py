@@ -24,6 +24,7 @@ RGB = {
     "purple": (0.62, 0.15, 0.78),
     "white": (0.97, 0.97, 0.97),
 }
+HAZE = (0.74, 0.78, 0.82)
 STYLES = ("photo", "sketch", "night", "noise")
 SUBSETS = ("all", "seen", "unseen")
 CHUNK_PIXELS = 32 * 64 * 64  # scenes are drawn this many pixels at a time, so that intermediates stay in the cache
@@ -154,8 +155,13 @@ def render(
         raise ValueError(f"style is {style!r}, known: {', '.join(STYLES)}")
     if twins and low < 2:
         raise ValueError(f"objects is {objects}, twins need at least 2 a scene")
-    plan = _plan(batch, size, seed, low, high, _allowed(split, subset), twins)
+    return paint(_plan(batch, size, seed, low, high, _allowed(split, subset), twins), size, style, device, seed)
+
+
+def paint(plan: dict[str, Tensor], size: int, style: str, device: str | torch.device, seed: int) -> Scenes:
+    """The scenes of a plan (see `_plan`), whose objects are painted in their order, the last one in front."""
     device = torch.device(device)
+    batch, high = plan["exists"].shape
     plan = {name: value.to(device) for name, value in plan.items()}
     step = max(1, CHUNK_PIXELS // (size * size)) if device.type == "cpu" else max(1, batch)
     parts = [_draw({k: v[i : i + step] for k, v in plan.items()}, size, style) for i in range(0, batch, step)]
@@ -264,14 +270,16 @@ def _draw(plan: dict[str, Tensor], size: int, style: str) -> tuple[Tensor, Tenso
         depth = distances[cell + shape * square].mul_(radius)  # pixels, negative inside
         alpha = (0.5 - depth).clamp_(0, 1).mul_(there)
         bright = textures[cell.add_(texture * square)]
-        paint = plan["rgb"][:, n, :, None, None] * (0.42 + 0.58 * bright)[:, None]
+        colour = plan["rgb"][:, n, :, None, None] * (0.42 + 0.58 * bright)[:, None]
+        if "haze" in plan:
+            colour = torch.lerp(colour, colour.new_tensor(HAZE)[:, None, None], plan["haze"][:, n, None, None, None])
         if style == "sketch":
             line = (1.5 - (depth + 1.0).abs()).clamp_(0, 1)
             alpha_ink = (alpha * (0.06 + 0.94 * torch.maximum(line, 0.4 * (1 - bright))))[:, None]
             image = image * (1 - alpha[:, None]) + 0.95 * alpha[:, None]
             image += alpha_ink * (plan["rgb"][:, n, :, None, None] * 0.8 - 0.95)
         else:
-            image += alpha[:, None] * paint.sub_(image)
+            image += alpha[:, None] * colour.sub_(image)
         inside = alpha > 0.5
         areas.append(inside.flatten(1).sum(1))
         composition = plan["colour"][:, n] * len(SHAPES) + plan["shape"][:, n]

@@ -1,4 +1,4 @@
-"""The tiny CLIP that ships with clipkit."""
+"""The tiny CLIPs that ship with clipkit."""
 
 from pathlib import Path
 
@@ -19,3 +19,13 @@ def tiny_clip(dense: str = "maskclip", device: str | torch.device | None = None)
         dense: variant of the dense map, see `FrozenCLIP.from_pretrained`.
     """
     return FrozenCLIP.from_pretrained("tiny_clip", dense=dense, device=device)
+
+
+def distance_clip(dense: str = "maskclip", device: str | torch.device | None = None) -> FrozenCLIP:
+    """The tiny CLIP after a third stage, `configs/clip/tiny_shapes_distances.py`: it also knows how far things are, by
+    the words of `clipkit.shapes.DISTANCE_WORDS`.
+
+    Args:
+        dense: as of `tiny_clip`.
+    """
+    return FrozenCLIP.from_pretrained("distance_clip", dense=dense, device=device)

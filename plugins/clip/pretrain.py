@@ -20,6 +20,7 @@ from clipkit.backbone.options import clip_options
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
 from clipkit.files import write_text
 from clipkit.shapes.closeups import closeups
+from clipkit.shapes.depths import depth_scenes, depth_windows
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.render import render
 
@@ -46,16 +47,28 @@ class ShapesCaptions(Dataset):
             long captions alone a CLIP from scratch learns colours and stays there: as long as the image tower sees no
             shapes, the text tower does best to drop the words for them, and then nothing asks for shapes.
         closeups: number of items with close-ups (`clipkit.shapes.closeups`) after each of the others.
+        distances: number of items with scenes that have depth (`clipkit.shapes.depth_scenes`) after those: two of
+            three hold single objects, the third two or three.
+        windows: sides in pixels, for each an item with windows of such scenes after those, see
+            `clipkit.shapes.depths.depth_windows`.
         size, split, subset, style: see `clipkit.shapes.render`.
 
     After the warm-up items take turns: single objects with short captions, single objects, one to three objects.
     """
 
     def __init__(
-        self, batch: int, length: int = 10**6, seed: int = 0, warmup: int = 0, closeups: int = 0, **options: Any
+        self,
+        batch: int,
+        length: int = 10**6,
+        seed: int = 0,
+        warmup: int = 0,
+        closeups: int = 0,
+        distances: int = 0,
+        windows: Sequence[int] = (),
+        **options: Any,
     ) -> None:
         self.batch, self.length, self.seed, self.warmup, self.options = batch, length, seed, warmup, options
-        self.closeups = closeups
+        self.closeups, self.distances, self.windows = closeups, distances, windows
 
     def __len__(self) -> int:
         return self.length
@@ -64,10 +77,20 @@ class ShapesCaptions(Dataset):
         """`images` (batch, 3, H, W) float RGB in [0, 1] and `texts`, one caption each."""
         index = int(index)
         seed = self.seed * self.length + index
-        if index >= self.warmup and (index - self.warmup) % (self.closeups + 1):
+        whole = 1 + self.closeups + self.distances  # items of a cycle that are no windows
+        cycle = whole + len(self.windows)
+        place = max(0, index - self.warmup) % cycle
+        if place >= whole:
+            images, captions = depth_windows(self.batch, window=self.windows[place - whole], seed=seed, **self.options)
+            return {"images": images, "texts": captions}
+        if place > self.closeups:
+            objects = (1, 1) if (index // cycle + place) % 3 else (2, 3)
+            far = depth_scenes(self.batch, seed=seed, objects=objects, **self.options)
+            return {"images": far.images, "texts": far.captions}
+        if place:
             images, captions = closeups(self.batch, seed=seed, **self.options)
             return {"images": images, "texts": captions}
-        turn = 0 if index < self.warmup else index // (self.closeups + 1) % 3
+        turn = 0 if index < self.warmup else index // cycle % 3
         objects = (1, 3) if turn == 2 else (1, 1)
         scenes = render(self.batch, seed=seed, objects=objects, **self.options)
         return {"images": scenes.images, "texts": scenes.captions if turn else scenes.short_captions}

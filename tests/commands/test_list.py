@@ -93,7 +93,7 @@ def test_commands(capsys):
 def test_models_with_the_tags_of_their_weights(capsys):
     text = listed(capsys, "models", "ViT-B-32", "laion2b_s34b_b79k")
     assert names_in(text) == ["ViT-B-32"]
-    assert names_in(listed(capsys, "models", "shipped")) == ["tiny_clip"]
+    assert names_in(listed(capsys, "models", "shipped")) == ["tiny_clip", "distance_clip"]
     assert "tiny-shapes" in names_in(listed(capsys, "models"))
 
 

@@ -23,6 +23,7 @@ from clipkit.data.annotations import (
 )
 from clipkit.data.captioned import KarpathyImages
 from clipkit.data.coco_results import from_coco_mask, to_rle
+from clipkit.data.depth import DepthFiles, NyuMat, pair_depths, read_list, save_depth
 from clipkit.data.formats import FORMATS, read_labelled
 from clipkit.data.image_folder import ImageFolder
 from clipkit.data.images import read_image, read_mask
@@ -146,6 +147,43 @@ def _pairs(root: Path) -> None:
 def _read_pairs(folder: Path) -> Any:
     pairs = pair_folders(folder / "images", folder / "masks", num_classes=3)
     return [(read_image(image), read_mask(mask)) for image, mask in pairs.good], pairs.problems
+
+
+# -- images with depth ------------------------------------------------------------------------------------------------
+
+
+def _depths(root: Path) -> None:
+    import h5py
+    from scipy.io import savemat
+
+    pixels, metres = np.stack([picture(HEIGHT, WIDTH, i) for i in range(2)]), np.full((2, HEIGHT, WIDTH), 2.5, "f4")
+    for kind, packed in (("plain", {}), ("packed", dict(compression="gzip", shuffle=True, fletcher32=True))):
+        folder = root / f"nyu_{kind}"
+        folder.mkdir()
+        with h5py.File(folder / "nyu.mat", "w") as file:
+            file.create_dataset("images", data=pixels.transpose(0, 3, 2, 1), **packed)
+            file.create_dataset("depths", data=metres.transpose(0, 2, 1), **packed)
+        savemat(folder / "splits.mat", {"trainNdxs": [[1]], "testNdxs": [[2]]}, do_compression=bool(packed))
+    for kind in ("list", "folders"):
+        folder = root / kind
+        for number in range(2):
+            _save(folder / f"images/{number}.png", number)
+            (folder / "depths").mkdir(exist_ok=True)
+            save_depth(metres[0], folder / f"depths/{number}.png")
+    lines = (f"images/{number}.png depths/{number}.png 518.8" for number in range(2))
+    _write(root / "list/list.txt", "\n".join(lines))
+
+
+def _read_depths(folder: Path) -> Any:
+    found: Any
+    if (folder / "images").is_dir() and (folder / "depths").is_dir():
+        listed = folder / "list.txt"
+        found = DepthFiles(
+            read_list(listed, folder) if listed.exists() else pair_depths(folder / "images", folder / "depths")
+        )
+    else:
+        found = NyuMat(folder / "nyu.mat", folder / "splits.mat", "test")
+    return [(found.name(i), *found[i]) for i in range(len(found))]
 
 
 # -- images with words ------------------------------------------------------------------------------------------------
@@ -419,6 +457,7 @@ READERS = [
     Reader("annotations of VOC", _voc, _read_voc),
     Reader("labelled sets", _labelled, _read_labelled, share=3),
     Reader("images with masks", _pairs, _read_pairs),
+    Reader("images with depth", _depths, _read_depths, share=2),
     Reader("images with captions", _karpathy, _read_karpathy),
     Reader("folders of classes", _class_folders, _read_class_folders),
     Reader("label files", _label_files, _read_labels, share=2),

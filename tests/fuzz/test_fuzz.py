@@ -6,6 +6,7 @@ pytest.importorskip("mmseg")
 pytest.importorskip("supervision")
 pytest.importorskip("pycocotools")
 pytest.importorskip("av")
+pytest.importorskip("h5py")
 pytest.importorskip("transformers")
 
 from fuzz.run import run

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from clipkit.errors import ClipkitError
+from clipkit.safe import Hdf5Arrays, read_hdf5
 
-from ._hdf5 import read_hdf5
 from ._paths import is_file, walk
 from ._tables import read_lines
 from .image_folder import Names, class_words
@@ -171,7 +171,7 @@ class ScanObjectNN(CloudArray):
         points, labels = _labelled(file)
         clouds = list(points)
         if not background:
-            mask = read_hdf5(file, "mask")["mask"]
+            mask = read_hdf5(file, lambda arrays: arrays.read("mask"))
             if mask.shape != points.shape[:2]:
                 raise ClipkitError(f"{file}: its mask {mask.shape} does not fit data {points.shape}")
             clouds = [cloud[own >= 0] for cloud, own in zip(points, mask)]
@@ -182,10 +182,14 @@ class ScanObjectNN(CloudArray):
 
 def _labelled(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """`(N, P, 3)` float32 and `(N,)` int64."""
-    found = read_hdf5(file, "data", "label")
-    data, labels = found["data"], found["label"].reshape(-1)
+
+    def read(arrays: Hdf5Arrays) -> tuple[np.ndarray, np.ndarray]:
+        return arrays.read("data"), arrays.read("label")
+
+    data, found = read_hdf5(file, read)
+    labels = found.reshape(-1)
     if data.ndim != 3 or data.shape[2] < 3 or data.shape[1] == 0 or len(labels) != len(data):
-        raise ClipkitError(f"{file}: data {data.shape} and label {found['label'].shape} are no (N, P, 3) and (N, 1)")
+        raise ClipkitError(f"{file}: data {data.shape} and label {found.shape} are no (N, P, 3) and (N, 1)")
     points = data[:, :, :3].astype(np.float32)
     if not np.isfinite(points).all():
         raise ClipkitError(f"{file}: holds coordinates that are not finite numbers; copy it again")

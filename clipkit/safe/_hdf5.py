@@ -1,4 +1,4 @@
-"""HDF5 files from strangers (extra `depth`): arrays of plain numbers that lie in the file itself, read in pieces."""
+"""HDF5 files from strangers (extras `points`, `depth`): arrays of plain numbers that lie in the file itself, read in pieces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_hdf5(path: str | Path, use: Callable[[Hdf5Arrays], Result]) -> Result:
     try:
         import h5py
     except ModuleNotFoundError:
-        raise ClipkitError(f'{path}: HDF5 files need the package h5py: pip install -e ".[depth]"') from None
+        raise ClipkitError(f'{path}: HDF5 files need the package h5py: pip install -e ".[points]"') from None
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:

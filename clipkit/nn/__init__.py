@@ -10,6 +10,8 @@ from ._timm_tower import TimmPyramid, TimmTower
 from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
 from .dyhead import DyConv, DyReLU
+from .strokes import Strokes, render_strokes
+from .svg import read_svg, write_svg
 from .text_layer import TextLayer
 
 __all__ = [
@@ -31,10 +33,14 @@ __all__ = [
     "ResidualConvUnit",
     "SelfAttention",
     "SpatialRegularisation",
+    "Strokes",
     "TextLayer",
     "TimmPyramid",
     "TimmTower",
     "TokenMixer",
     "TransformerBlock",
     "draw_points",
+    "read_svg",
+    "render_strokes",
+    "write_svg",
 ]

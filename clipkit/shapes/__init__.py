@@ -16,6 +16,7 @@ from clipkit.shapes._words import (
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
+from clipkit.shapes.outlines import render_outlines
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
 from clipkit.shapes.tiny import tiny_clip
@@ -42,6 +43,7 @@ __all__ = [
     "read_film_set",
     "render",
     "render_films",
+    "render_outlines",
     "seen_compositions",
     "seen_mask",
     "tiny_clip",

@@ -83,7 +83,7 @@ class ClipLoss(nn.Module):
         """Losses by name, each `(B,)`.
 
         Args:
-            pictures: `(B, 3, H, W)` in [0, 1].
+            pictures: `(B, 3, H, W)` in [0, 1], on any device: losses come back to it.
             target: the same shape, warped alike: what layers and embedding are compared with.
             source: the same shape, warped alike: where a direction begins.
 
@@ -95,6 +95,9 @@ class ClipLoss(nn.Module):
             raise ClipkitError("layers= and embedding_weight= compare with a target: give one")
         if self.goals and self.distance == "direction" and source is None:
             raise ClipkitError('distance="direction" begins at a picture: give source=')
+        place, device = pictures.device, self.clip.device
+        pictures = pictures.to(device)
+        target, source = (None if other is None else other.to(device) for other in (target, source))
         seen = self.clip.features(pictures, tuple(self.layers), dense=False)
         embedding = nn.functional.normalize(seen.embedding, dim=-1)
         losses = {}
@@ -112,7 +115,7 @@ class ClipLoss(nn.Module):
             if self.embedding_weight:
                 cosine = (embedding * nn.functional.normalize(aim.embedding, dim=-1)).sum(-1)
                 losses["embedding"] = self.embedding_weight * (1 - cosine)
-        return losses
+        return {name: value.to(place) for name, value in losses.items()}
 
     def _embed(self, what: str | Tensor) -> Tensor:
         if isinstance(what, str):

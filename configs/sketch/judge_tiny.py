@@ -9,7 +9,7 @@ Expected:  not yet measured
 """
 
 plugins = ["sketch"]
-iterations = 1500
+iterations = 400
 
 train_dataloader = dict(
     batch_size=64,

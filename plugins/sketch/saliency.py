@@ -23,12 +23,12 @@ def where_clip_looks(clip: FrozenCLIP, pictures: Tensor) -> Tensor:
     """
     with torch.no_grad():
         if clip.patch_size is not None:
-            coarse = clip.attention(pictures).mean(1)
+            coarse = clip.attention(pictures.to(clip.device)).mean(1)
         else:
-            seen = clip.features(pictures)
+            seen = clip.features(pictures.to(clip.device))
             whole = F.normalize(seen.embedding, dim=-1)[..., None, None]
             coarse = (F.normalize(seen.dense, dim=1) * whole).sum(1)
-    fine = F.interpolate(coarse[:, None], pictures.shape[-2:], mode="bicubic")[:, 0]
+    fine = F.interpolate(coarse[:, None].to(pictures), pictures.shape[-2:], mode="bicubic")[:, 0]
     return _unit(fine)
 
 

@@ -33,6 +33,7 @@ def test_every_example_is_tested():
         "contrastive.py",
         "dense_clip.py",
         "distillation.py",
+        "draw.py",
         "few_shot.py",
         "fusion.py",
         "glip.py",
@@ -131,3 +132,8 @@ def test_accelerate_trains_and_saves_the_rest_alone():
 def test_questions_about_pictures_are_answered():
     seen, blind = (percentages("vqa.py")[i::2] for i in (0, 1))
     assert all(a > b + 10 for a, b in zip(seen, blind)), (seen, blind)
+
+
+def test_a_drawing_is_moved_towards_its_picture():
+    before, after = percentages("draw.py")
+    assert after < 0.6 * before

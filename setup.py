@@ -34,6 +34,7 @@ TEST = [
     "trimesh>=4",
     "faiss-cpu>=1.9",
     "scikit-learn>=1.5",
+    "resvg-py>=0.2",
 ]
 # What only `pytest -m slow` needs.
 TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2"]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     *("errors", "explain", "safe", "files", "config_files", "device", "provenance", "hub"),
     *("work_dir_lock", "mmcv_ops", "evaluation"),
-    *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data"),
+    *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data", "optimise"),
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert"),
     "plugins",

@@ -34,6 +34,7 @@ def test_every_example_is_tested():
         "dense_clip.py",
         "depthclip.py",
         "distillation.py",
+        "draw.py",
         "few_shot.py",
         "fusion.py",
         "glip.py",
@@ -149,3 +150,8 @@ def test_clouds_are_named_by_a_clip_of_pictures():
 def test_a_story_is_told_second_by_second():
     right, before, after = percentages("stories.py")
     assert right > 50 and after > before  # 71.8, 56.2 and 60.9 where it was written
+
+
+def test_a_drawing_is_moved_towards_its_picture():
+    before, after = percentages("draw.py")
+    assert after < 0.6 * before

@@ -19,6 +19,7 @@ PACKAGES = (
     "clipkit.evaluation",
     "clipkit.inference",
     "clipkit.nn",
+    "clipkit.optimise",
     "clipkit.shapes",
     "clipkit.store",
     "clipkit.text",

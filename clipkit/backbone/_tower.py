@@ -45,6 +45,11 @@ class ImageTower:
         `ClipModel.features`'."""
         raise NotImplementedError
 
+    def attention(self, images: Tensor) -> Tensor:
+        """`ClipModel.attention` of normalised images."""
+        kind = type(getattr(self.visual, "trunk", self.visual)).__name__
+        raise ValueError(f"attention: only vision transformers of plain blocks have some to show, this is a {kind}")
+
     def only_native(self, stride: int | None) -> None:
         """Refuses a stride, in a tower that has its own only."""
         if stride is not None:

@@ -113,6 +113,21 @@ class ViTTower(ImageTower):
             dense_map=None if patches is None else self._to_map(self.project(patches), grid),
         )
 
+    def attention(self, images: Tensor) -> Tensor:
+        """See `ClipModel.attention`."""
+        if not all(self.block_view.readable(block) for block in self.blocks) or self.time is not None:
+            return super().attention(images)
+        x, grid, rope = self.embed(images)
+        seen = []
+        for layer in range(self.depth):
+            view = self.block_view(self.blocks[layer])
+            query, key = view.project(view.normed(x), "qk", rope)
+            asks = query[:, :, :1] if self.has_class_token else query
+            share = (asks @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1)
+            seen.append(share[..., self.prefix :].mean((1, 2)).unflatten(-1, grid))
+            x = self.after(layer, self.run(layer, x, rope))
+        return torch.stack(seen, 1)
+
     def _last(
         self, x: Tensor, grid: tuple[int, int], rope: Tensor | None, need_tokens: bool, dense: str | None
     ) -> tuple[Tensor, Tensor | None]:

@@ -264,6 +264,20 @@ class ClipModel(nn.Module):
             variant = self.dense_variant if dense else None
             return tower(self._normalised(images), tower.resolve(layers), variant, stride)
 
+    def attention(self, images: Pictures) -> Tensor:
+        """Where each block of a vision transformer looks: `(B, layers, h, w)`, the share of the class token's attention
+        that each patch gets, a mean over heads; of all tokens' where there is no class token.
+
+        Args:
+            images: as for `encode_image`.
+
+        Raises:
+            ValueError: another kind of tower; and as `encode_image`.
+        """
+        images = as_batch(images, self)
+        with self._graph(images):
+            return self._tower.attention(self._normalised(images))
+
     def pool_tokens(self, tokens: Tensor) -> Tensor:
         """Tokens `(N, 1 + P, C)` of the last block, the class token (`Features.cls`) before any patches, to `(N, D)`:
         the tower's own pooling, norm and projection, as if these patches were an image. Not normalised.

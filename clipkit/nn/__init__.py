@@ -11,6 +11,8 @@ from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, Transf
 from .bifuse import BiFuse
 from .dyhead import DyConv, DyReLU
 from .pointnet import PointNet
+from .strokes import Strokes, render_strokes
+from .svg import read_svg, write_svg
 from .text_layer import TextLayer
 
 __all__ = [
@@ -33,10 +35,14 @@ __all__ = [
     "ResidualConvUnit",
     "SelfAttention",
     "SpatialRegularisation",
+    "Strokes",
     "TextLayer",
     "TimmPyramid",
     "TimmTower",
     "TokenMixer",
     "TransformerBlock",
     "draw_points",
+    "read_svg",
+    "render_strokes",
+    "write_svg",
 ]

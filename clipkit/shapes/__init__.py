@@ -18,6 +18,7 @@ from clipkit.shapes.depths import DISTANCE_WORDS, DISTANCES, DepthScenes, depth_
 from clipkit.shapes.evaluate import evaluate
 from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
+from clipkit.shapes.outlines import render_outlines
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
 from clipkit.shapes.stories import story_set
@@ -52,6 +53,7 @@ __all__ = [
     "render",
     "render_clouds",
     "render_films",
+    "render_outlines",
     "seen_compositions",
     "seen_mask",
     "story_set",

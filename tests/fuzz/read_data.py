@@ -32,6 +32,7 @@ from clipkit.data.pairs import Problems, pair_folders
 from clipkit.data.proposals import clean_boxes, list_dataset, read_proposals
 from clipkit.data.video_sets import read_video_set
 from clipkit.data.write_formats import write_labelled
+from clipkit.nn import Strokes, read_svg, write_svg
 from clipkit.text import Vocabulary, load_embeddings, save_embeddings
 from clipkit.text._embeddings import TextEmbeddings
 from fuzz.read_media import picture
@@ -414,6 +415,15 @@ def _few_shots(root: Path) -> None:
         _write(folder / f"splits/{subset}.txt", f"{name}\n")
 
 
+def _drawings(root: Path) -> None:
+    points = torch.tensor(
+        [[[2.0, 2], [9, 3], [4, 9], [12, 12], [8, 1], [3, 5]], [[1.0, 1], [2, 2], [5, 2], [8, 4], [9, 9], [2, 9]]]
+    )
+    (root / "drawing").mkdir(parents=True)
+    strokes = Strokes.of(points, 2.0, closed=True, size=(16, 16), filled=torch.tensor([True, False]))
+    write_svg(strokes, root / "drawing" / "a.svg")
+
+
 def _read_few_shots(folder: Path) -> Any:
     place = inner(folder)
     if place.name == "pascal5i":
@@ -468,4 +478,5 @@ READERS = [
     Reader("sets of actions", _action_sets, _read_actions, share=2),
     Reader("few shots", _few_shots, _read_few_shots),
     Reader("lists of few shots", _few_shot_sources, _write_lists),
+    Reader("drawings", _drawings, lambda folder: read_svg(only(folder)).state_dict()),
 ]

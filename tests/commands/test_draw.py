@@ -1,0 +1,43 @@
+"""`clipkit draw`: files that are written, and what is said of a wrong word."""
+
+import pytest
+import torch
+from PIL import Image
+
+from clipkit.cli import main
+from clipkit.nn import read_svg
+from clipkit.shapes import render_outlines
+
+
+def test_a_photo_is_drawn(tmp_path, capsys):
+    pixels = render_outlines(1, shapes=torch.tensor([6]), still=True, filled=1.0)[0][0]
+    Image.fromarray((pixels * 255).byte().permute(1, 2, 0).numpy()).crop((0, 0, 64, 48)).save(tmp_path / "heart.png")
+    quick = ["--steps", "2", "--seeds", "2", "--strokes", "3", "--size", "64", "--clip", "tiny_clip"]
+    out = tmp_path / "out"
+    assert (
+        main(["draw", str(tmp_path / "heart.png"), *quick, "--mask", str(tmp_path / "heart.png"), "--out", str(out)])
+        == 0
+    )
+    strokes = read_svg(out / "heart.svg")
+    assert len(strokes.width) == 3 and strokes.size == (48, 64)
+    assert Image.open(out / "heart.png").size == (64, 48) and (out / "heart.mp4").stat().st_size > 0
+    assert "the best of 2" in capsys.readouterr().out
+
+
+def test_words_are_drawn(tmp_path):
+    quick = ["--steps", "2", "--seeds", "1", "--strokes", "4", "--size", "64", "--clip", "tiny_clip"]
+    assert main(["draw", "--words", "a red heart", "--away-from", "text", *quick, "--out", str(tmp_path)]) == 0
+    strokes = read_svg(tmp_path / "a-red-heart.svg")
+    assert len(strokes.width) == 4 and len(strokes.segments) >= 4
+
+
+@pytest.mark.parametrize("wrong", [[], ["a.png", "--words", "x"], ["a.png", "--steps", "0"], ["a.png", "--size", "8"]])
+def test_wrong_words_are_told(wrong):
+    with pytest.raises(SystemExit) as end:
+        main(["draw", *wrong])
+    assert end.value.code == 2
+
+
+def test_a_missing_photo_is_told(tmp_path, capsys):
+    assert main(["draw", str(tmp_path / "none.png"), "--clip", "tiny_clip", "--out", str(tmp_path)]) == 2
+    assert "none.png" in capsys.readouterr().err

@@ -6,6 +6,8 @@ from ._fpn import FPNDecoder
 from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
+from ._sound_tower import SoundTower
+from ._spectrogram import LogMel
 from ._timm_tower import TimmPyramid, TimmTower
 from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
@@ -25,11 +27,13 @@ __all__ = [
     "FPNDecoder",
     "FusionBlock",
     "GroupingBlock",
+    "LogMel",
     "Mlp",
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
     "SelfAttention",
+    "SoundTower",
     "SpatialRegularisation",
     "TextLayer",
     "TimmPyramid",

@@ -1,4 +1,4 @@
-"""Reading the sound of files from strangers (wav, flac, ogg, mp3, films), resampled, and one line for whatever is wrong.
+"""Reading the sound of files from strangers (wav, flac, ogg, mp3, films), resampled; one line for whatever is wrong.
 
 >>> read_audio("rain.wav", 16000).samples.shape
 (1, 80000)

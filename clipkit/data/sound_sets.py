@@ -89,7 +89,9 @@ def _read_folders(root: Path) -> SoundSet:
     if not folders:
         raise ClipkitError(f"{root}: has no folders in it; put the sounds of each class into one of their own")
     if empty := [folder for folder, files in zip(folders, found) if not files]:
-        raise ClipkitError(f"{empty[0]}: holds no sound; known by their endings are wav, flac, ogg, mp3, films and more")
+        raise ClipkitError(
+            f"{empty[0]}: holds no sound; known by their endings are wav, flac, ogg, mp3, films and more"
+        )
     labels = [label for label, files in enumerate(found) for _ in files]
     return SoundSet([path for files in found for path in files], labels, [_words(folder.name) for folder in folders])
 

@@ -63,8 +63,9 @@ class SoundFiles:
 
 
 def windows(wave: np.ndarray, length: int, most: int = 64) -> np.ndarray:
-    """`(N,)` -> `(W, length)`: as few windows as cover the sound, evenly spread, the last of which ends where it does; a
-    shorter sound is followed by silence. Of a sound with more than `most` windows that many are kept, evenly spread."""
+    """`(N,)` -> `(W, length)`: as few windows as cover the sound, evenly spread, the last of which ends where it does;
+    a shorter sound is followed by silence. Of a sound with more than `most` windows that many are kept, evenly
+    spread."""
     count = min(max(-(-len(wave) // length), 1), most)
     padded = np.pad(wave, (0, max(length - len(wave), 0)))
     starts = np.linspace(0, len(padded) - length, count).round().astype(int)

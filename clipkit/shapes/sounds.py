@@ -1,8 +1,8 @@
 """What the scenes of the embedded world sound like: each property of an object is one property of its tone.
 
-    shape    which of ten harmonics sound (12)        texture  a rhythm of eight beats (4)
-    size     pitch, 440 Hz for the smallest to 110    ground   the colour of the noise (6), 12 dB below the tones
-    colour   how fast the loudness trembles, 2 to 16 times a second (8)
+shape    which of ten harmonics sound (12)        texture  a rhythm of eight beats (4)
+size     pitch, 440 Hz for the smallest to 110    ground   the colour of the noise (6), 12 dB below the tones
+colour   how fast the loudness trembles, 2 to 16 times a second (8)
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from clipkit.shapes.render import Scenes
 RATE = 8000
 HARMONICS = {
     "circle": "1000000000",
-    "square": "1010101010",
-    "triangle": "1110000000",
-    "star": "1111111111",
-    "cross": "1101101101",
-    "ring": "1000000111",
-    "heart": "1100110011",
-    "crescent": "1000111000",
+    "square": "1001011010",
+    "triangle": "1001100110",
+    "star": "1001101001",
+    "cross": "1010010110",
+    "ring": "1010011001",
+    "heart": "1010100101",
+    "crescent": "1010101010",
     "arrow": "1011000011",
-    "bar": "1001100100",
-    "hourglass": "1111100000",
-    "dome": "1101010001",
-}
+    "bar": "1011001100",
+    "hourglass": "1011110000",
+    "dome": "1011111111",
+}  # each two differ in at least four
 RHYTHMS = {"plain": "11111111", "striped": "10101010", "dotted": "10001000", "checked": "11011100"}
 PITCHES = (440.0, 110.0)  # of the radii below, in scene sides
 RADII = (0.14, 0.33)
@@ -46,22 +46,22 @@ def render_sounds(scenes: Scenes, seed: int = 0, rate: int = RATE, seconds: floa
     g = torch.Generator().manual_seed(scenes.seed + seed + _SEED)
     radius = scenes.radius.cpu() / scenes.images.shape[-1]
     batch, objects = radius.shape
-    time = torch.arange(round(rate * seconds)) / rate
-    tones = torch.zeros(batch, len(time))
+    tones = torch.zeros(batch, round(rate * seconds))
     for n in range(objects):
         phase = torch.rand(batch, 3, generator=g)
         kinds = (part[:, n].cpu() for part in (scenes.shape, scenes.colour, scenes.texture))
-        tones += scenes.present[:, n, None].cpu() * _tone(*kinds, radius[:, n], phase, time, seconds)
-    noise = _noise(scenes.stuff.cpu(), len(time), rate, g)
+        tones += scenes.present[:, n, None].cpu() * _tone(*kinds, radius[:, n], phase, rate, seconds)
+    noise = _noise(scenes.stuff.cpu(), tones.shape[1], rate, g)
     loudness = tones.square().mean(1, keepdim=True).sqrt().clamp(min=1e-3)
     wave = tones + noise * loudness * 10 ** (-_SNR / 20)
     return 0.5 * wave / wave.abs().amax(1, keepdim=True).clamp(min=1e-6)
 
 
 def _tone(
-    shape: Tensor, colour: Tensor, texture: Tensor, radius: Tensor, phase: Tensor, time: Tensor, seconds: float
+    shape: Tensor, colour: Tensor, texture: Tensor, radius: Tensor, phase: Tensor, rate: int, seconds: float
 ) -> Tensor:
     """(B, N) one object each: harmonics of its pitch, trembling, in its rhythm."""
+    time = torch.arange(round(rate * seconds)) / rate
     table = torch.tensor([[float(c) for c in HARMONICS[name]] for name in SHAPES])
     strength = table / table.sum(1, keepdim=True).sqrt()
     share = ((radius - RADII[0]) / (RADII[1] - RADII[0])).clamp(0, 1)
@@ -69,7 +69,8 @@ def _tone(
     turns = pitch[:, None] * time + phase[:, :1]
     wave = torch.zeros_like(turns)
     for k in range(table.shape[1]):
-        wave += strength[shape, k, None] * torch.sin(2 * math.pi * (k + 1) * turns)
+        heard = (k + 1) * pitch < 0.5 * rate  # above that, samples would tell of another tone
+        wave += (strength[shape, k] * heard)[:, None] * torch.sin(2 * math.pi * (k + 1) * turns)
     speed = TREMBLING[0] * (TREMBLING[1] / TREMBLING[0]) ** (colour / (len(COLOURS) - 1))
     wave *= 1 - _DEPTH * (0.5 + 0.5 * torch.sin(2 * math.pi * (speed[:, None] * time + phase[:, 1:2])))
     beats = torch.tensor([[max(float(c), _REST) for c in RHYTHMS[name]] for name in TEXTURES])

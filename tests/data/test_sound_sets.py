@@ -40,7 +40,7 @@ def test_esc50(esc50):
 def test_names_stay_below_the_set(esc50):
     table = esc50 / "meta" / "esc50.csv"
     table.write_text(table.read_text().replace("1-a-0.wav", "../../secret.wav"))
-    with pytest.raises(ClipkitError, match="line 2.*outside"):
+    with pytest.raises(ClipkitError, match=r"line 2.*outside"):
         read_sound_set(esc50, "esc50")
 
 

@@ -1,4 +1,4 @@
-"""The sound of a file, block by block: PyAV decodes, and blocks are put on the file's clock. Runs in the reader process,
+"""The sound of a file, block by block: PyAV decodes, blocks are put on the file's clock. Runs in the reader process,
 see `_video_child`.
 
 A film's sound is on the film's clock, whose zero is its first picture. What is silent on that clock (a track that

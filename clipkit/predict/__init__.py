@@ -6,3 +6,4 @@ register_task("segment", "clipkit.predict.segmenter:Segmenter", "clipkit.predict
 register_task("detect", "clipkit.predict.detector:Detector", "clipkit.predict.files:DetectionFiles")
 register_task("find videos", "clipkit.predict.video_retriever:VideoRetriever")
 register_task("answer", "clipkit.predict.answerer:Answerer", "clipkit.predict.answerer:AnswerFiles")
+register_task("hear", "clipkit.predict.listener:Listener", "clipkit.predict.listener:HeardFiles")

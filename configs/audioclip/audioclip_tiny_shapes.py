@@ -28,13 +28,13 @@ val_dataloader = dict(
     dataset=dict(length=500, seed=0, distinct=True, **scenes),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="SoundMetric", prompt="a {}")
+val_evaluator = dict(type="SoundMetric")
 test_evaluator = val_evaluator
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 custom_hooks = [dict(type="ModelForMetricsHook")]
 
-model = dict(type="AudioCLIP", clip=dict(name="{clip}", pretrained="{pretrained}"))
+model = dict(type="AudioCLIP", clip=dict(name="{clip}", pretrained="{pretrained}"), prompt="a {}")
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(
     type="OptimWrapper",

@@ -25,15 +25,14 @@ class SoundMetric(BaseMetric):
     the largest change that training made to CLIP's own embeddings: 0.0 is not a bit. Needs `ModelForMetricsHook`.
 
     Args:
-        retrieval: leave out the directions where many samples share a text, as in sets with a name a class.
-        prompt: of the names.
+        retrieval: False leaves out the directions, for sets whose samples share their texts.
     """
 
     default_prefix = ""
 
-    def __init__(self, retrieval: bool = True, prompt: str = "{}", **kwargs: Any) -> None:
+    def __init__(self, retrieval: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.retrieval, self.prompt = retrieval, prompt
+        self.retrieval = retrieval
         self._model: Any = None
 
     def set_model(self, model: Any) -> None:
@@ -59,7 +58,7 @@ class SoundMetric(BaseMetric):
         classes = (self.dataset_meta or {}).get("classes")
         if classes:
             labels = torch.tensor([own["label"] for own in results])
-            names = self._model.encode_text([self.prompt.format(name) for name in classes]).cpu()
+            names = self._model.encode_names(classes).cpu()
             found["names"] = 100 * float(((rows["audio"] @ names.T).argmax(1) == labels).double().mean())
         return {key: value if key == "moved" else round(value, 2) for key, value in found.items()}
 

@@ -29,7 +29,7 @@ class AudioCLIP(BaseModel):
         clip: a name, or `dict(name=…, pretrained=…, precision=…)`; 'tiny_clip' is the shipped one.
         tower: a part of the registry that takes spectrograms, or waves where it has `takes_waves`; it is given `dim`.
         spectrogram: arguments of `clipkit.nn.LogMel`, those of the data set's; its `rate` counts for waves too.
-        seconds: of a window of sound.
+        seconds: of a window of sound. prompt: of names, where sounds are named.
         pairs: what trains, see `PairsLoss`; the original's first stage has the two with sound, its second all three.
         heads: also train a linear map after each of CLIP's two projections, the identity at start; what the original's
             full stage does to them. CLIP itself stays frozen.
@@ -48,6 +48,7 @@ class AudioCLIP(BaseModel):
         tower: Mapping[str, Any] | None = None,
         spectrogram: Mapping[str, Any] | None = None,
         seconds: float = 1.0,
+        prompt: str = "{}",
         pairs: Sequence[str] = _PARTIAL,
         heads: bool = False,
         labels: bool = False,
@@ -65,7 +66,7 @@ class AudioCLIP(BaseModel):
         dim = self.clip.embed_dim
         self.spectrogram = LogMel(**dict(spectrogram or {}))
         self.tower = MODELS.build({"type": "SoundTower", "dim": dim, **dict(tower or {})})
-        self.rate, self.seconds = self.spectrogram.rate, seconds
+        self.rate, self.seconds, self.prompt = self.spectrogram.rate, seconds, prompt
         self.heads = nn.ModuleDict({name: nn.Linear(dim, dim, bias=False) for name in ("image", "text") if heads})
         for head in self.heads.values():
             nn.init.eye_(head.weight)
@@ -90,6 +91,10 @@ class AudioCLIP(BaseModel):
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Sentences -> `(B, D)`, unit length."""
         return self._known("text", self.clip.encode_text(list(texts), normalize=False).float())
+
+    def encode_names(self, names: Sequence[str]) -> Tensor:
+        """Names in the model's prompt -> `(K, D)`, unit length."""
+        return self.encode_text([self.prompt.format(name) for name in names])
 
     @property
     def takes_waves(self) -> bool:

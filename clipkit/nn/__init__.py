@@ -2,6 +2,7 @@
 
 from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
+from ._esresnext import ESResNeXt, FilterBank, TimeFrequencyGate
 from ._fpn import FPNDecoder
 from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
@@ -24,7 +25,9 @@ __all__ = [
     "DPTDecoder",
     "DyConv",
     "DyReLU",
+    "ESResNeXt",
     "FPNDecoder",
+    "FilterBank",
     "FusionBlock",
     "GroupingBlock",
     "LogMel",
@@ -36,6 +39,7 @@ __all__ = [
     "SoundTower",
     "SpatialRegularisation",
     "TextLayer",
+    "TimeFrequencyGate",
     "TimmPyramid",
     "TimmTower",
     "TokenMixer",

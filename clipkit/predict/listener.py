@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class Heard(Picture):
         """The wave, under it a bar in the colours of what is heard best."""
         canvas = np.full((_WAVE + _BAR, _WIDTH, 3), PAPER, np.uint8)
         edges = np.linspace(0, len(self.samples), _WIDTH + 1).astype(int)
-        for x, (a, b) in enumerate(zip(edges, edges[1:])):
+        for x, (a, b) in enumerate(pairwise(edges)):
             part = self.samples[a : max(b, a + 1)]
             top, bottom = ((0.5 - 0.5 * np.clip([part.max(), part.min()], -1, 1)) * (_WAVE - 1)).round().astype(int)
             canvas[top : bottom + 1, x] = INK

@@ -1,9 +1,8 @@
 """Your own sounds: a folder a class with wav, flac, ogg, mp3 or films in it, whose names are words.
 
-Command:   clipkit train audioclip/audioclip_folder.py --cfg-options variables.root=sounds variables.test_root=test_sounds
+Command:   clipkit train audioclip/audioclip_folder.py --cfg-options variables.root=train variables.test_root=test
            clipkit predict work_dirs/audioclip_folder new.wav
 Options:   variables.seconds=5.0        of a window; longer sounds have several
-           variables.names=…            model.init_cfg.checkpoint=FILE goes on from another tower of the same sizes
 Hardware:  a CPU for some hundred sounds
 Time:      not measured here
 Expected:  not measured here

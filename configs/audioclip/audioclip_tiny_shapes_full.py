@@ -1,5 +1,5 @@
-"""The second stage: the tower that audioclip_tiny_shapes.py trained, and after CLIP's two projections a linear map each,
-train together on all three pairs. It costs pictures and texts what it costs; CLIP itself stays frozen.
+"""The second stage: the tower that audioclip_tiny_shapes.py trained, and a linear map after each of CLIP's two
+projections, train together on all three pairs. It costs pictures and texts what it costs; CLIP itself stays frozen.
 
 Command:   clipkit train audioclip/audioclip_tiny_shapes_full.py
            variables.partial=FILE       the first stage's checkpoint

@@ -15,9 +15,10 @@ from clipkit.backbone import FrozenCLIP
 from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
-from clipkit.nn import LogMel, SoundTower
+from clipkit.nn import ESResNeXt, LogMel, SoundTower
 
 MODELS.register_module(module=SoundTower)
+MODELS.register_module(module=ESResNeXt)
 _PARTIAL = ("audio-image", "audio-text")
 
 

@@ -62,7 +62,7 @@ class SceneSounds(Dataset):
     ) -> None:
         encoder, made_by = _load(clip)
         front = LogMel(**dict(spectrogram or {}))
-        pictures, waves, self.texts, labels = _scenes(length, seed, distinct, front.rate)
+        pictures, self.waves, self.texts, labels = _scenes(length, seed, distinct, front.rate)
         self.names = class_names()[:96]
         self.metainfo = {"classes": self.names}
         self.labels = labels
@@ -70,7 +70,7 @@ class SceneSounds(Dataset):
         self.images = image_features(encoder, images, store, progress=False).embedding
         self.text_rows = caption_rows(store, self.texts, encoder, made_by)
         name = hashlib.sha256(repr((seed, distinct, front.rate)).encode()).hexdigest()[:_DIGITS]
-        self.sounds = embed_sounds(_Waves(waves, f"scenes/{name}"), front, 1.0, store)
+        self.sounds = embed_sounds(_Waves(self.waves, f"scenes/{name}"), front, 1.0, store)
 
     def __len__(self) -> int:
         return len(self.texts)

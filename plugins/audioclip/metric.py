@@ -22,7 +22,8 @@ _MODALITIES = ("audio", "image", "text")
 class SoundMetric(BaseMetric):
     """R@1, R@5, R@10 and MdR (`audio_to_text/R@1`, …) of each direction between the modalities that samples have;
     `names`, the share of sounds whose best name is theirs; `least`, the lowest R@1 of a direction with sound; `moved`,
-    the largest change that training made to CLIP's own embeddings: 0.0 is not a bit. Needs `ModelForMetricsHook`.
+    the largest change that heads made to CLIP's own embeddings, and `unchanged`, the share of items without one by a
+    single bit. Needs `ModelForMetricsHook`.
 
     Args:
         retrieval: False leaves out the directions, for sets whose samples share their texts.
@@ -46,7 +47,8 @@ class SoundMetric(BaseMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Prints the table and returns the metrics, in percent but for MdR and `moved`."""
         rows = {name: torch.stack([own[name] for own in results]) for name in _MODALITIES if name in results[0]}
-        found = {"moved": max(own["moved"] for own in results)}
+        moved = [own["moved"] for own in results]
+        found = {"moved": max(moved), "unchanged": 100 * sum(value == 0 for value in moved) / len(moved)}
         if self.retrieval:
             table = PrettyTable(["direction", "R@1", "R@5", "R@10", "MdR"], align="r")
             for way, ranks in six_ways(rows).items():

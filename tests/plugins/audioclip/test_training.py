@@ -51,7 +51,7 @@ def test_pictures_and_texts_stay_bit_for_bit(trained):
     found = model(**{name: list(value) for name, value in rows.items()}, sound=[data.sounds[i] for i in range(12)])
     for name, value in rows.items():
         assert torch.equal(found[name], torch.nn.functional.normalize(value, dim=-1))
-    assert scores["moved"] == 0.0
+    assert scores["moved"] == 0.0 and scores["unchanged"] == 100.0
 
 
 def test_all_directions_and_names_are_scored(trained):
@@ -73,7 +73,8 @@ def test_heads_move_from_where_clip_is(trained):
     assert torch.equal(runner.model.heads["image"].weight, torch.eye(128))
     torch.testing.assert_close(runner.model.tower.state_dict(), trained[1].model.tower.state_dict(), rtol=0, atol=0)
     runner.train()
-    assert 0 < runner.test()["moved"] < 0.1
+    scores = runner.test()
+    assert 0 < scores["moved"] < 0.1 and scores["unchanged"] < 100.0
 
 
 def test_names_from_the_command_line(trained, capsys):

@@ -21,8 +21,8 @@ def three_modalities(
     seed: int, work_dir: str | Path, length: int = 3200, test: int = 500, steps: int = 450, full_steps: int = 150
 ) -> dict[str, dict[str, float]]:
     """R@1 of all directions and `names` (%): 'CLIP' before anything trains, 'frozen' after the tower joined, 'full'
-    after a second stage that trains linear heads on pictures and texts too. `unchanged`: share of test items of whose picture
-    and text not a bit is another one. `order`: see `order_of_events`. Scenes differ with the seed."""
+    after a second stage that trains linear heads on pictures and texts too. `unchanged`: share of test items of whose
+    picture and text not a bit is another one. `order`: see `order_of_events`. Scenes differ with the seed."""
     work_dir = Path(work_dir)
     common = {
         "variables.store": str(work_dir / "store"),

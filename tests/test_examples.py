@@ -29,6 +29,7 @@ def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "accelerate_contrastive.py",
         "actionclip.py",
+        "audioclip.py",
         "clip4clip.py",
         "contrastive.py",
         "dense_clip.py",
@@ -131,3 +132,8 @@ def test_accelerate_trains_and_saves_the_rest_alone():
 def test_questions_about_pictures_are_answered():
     seen, blind = (percentages("vqa.py")[i::2] for i in (0, 1))
     assert all(a > b + 10 for a, b in zip(seen, blind)), (seen, blind)
+
+
+def test_sounds_find_pictures_and_texts_and_have_names():
+    numbers = [number for number in percentages("audioclip.py") if number != 1]  # chance
+    assert len(numbers) == 5 and min(numbers) > 15

@@ -18,6 +18,7 @@ from clipkit.shapes.film_files import film_set, read_film_set, write_film
 from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
+from clipkit.shapes.sounds import render_sounds
 from clipkit.shapes.tiny import tiny_clip
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "read_film_set",
     "render",
     "render_films",
+    "render_sounds",
     "seen_compositions",
     "seen_mask",
     "tiny_clip",

@@ -6,24 +6,15 @@ import wave
 import av
 import numpy as np
 import pytest
+import torch
 
 from clipkit.data.audio import AudioError, read_audio, resample, write_wave
 from clipkit.errors import ClipkitError
 from clipkit.shapes.film_files import write_film
+from support.video_files import write_sound
 
 RANDOM = np.random.default_rng(0)
 PICTURES = np.zeros((8, 32, 32, 3), np.uint8)
-
-
-def encode(path, codec, samples, rate, **options):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="stereo", options=options)
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
-        frame.sample_rate = rate
-        resampler = av.AudioResampler(stream.codec_context.format, "stereo", rate, stream.codec_context.frame_size)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode())
 
 
 def tones(rate, seconds=1.0):
@@ -87,7 +78,7 @@ def test_resampling_against_a_loop():
 )
 def test_formats_begin_where_the_sound_does(tmp_path, name, codec, rate, least):
     samples = tones(rate)
-    encode(tmp_path / name, codec, np.ascontiguousarray((samples * 2**15).astype("<i2").T.reshape(1, -1)), rate)
+    write_sound(tmp_path / name, samples, codec, rate, rate)
     found = read_audio(tmp_path / name, mono=False)
     assert found.rate == rate and found.samples.shape[1] >= rate
     for channel, wanted in zip(found.samples, samples):
@@ -97,8 +88,6 @@ def test_formats_begin_where_the_sound_does(tmp_path, name, codec, rate, least):
 
 def test_a_films_sound_is_the_sound_that_was_written(tmp_path):
     sound = (tones(8000)[0] * 2**15).astype(np.int16) / 2**15
-    import torch
-
     write_film(PICTURES, tmp_path / "a.mkv", sound=torch.from_numpy(sound), sound_rate=8000)
     found = read_audio(tmp_path / "a.mkv")
     np.testing.assert_array_equal(found.samples[0], sound.astype(np.float32))

@@ -35,7 +35,7 @@ PITCHES = (440.0, 110.0)  # of the radii below, in scene sides
 RADII = (0.14, 0.33)
 TREMBLING = (2.0, 16.0)  # times a second, of the first colour and of the last
 _SNR = 12.0  # dB
-_DEPTH, _REST = 0.8, 0.12  # of the trembling; loudness between beats
+_DEPTH, _REST = 0.9, 0.15  # of the trembling; loudness between beats
 _SEED = 104_729  # sounds are drawn apart from their scenes
 
 

@@ -47,7 +47,7 @@ model = dict(
     spectrogram=spectrogram,
     seconds="{seconds}",
     labels=True,
-    tower=dict(channels=(64, 128, 256, 320), hidden=512),
+    tower=dict(channels=(64, 128, 256, 128), hidden=512),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=iterations, val_interval=1000)
 optim_wrapper = dict(

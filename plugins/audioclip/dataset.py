@@ -28,7 +28,7 @@ from clipkit.shapes.chunks import SEED_STEP, chunks, to_bytes
 from clipkit.shapes.sounds import render_sounds
 
 _DIGITS = 16
-_SCENES = 2**42  # no pretraining of the tiny CLIP draws a seed from here on
+SCENES = 2**42  # no pretraining of the tiny CLIP draws a seed from here on
 
 
 def _load(clip: str | Mapping[str, Any]) -> tuple[FrozenCLIP, dict[str, Any]]:
@@ -87,7 +87,7 @@ class SceneSounds(Dataset):
 def _scenes(length: int, seed: int, distinct: bool, rate: int) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
     """Pictures, waves, captions and labels of scenes whose object can be seen."""
     pictures, waves, texts, labels = [], [], [], []
-    for scenes, _ in chunks(2 * length + 64, _SCENES + seed * SEED_STEP, objects=(1, 1), split=None):
+    for scenes, _ in chunks(2 * length + 64, SCENES + seed * SEED_STEP, objects=(1, 1), split=None):
         sounds, captions, shown = render_sounds(scenes, rate=rate), scenes.full_captions, to_bytes(scenes.images)
         for i in scenes.present[:, 0].nonzero().flatten().tolist():
             if len(texts) < length and not (distinct and captions[i] in texts):

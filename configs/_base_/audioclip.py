@@ -13,7 +13,6 @@ spectrogram = dict(rate=22050, window=1024, hop=256, bands=80)
 sounds = dict(
     type="SoundFolder",
     root="{root}",
-    clip=dict(name="{clip}", pretrained="{weights}"),
     store="{store}",
     spectrogram=spectrogram,
     seconds="{seconds}",

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clipkit.backbone import FrozenCLIP
 from clipkit.backbone.options import clip_options
 from clipkit.data.image_folder import ImageArray
 from clipkit.data.sound_sets import read_sound_set
@@ -29,11 +28,6 @@ from clipkit.shapes.sounds import render_sounds
 
 _DIGITS = 16
 SCENES = 2**42  # no pretraining of the tiny CLIP draws a seed from here on
-
-
-def _load(clip: str | Mapping[str, Any]) -> tuple[FrozenCLIP, dict[str, Any]]:
-    wanted = clip_options(clip)
-    return load_frozen(wanted["name"], wanted.get("pretrained"), wanted.get("precision", "fp32"), own_device())
 
 
 @DATASETS.register_module()
@@ -60,7 +54,10 @@ class SceneSounds(Dataset):
         seed: int = 0,
         distinct: bool = False,
     ) -> None:
-        encoder, made_by = _load(clip)
+        wanted = clip_options(clip)
+        encoder, made_by = load_frozen(
+            wanted["name"], wanted.get("pretrained"), wanted.get("precision", "fp32"), own_device()
+        )
         front = LogMel(**dict(spectrogram or {}))
         pictures, self.waves, self.texts, labels = _scenes(length, seed, distinct, front.rate)
         self.names = class_names()[:96]
@@ -120,39 +117,30 @@ class _Waves:
 class SoundFolder(Dataset):
     """Labelled sounds: folders of one's own, ESC-50 or UrbanSound8K, see `clipkit.data.sound_sets`.
 
-    A sample has `sound` (W, bands, frames), or (W, N) waves without a store, `text` (D,), the embedding of its class's
-    name, and `label`.
+    A sample has `sound` (W, bands, frames), or (W, N) waves without a store, `label`, and `name`, the words for it.
 
     Args:
-        root, layout, folds: see `read_sound_set`.
-        clip: as for `SceneSounds`, of the names.
+        root, layout, folds, names: see `read_sound_set`.
         store: folder of the spectrograms; None reads the files each time and gives waves, as a tower with a filter bank
             of its own wants them.
         spectrogram: arguments of `clipkit.nn.LogMel`; its `rate` counts for waves too.
         seconds: of a window; longer sounds have several, shorter ones are followed by silence.
-        prompt: of the names; the original has none.
-        names: words for the classes in their order, in place of the set's.
     """
 
     def __init__(
         self,
         root: str,
-        clip: str | Mapping[str, Any],
         store: str | None,
         layout: str = "folder",
         folds: Sequence[int] | None = None,
         spectrogram: Mapping[str, Any] | None = None,
         seconds: float = 5.0,
-        prompt: str = "{}",
         names: Sequence[str] | None = None,
     ) -> None:
         found = read_sound_set(root, layout, folds, names)
-        encoder, _ = _load(clip)
         front = LogMel(**dict(spectrogram or {}))
-        self.labels, self.length = found.labels, round(seconds * front.rate)
+        self.names, self.labels, self.length = found.names, found.labels, round(seconds * front.rate)
         self.metainfo = {"classes": found.names}
-        prompts = [prompt.format(name) for name in found.names]
-        self.text_rows = encoder.encode_text(prompts, normalize=False).float().cpu()
         self.files = SoundFiles(found.paths, front.rate)
         self.sounds = None if store is None else embed_sounds(self.files, front, seconds, Path(store))
 
@@ -161,7 +149,7 @@ class SoundFolder(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         label = self.labels[index]
-        return {"sound": self._sound(index), "text": self.text_rows[label], "label": label}
+        return {"sound": self._sound(index), "label": label, "name": self.names[label]}
 
     def _sound(self, index: int) -> Tensor:
         if self.sounds is not None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipkit.adapters import MultiPositiveLoss, PairsLoss
-from clipkit.backbone import FrozenCLIP
+from clipkit.backbone import FrozenCLIP, TunableCLIP
 from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
@@ -34,7 +34,10 @@ class AudioCLIP(BaseModel):
         pairs: what trains, see `PairsLoss`; the original's first stage has the two with sound, its second all three.
         heads: also train a linear map after each of CLIP's two projections, the identity at start; what the original's
             full stage does to them. CLIP itself stays frozen.
-        labels: items with one `label` belong together (`MultiPositiveLoss`): for sets with a name a class.
+        labels: for sets with a name a class: sounds are drawn to the texts of their names, and items with one `label`
+            belong together (`MultiPositiveLoss`).
+        own_clip: CLIP's weights lie in the checkpoint, as in those of AudioCLIP's full training; else they are no part
+            of it.
         scale: of each pair at start (the original's: 100). reduction: 'compat' is the released sum, see `PairsLoss`.
         roll: turn each sound around in time by a random part of it. mask_bands: of a spectrogram, so many neighbouring
             bands are emptied. Both in training only.
@@ -53,6 +56,7 @@ class AudioCLIP(BaseModel):
         pairs: Sequence[str] = _PARTIAL,
         heads: bool = False,
         labels: bool = False,
+        own_clip: bool = False,
         scale: float = 20.0,
         reduction: str = "mean",
         roll: bool = True,
@@ -63,7 +67,8 @@ class AudioCLIP(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         if heads and "image-text" not in pairs:
             raise ClipkitError("AudioCLIP: heads=True trains what pictures and texts share: add 'image-text' to pairs")
-        self.clip: FrozenCLIP = build_frozen(clip_options(clip))
+        self.clip: FrozenCLIP | TunableCLIP
+        self.clip = TunableCLIP.from_pretrained(**clip_options(clip)) if own_clip else build_frozen(clip_options(clip))
         dim = self.clip.embed_dim
         self.spectrogram = LogMel(**dict(spectrogram or {}))
         self.tower = MODELS.build({"type": "SoundTower", "dim": dim, **dict(tower or {})})
@@ -74,6 +79,7 @@ class AudioCLIP(BaseModel):
         self.loss = PairsLoss(pairs, scale, reduction)
         self.alike = MultiPositiveLoss() if labels else None
         self.roll, self.mask_bands = roll, mask_bands
+        self._names: dict[str, Tensor] = {}
 
     # ---- one's own sounds, pictures and texts ----------------------------------------------------------------------
 
@@ -93,9 +99,13 @@ class AudioCLIP(BaseModel):
         """Sentences -> `(B, D)`, unit length."""
         return self._known("text", self.clip.encode_text(list(texts), normalize=False).float())
 
+    @torch.no_grad()
     def encode_names(self, names: Sequence[str]) -> Tensor:
-        """Names in the model's prompt -> `(K, D)`, unit length."""
-        return self.encode_text([self.prompt.format(name) for name in names])
+        """Names in the model's prompt -> `(K, D)`, unit length. Each is encoded once, for CLIP does not change."""
+        if missing := [name for name in dict.fromkeys(names) if name not in self._names]:
+            texts = [self.prompt.format(name) for name in missing]
+            self._names.update(zip(missing, self.clip.encode_text(texts, normalize=False).float()))
+        return self._known("text", torch.stack([self._names[name] for name in names]).to(self.clip.device))
 
     @property
     def takes_waves(self) -> bool:
@@ -110,6 +120,7 @@ class AudioCLIP(BaseModel):
         image: Sequence[Tensor] | None = None,
         text: Sequence[Tensor] | None = None,
         label: Sequence[int] | None = None,
+        name: Sequence[str] | None = None,
         mode: str = "tensor",
     ) -> Any:
         """B sounds with what belongs to them.
@@ -118,7 +129,7 @@ class AudioCLIP(BaseModel):
             sound: of each `(W, bands, frames)`, or `(W, N)` waves for a tower that takes them: its windows, of which
                 training draws one.
             image, text: of each CLIP's embedding `(D,)`, not normalised.
-            label: of each the place of its name.
+            label, name: of each the place of its name, and the name.
             mode: 'loss' gives a dict of losses, 'tensor' a dict of modality -> `(B, D)` of unit length, 'predict' that
                 as a dict an item, with `label`, and `moved`: the largest change that heads made to CLIP's embeddings.
         """
@@ -127,6 +138,8 @@ class AudioCLIP(BaseModel):
         raw = {name: torch.stack(list(rows)).to(device).float() for name, rows in given.items() if rows is not None}
         found = {name: self._known(name, rows) for name, rows in raw.items()}
         if mode == "loss":
+            if self.alike is not None and name is not None:
+                found["text"] = self.encode_names(name)
             drawn = torch.stack([own[torch.randint(len(own), ())] for own in sound]).to(device)
             found["audio"] = self.tower(self._altered(drawn))
             return self._loss(found, label)

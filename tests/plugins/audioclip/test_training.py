@@ -133,3 +133,34 @@ def test_heads_alone_are_refused():
 
     with pytest.raises(ClipkitError, match="image-text"):
         AudioCLIP("tiny_clip", heads=True)
+
+
+def test_a_clip_of_ones_own_lies_in_the_checkpoint_and_does_not_train():
+    from clipkit_plugins.audioclip import AudioCLIP
+
+    torch.manual_seed(0)
+    model = AudioCLIP("tiny_clip", own_clip=True, labels=True, prompt="a {}")
+    assert any(name.startswith("clip.model.") for name in model.state_dict())
+    assert not [name for name, value in model.named_parameters() if name.startswith("clip.") and value.requires_grad]
+    waves = render_sounds(render(4, seed=2, objects=(1, 1)))
+    sounds = list(model.spectrogram(waves)[:, None])
+    names = ["red star", "blue ring", "red star", "bar"]
+    losses = model(sound=sounds, label=[1, 0, 1, 2], name=names, mode="loss")
+    assert list(losses) == ["loss_audio-text"] and losses["loss_audio-text"] > 0
+    rows = model.encode_names(names)
+    assert torch.equal(rows[0], rows[2])
+    torch.testing.assert_close(rows, tiny_clip().encode_text([f"a {name}" for name in names]), rtol=0, atol=1e-5)
+
+
+def test_a_tower_with_a_filter_bank_trains_on_waves():
+    from clipkit_plugins.audioclip import AudioCLIP
+
+    torch.manual_seed(0)
+    tower = dict(type="ESResNeXt", length=64, window=50, hop=40, layers=(1, 1, 1, 1))
+    model = AudioCLIP("tiny_clip", tower=tower, pairs=("audio-text",), scale=100.0)
+    text = list(torch.randn(3, 128))
+    losses = model(sound=list(torch.randn(3, 2, 800) * 0.1), text=text, mode="loss")
+    assert {*losses} == {"loss_audio-text", "loss_filters"}
+    sum(losses.values()).backward()
+    assert model.tower.fbsp.fc.grad.abs().max() == pytest.approx(1.0, abs=1e-5)
+    assert model.encode_sound(torch.randn(2, 800)).shape == (2, 128)

@@ -41,13 +41,13 @@ class SoundTrack:
             raise Refused("holds no sound")
         stream.codec_context.thread_count = 1
         self._stream, self._longest = stream, longest
-        self.rate, self.channels = stream.rate or 0, stream.channels
+        self.rate, self.channels = int(stream.rate or 0), int(stream.channels)
         if not LEAST_RATE <= self.rate <= MOST_RATE or not self.channels:
             raise Refused(
                 f"has {self.channels} channels of {self.rate} samples a second; at least one is needed, and "
                 f"{LEAST_RATE} to {MOST_RATE} samples"
             )
-        pictures = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
+        pictures: list[Any] = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         starts = [float(s.start_time * s.time_base) for s in pictures if s.start_time is not None]
         self._zero = min(starts, default=None)
 

@@ -65,11 +65,13 @@ def read_sound_set(
             raise ClipkitError(f"{root}: folders of classes have no folds; leave folds= out, or make a folder of each")
         return _named(_read_folders(root), names, root)
     table, columns, place = TABLES[layout]
-    rows = [(n, *(row[column] for column in columns)) for n, row in read_table(root / table, columns)]
-    classes = sorted({name for *_, name in rows})
+    rows = list(read_table(root / table, columns))
+    of_file, of_fold, of_class = columns
+    classes = sorted({row[of_class] for _, row in rows})
     found = []
     wanted = None if folds is None else set(folds)
-    for number, file, fold, name in rows:
+    for number, row in rows:
+        file, fold, name = row[of_file], row[of_fold], row[of_class]
         if not _FOLD.fullmatch(fold) or not name:
             raise ClipkitError(f"{root / table}: line {number}: needs a fold, a whole number, and a class")
         if wanted is None or int(fold) in wanted:

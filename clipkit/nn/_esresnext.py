@@ -86,6 +86,12 @@ class ESResNeXt(nn.Module):
 
     takes_waves = True
     window: Tensor
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
+    fc: nn.Module
+    att5: nn.Module
 
     def __init__(
         self, dim: int, length: int = 2048, window: int = 1654, hop: int = 561, layers: Sequence[int] = (3, 4, 6, 3)

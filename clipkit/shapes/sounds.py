@@ -49,8 +49,8 @@ def render_sounds(scenes: Scenes, seed: int = 0, rate: int = RATE, seconds: floa
     tones = torch.zeros(batch, round(rate * seconds))
     for n in range(objects):
         phase = torch.rand(batch, 3, generator=g)
-        kinds = (part[:, n].cpu() for part in (scenes.shape, scenes.colour, scenes.texture))
-        tones += scenes.present[:, n, None].cpu() * _tone(*kinds, radius[:, n], phase, rate, seconds)
+        shape, colour, texture = (part[:, n].cpu() for part in (scenes.shape, scenes.colour, scenes.texture))
+        tones += scenes.present[:, n, None].cpu() * _tone(shape, colour, texture, radius[:, n], phase, rate, seconds)
     noise = _noise(scenes.stuff.cpu(), tones.shape[1], rate, g)
     loudness = tones.square().mean(1, keepdim=True).sqrt().clamp(min=1e-3)
     wave = tones + noise * loudness * 10 ** (-_SNR / 20)

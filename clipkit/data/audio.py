@@ -94,7 +94,7 @@ def read_audio(
             while count := (reader.message() or {})["samples"]:
                 room -= 4 * channels * count
                 if room < 0:
-                    raise AudioError(f"{path}: its sound takes a quarter of this machine's memory; read it by seconds=")
+                    raise AudioError(f"{path}: its sound takes an eighth of this machine's memory; read less of it (seconds=)")
                 block = np.empty((channels, count), np.float32)
                 reader.fill(block)
                 blocks.append(block.mean(0, keepdims=True) if mono else block)
@@ -119,7 +119,7 @@ def resample(samples: np.ndarray, old: int, new: int) -> np.ndarray:
     margin = math.ceil(_ZEROS / cut)
     taps = np.arange(-margin, margin + 2)
     count = -(-samples.shape[1] * up // down)
-    padded = np.pad(samples.astype(np.float64), ((0, 0), (margin, margin + 2)))
+    padded = np.pad(samples.astype(np.float32, copy=False), ((0, 0), (margin, margin + 2)))
     around = np.lib.stride_tricks.sliding_window_view(padded, len(taps), axis=1)
     found = np.empty((len(samples), count), np.float32)
     for begin in range(0, count, _BLOCK):
@@ -165,6 +165,6 @@ def _check_file(path: str | Path) -> None:
 
 
 def _room() -> int:
-    """Bytes that sound may take: a quarter of this machine's memory."""
+    """Bytes that sound may take: an eighth of this machine's memory."""
     known = hasattr(os, "sysconf")
-    return (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 1 << 33) // 4
+    return (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else 1 << 33) // 8

@@ -169,3 +169,11 @@ def test_what_is_too_loud_is_cut(tmp_path):
     write_wave(tmp_path / "a.wav", np.array([[2.0, -2.0, 0.5]]), 8000)
     found = read_audio(tmp_path / "a.wav").samples[0]
     np.testing.assert_array_equal(found, np.array([1 - 2**-15, -1, 0.5], np.float32))
+
+
+def test_sound_that_fills_the_memory_is_refused(tmp_path, monkeypatch):
+    write_wave(tmp_path / "a.wav", np.zeros((2, 8000)), 8000)
+    monkeypatch.setattr("clipkit.data.audio._room", lambda: 8 * 7999)
+    with pytest.raises(AudioError, match="an eighth of this machine's memory"):
+        read_audio(tmp_path / "a.wav")
+    assert read_audio(tmp_path / "a.wav", seconds=0.5).samples.shape == (1, 4000)  # the reader is fit for the next

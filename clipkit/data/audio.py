@@ -94,7 +94,9 @@ def read_audio(
             while count := (reader.message() or {})["samples"]:
                 room -= 4 * channels * count
                 if room < 0:
-                    raise AudioError(f"{path}: its sound takes an eighth of this machine's memory; read less of it (seconds=)")
+                    raise AudioError(
+                        f"{path}: its sound takes an eighth of this machine's memory; read less of it (seconds=)"
+                    )
                 block = np.empty((channels, count), np.float32)
                 reader.fill(block)
                 blocks.append(block.mean(0, keepdims=True) if mono else block)

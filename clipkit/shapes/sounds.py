@@ -35,7 +35,7 @@ PITCHES = (440.0, 110.0)  # of the radii below, in scene sides
 RADII = (0.14, 0.33)
 TREMBLING = (2.0, 16.0)  # times a second, of the first colour and of the last
 _SNR = 12.0  # dB
-_DEPTH, _REST = 0.9, 0.15  # of the trembling; loudness between beats
+_DEPTH, _REST = 0.9, 0.25  # of the trembling; loudness between beats
 _SEED = 104_729  # sounds are drawn apart from their scenes
 
 
@@ -71,7 +71,7 @@ def _tone(
     for k in range(table.shape[1]):
         heard = (k + 1) * pitch < 0.5 * rate  # above that, samples would tell of another tone
         wave += (strength[shape, k] * heard)[:, None] * torch.sin(2 * math.pi * (k + 1) * turns)
-    speed = TREMBLING[0] * (TREMBLING[1] / TREMBLING[0]) ** (colour / (len(COLOURS) - 1))
+    speed = TREMBLING[0] + (TREMBLING[1] - TREMBLING[0]) * colour / (len(COLOURS) - 1)
     wave *= 1 - _DEPTH * (0.5 + 0.5 * torch.sin(2 * math.pi * (speed[:, None] * time + phase[:, 1:2])))
     beats = torch.tensor([[max(float(c), _REST) for c in RHYTHMS[name]] for name in TEXTURES])
     place = ((time / seconds + phase[:, 2:]) % 1 * beats.shape[1]).long()

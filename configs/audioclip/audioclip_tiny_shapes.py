@@ -4,8 +4,8 @@ be heard. Pictures, captions and spectrograms are stored once; only the tower tr
 Command:   clipkit train audioclip/audioclip_tiny_shapes.py
            clipkit predict work_dirs/audioclip_tiny_shapes sound.wav --labels "a red star, a blue ring"
 Hardware:  1 CPU core
-Time:      TIME
-Expected:  EXPECTED
+Time:      75 s of CPU time, 25 of them once for the store (AMD EPYC, shared, 2026-11-30)
+Expected:  not measured yet
 """
 
 plugins = ["audioclip"]

@@ -4,8 +4,8 @@ projections, train together on all three pairs. It costs pictures and texts what
 Command:   clipkit train audioclip/audioclip_tiny_shapes_full.py
            variables.partial=FILE       the first stage's checkpoint
 Hardware:  1 CPU core
-Time:      TIME
-Expected:  EXPECTED
+Time:      25 s of CPU time (AMD EPYC, shared, 2026-11-30)
+Expected:  not measured yet
 """
 
 _base_ = ["./audioclip_tiny_shapes.py"]

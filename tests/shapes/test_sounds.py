@@ -68,7 +68,7 @@ def test_colour_is_trembling(scene, index):
     loudness = wave.square()
     slow = torch.fft.rfft(loudness - loudness.mean()).abs()
     slow[30 * 4 :] = 0
-    speed = TREMBLING[0] * (TREMBLING[1] / TREMBLING[0]) ** (index / 7)
+    speed = TREMBLING[0] + (TREMBLING[1] - TREMBLING[0]) * index / 7
     assert float(slow.argmax()) / 4 == pytest.approx(speed, abs=0.3)
 
 

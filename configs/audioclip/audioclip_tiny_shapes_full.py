@@ -4,7 +4,7 @@ projections, train together on all three pairs. It costs pictures and texts what
 Command:   clipkit train audioclip/audioclip_tiny_shapes_full.py
            variables.partial=FILE       the first stage's checkpoint
 Hardware:  1 CPU core
-Time:      25 s of CPU time (AMD EPYC, shared, 2026-11-30)
+Time:      not measured here
 Expected:  not measured yet
 """
 

@@ -29,6 +29,7 @@ def test_every_example_is_tested():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "accelerate_contrastive.py",
         "actionclip.py",
+        "audioclip.py",
         "clip4clip.py",
         "contrastive.py",
         "dense_clip.py",
@@ -155,3 +156,8 @@ def test_a_story_is_told_second_by_second():
 def test_a_drawing_is_moved_towards_its_picture():
     before, after = percentages("draw.py")
     assert after < 0.6 * before
+
+
+def test_sounds_find_pictures_and_texts_and_have_names():
+    numbers = [number for number in percentages("audioclip.py") if number != 1]  # chance
+    assert len(numbers) == 5 and min(numbers) > 15

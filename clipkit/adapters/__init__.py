@@ -6,6 +6,7 @@ from .clip_adapter import ClipAdapter
 from .contrastive import ContrastiveLoss, LogitScale
 from .distillation import CosineDistillLoss, L1DistillLoss, RelationalDistillLoss, SimilarityKLLoss
 from .fusion import Fusion
+from .modality import PairsLoss
 from .multi_positive import MultiPositiveLoss
 from .pair_scores import hard_negatives, pair_contrastive
 from .pooling import pool_boxes, pool_masks
@@ -29,6 +30,7 @@ __all__ = [
     "MaskedMean",
     "MeanPool",
     "MultiPositiveLoss",
+    "PairsLoss",
     "PromptLearner",
     "QueryScoring",
     "RelationalDistillLoss",

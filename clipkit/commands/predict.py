@@ -19,7 +19,8 @@ def parser() -> argparse.ArgumentParser:
         description="Segment or detect with any labels: a picture with names and a JSON for each image; a segmenter "
         "also writes an indexed PNG, a detector one file of all detections in COCO's format. A video gives a film. "
         "A model of questions (vqa/...) answers those of --ask, and shows where it looked; one of clouds of points "
-        "(pointclip/...) names files of them, and shows its views.",
+        "(pointclip/...) names files of them, and shows its views; one of sounds (audioclip/...) names what is "
+        "heard in sounds and films, and when.",
         parents=[_options.labels("what to look for, instead of what was trained"), _options.device()],
     )
     parser.add_argument(

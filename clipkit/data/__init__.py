@@ -1,6 +1,7 @@
 """Reading and drawing images, masks and videos: plain functions."""
 
 from ._paths import walk
+from .audio import AUDIO_SUFFIXES, Audio, AudioError, read_audio, resample, write_wave
 from .draw import colour_map, enlarge, grid, legend, overlay, save_indexed_png, used_entries, with_legend
 from .images import IMAGE_SUFFIXES, MASK_SUFFIXES, list_images, read_image, read_mask
 from .overlapped_pairs import OverlappedPairs, TimedText
@@ -25,10 +26,13 @@ from .video import (
 )
 
 __all__ = [
+    "AUDIO_SUFFIXES",
     "BACKENDS",
     "IMAGE_SUFFIXES",
     "MASK_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Audio",
+    "AudioError",
     "BackendMissing",
     "Fps",
     "Indices",
@@ -51,12 +55,15 @@ __all__ = [
     "pair_folders",
     "palette",
     "probe_video",
+    "read_audio",
     "read_image",
     "read_mask",
     "read_video",
+    "resample",
     "save_indexed_png",
     "stream_video",
     "used_entries",
     "walk",
     "with_legend",
+    "write_wave",
 ]

@@ -5,7 +5,8 @@ In:  JSON lines `{"path", "backend", "short_side", "sampling", "folder_fps", "ti
 Out: messages of 4 bytes length and JSON of that length: first `{"indices", "times", "size", "count", "fps",
 "duration"}`, then for each index length 0 and the frame's bytes; `{"error": line}` at any time instead ends the job,
 `{"alive": true}` says that it goes on.
-`sampling` None asks for the first message only.
+`sampling` None asks for the first message only. A job with `sound` asks for what is heard instead: first `{"rate",
+"channels"}`, then messages `{"samples": n}`, each followed by n samples of all channels, the last with n = 0.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from clipkit.data._audio_stream import SoundTrack
 from clipkit.data._video_backends import load, open_video
 from clipkit.data._video_film import PROGRESS, Refused, check_length, end_of
 from clipkit.data._video_sampling import from_json
@@ -41,7 +43,8 @@ def main() -> None:
         except Exception as error:
             reason = _reason(error, job["path"])
             line = f"cannot be read by {job['backend']} ({reason}); another backend may"
-            _send(out, {"error": f"cannot be read ({reason})" if os.path.isdir(job["path"]) else line})
+            alone = job.get("sound") or os.path.isdir(job["path"])
+            _send(out, {"error": f"cannot be read ({reason})" if alone else line})
         _alarm(0)
 
 
@@ -53,6 +56,8 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
     limit = job["timeout"] + 2
     _alarm(limit)
     PROGRESS.report = _reporter(out, limit)
+    if job.get("sound"):
+        return _serve_sound(job, out, limit)
     video = open_video(job["path"], job["backend"], job["short_side"], job["folder_fps"], job["most"])
     times = video.times
     duration = end_of(times, video.last)
@@ -78,6 +83,20 @@ def _serve(job: dict[str, Any], out: BinaryIO) -> None:
         _alarm(0)  # waiting for a slow parent is no hang
         _write(out, bytes(4))
         _write(out, frame.data.cast("B"))
+
+
+def _serve_sound(job: dict[str, Any], out: BinaryIO, limit: float) -> None:
+    track = SoundTrack(job["path"], job["longest"])
+    first = round(job["start"] * track.rate)
+    last = float("inf") if job["seconds"] is None else first + round(job["seconds"] * track.rate)
+    _send(out, {"rate": track.rate, "channels": track.channels})
+    for block in track.blocks(first, last):
+        _alarm(0)
+        if block.shape[1]:
+            _send(out, {"samples": block.shape[1]})
+            _write(out, np.ascontiguousarray(block).data.cast("B"))
+        _alarm(limit)
+    _send(out, {"samples": 0})
 
 
 def _reporter(out: BinaryIO, limit: float) -> Callable[[], None]:

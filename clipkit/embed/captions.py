@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,12 @@ def sentence_rows(clip: ClipModel, texts: list[str], tokens: bool) -> list[Tenso
             "take another head than wti, without tokens=True, or another CLIP"
         )
     return [row[: end + 1] for row, end in zip(clip.text_tokens(texts), ends.tolist())]
+
+
+def caption_rows(out: str | Path, texts: Sequence[str], clip: ClipModel, made_by: Mapping[str, Any]) -> Tensor:
+    """`(N, D)` float32 of each sentence, not normalised. What a store of this CLIP's below `out` lacks is computed."""
+    digest = hashlib.sha256(json.dumps([made_by["weights"], made_by["precision"]]).encode()).hexdigest()
+    folder = Path(out) / f"texts-{digest[:16]}"
+    embed_captions(folder, texts, clip, made_by, dtype="fp32", progress=False)
+    rows, _ = Store(folder / "captions").read([caption_id(text) for text in texts], "embeddings")
+    return torch.from_numpy(rows)

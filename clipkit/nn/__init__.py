@@ -2,10 +2,13 @@
 
 from ._conv_tower import BasicBlock, ConvTower
 from ._dpt import DPTDecoder, FusionBlock, Readout, Reassemble, ResidualConvUnit
+from ._esresnext import ESResNeXt, FilterBank, TimeFrequencyGate
 from ._fpn import FPNDecoder
 from ._grouping import AssignAttention, GroupingBlock, TokenMixer
 from ._points import draw_points
 from ._regularisation import SpatialRegularisation
+from ._sound_tower import SoundTower
+from ._spectrogram import LogMel
 from ._timm_tower import TimmPyramid, TimmTower
 from ._transformer import CrossAttention, CrossBlock, Mlp, SelfAttention, TransformerBlock
 from .bifuse import BiFuse
@@ -25,18 +28,23 @@ __all__ = [
     "DPTDecoder",
     "DyConv",
     "DyReLU",
+    "ESResNeXt",
     "FPNDecoder",
+    "FilterBank",
     "FusionBlock",
     "GroupingBlock",
+    "LogMel",
     "Mlp",
     "PointNet",
     "Readout",
     "Reassemble",
     "ResidualConvUnit",
     "SelfAttention",
+    "SoundTower",
     "SpatialRegularisation",
     "Strokes",
     "TextLayer",
+    "TimeFrequencyGate",
     "TimmPyramid",
     "TimmTower",
     "TokenMixer",

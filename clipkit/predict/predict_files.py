@@ -74,7 +74,7 @@ def predict_files(
             for result, (source, stem) in zip(results, named):
                 target = out / f"{stem}_{writer.picture}"
                 work: Callable[[], str] = partial(writer.write, source, stem)
-                if is_video(source):
+                if is_video(source) and not getattr(writer, "hears", False):
                     target = out / f"{stem}.mp4"
                     work = partial(film_of, source, target)
                 elif isinstance(result, Exception):

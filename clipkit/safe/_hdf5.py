@@ -1,4 +1,5 @@
-"""HDF5 files from strangers (extras `points`, `depth`): arrays of plain numbers that lie in the file itself, read in pieces."""
+"""HDF5 files from strangers (extras `points`, `depth`): arrays of plain numbers that lie in the
+file itself, read in pieces."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from clipkit.shapes.films import Films, render_films
 from clipkit.shapes.outlines import render_outlines
 from clipkit.shapes.questions import Asker, Question
 from clipkit.shapes.render import STYLES, Scenes, render
+from clipkit.shapes.sounds import render_sounds
 from clipkit.shapes.stories import story_set
 from clipkit.shapes.tiny import distance_clip, tiny_clip
 
@@ -54,6 +55,7 @@ __all__ = [
     "render_clouds",
     "render_films",
     "render_outlines",
+    "render_sounds",
     "seen_compositions",
     "seen_mask",
     "story_set",

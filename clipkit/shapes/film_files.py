@@ -22,13 +22,16 @@ SUFFIX = ".mkv"
 _CHUNK = 64  # films in memory at once
 
 
-def write_film(frames: Tensor | np.ndarray, path: str | Path, fps: float = FPS) -> None:
+def write_film(
+    frames: Tensor | np.ndarray, path: str | Path, fps: float = FPS, sound: Tensor | None = None, sound_rate: int = 8000
+) -> None:
     """Writes a film with FFV1 in RGB: decoding gives the written bytes again, frame for frame.
 
     Args:
         frames: `(T, 3, H, W)` float in [0, 1], or `(T, H, W, 3)` uint8.
         path: ends in .mkv or .avi.
         fps: frames a second.
+        sound: `(N,)` float in ±1, `sound_rate` samples a second, kept as 16 bits without loss.
 
     Raises:
         ClipkitError: PyAV is not installed.
@@ -43,9 +46,16 @@ def write_film(frames: Tensor | np.ndarray, path: str | Path, fps: float = FPS) 
         stream = container.add_stream("ffv1", rate=rate, options={"g": "1"})  # else frames lean on earlier ones
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "bgr0"
+        track = None if sound is None else container.add_stream("pcm_s16le", rate=sound_rate, layout="mono")
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+        if sound is not None and track is not None:
+            whole = (sound.double() * 2**15).round().clamp(-(2**15), 2**15 - 1).short()
+            frame = av.AudioFrame.from_ndarray(whole[None].cpu().numpy(), format="s16", layout="mono")
+            frame.sample_rate = sound_rate
+            container.mux(track.encode(frame))
+            container.mux(track.encode())
 
 
 def to_bytes(frames: Tensor | np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from clipkit.data.images import read_image, read_mask
 from clipkit.data.narrated_sets import read_narrated_set
 from clipkit.data.pairs import Problems, pair_folders
 from clipkit.data.proposals import clean_boxes, list_dataset, read_proposals
+from clipkit.data.sound_sets import read_sound_set
 from clipkit.data.video_sets import read_video_set
 from clipkit.data.write_formats import write_labelled
 from clipkit.nn import Strokes, read_svg, write_svg
@@ -386,6 +387,22 @@ def _read_actions(folder: Path) -> Any:
     return read_action_set(place.name, place, split)
 
 
+def _sound_sets(root: Path) -> None:
+    folder = root / "esc50/esc50"
+    _write(folder / "meta/esc50.csv", "filename,fold,target,category\n1-a-0.wav,1,0,dog\n2-b-1.wav,2,1,sea_waves\n")
+    _touch(folder / "audio", "1-a-0.wav", "2-b-1.wav")
+    folder = root / "urbansound8k/urbansound8k"
+    header = "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+    _write(folder / "metadata/UrbanSound8K.csv", header + "7-3-0-0.wav,7,0.0,4.0,1,5,3,dog_bark\n")
+    _touch(folder / "audio/fold5", "7-3-0-0.wav")
+    _touch(root / "folder/folder", "dog/a.wav", "sea_waves/b.mp4")
+
+
+def _read_sounds(folder: Path) -> Any:
+    place = inner(folder)
+    return read_sound_set(place, place.name)
+
+
 # -- few shots --------------------------------------------------------------------------------------------------------
 
 
@@ -476,6 +493,7 @@ READERS = [
     Reader("sets of videos", _video_sets, _read_videos, share=3),
     Reader("sets of narrated videos", _narrated, _read_narrated, share=2),
     Reader("sets of actions", _action_sets, _read_actions, share=2),
+    Reader("sets of sounds", _sound_sets, _read_sounds),
     Reader("few shots", _few_shots, _read_few_shots),
     Reader("lists of few shots", _few_shot_sources, _write_lists),
     Reader("drawings", _drawings, lambda folder: read_svg(only(folder)).state_dict()),

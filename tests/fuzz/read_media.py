@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy.io import savemat
 
+from clipkit.data.audio import read_audio, write_wave
 from clipkit.data.images import image_size, read_image, read_mask
 from clipkit.data.video import Uniform, read_video
 from clipkit.segmentation.public_datasets import _read_ids
+from clipkit.shapes import write_film
 from fuzz.table import Reader, only
 from support import video_files
 
@@ -111,10 +114,28 @@ def _read_film(backend: str, folder: Path) -> Any:
     return read_video(path, Uniform(3), timeout=10, **options)
 
 
+def _sounds(root: Path) -> None:
+    time = np.arange(3000) / 8000
+    wave = np.stack([np.sin(2 * np.pi * 440 * time), np.sin(2 * np.pi * 660 * time)]) * 0.5
+    for kind in ("wav", "flac", "mp3", "opus"):
+        (root / kind).mkdir()
+    write_wave(root / "wav" / "a.wav", wave, 8000)
+    for name, codec, rate in (("flac", "flac", 8000), ("mp3", "libmp3lame", 16000), ("opus", "libopus", 48000)):
+        video_files.write_sound(root / name / f"a.{name}", wave, codec, rate)
+    times = video_files.steady(Fraction(8), 4)
+    (root / "film").mkdir()
+    write_film(np.zeros((len(times), 16, 16, 3), np.uint8), root / "film" / "a.mkv", sound=torch.from_numpy(wave[0]))
+
+
+def _read_sound(folder: Path) -> Any:
+    return read_audio(only(folder), 8000, timeout=10).samples
+
+
 READERS = [
     Reader("pictures", _pictures, _read_picture, checked=("*.png",), share=3),
     Reader("masks", _masks, _read_mask, checked=("*.png",)),
     Reader("masks of MATLAB", _matlab, _read_matlab, checked=("packed",)),
     *(Reader(f"films {name}", _films, partial(_read_film, name), share=0.5) for name in video_files.INSTALLED),
+    Reader("sounds", _sounds, _read_sound),
     Reader("films of pictures", _folder_films, partial(_read_film, "folder"), checked=("steady",), share=0.5),
 ]

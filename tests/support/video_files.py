@@ -88,3 +88,18 @@ def write_folder(path: Path, times: list[Fraction], steps: bool) -> Path:
     if steps:
         (path / "timestamps.txt").write_text("\n".join(str(float(time)) for time in times))
     return path
+
+
+def write_sound(path: Path, samples: np.ndarray, codec: str, rate: int, sampled: int = 8000) -> None:
+    """Writes two channels `(2, N)` in ±1, of `sampled` samples a second, at `rate`."""
+    import av
+
+    packed = np.ascontiguousarray((samples * 2**15).astype("<i2").T.reshape(1, -1))
+    frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="stereo")
+    frame.sample_rate = sampled
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        resampler = av.AudioResampler(stream.codec_context.format, "stereo", rate, stream.codec_context.frame_size)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode())

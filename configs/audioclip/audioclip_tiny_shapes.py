@@ -4,7 +4,7 @@ be heard. Pictures, captions and spectrograms are stored once; only the tower tr
 Command:   clipkit train audioclip/audioclip_tiny_shapes.py
            clipkit predict work_dirs/audioclip_tiny_shapes sound.wav --labels "a red star, a blue ring"
 Hardware:  1 CPU core
-Time:      77 s of CPU time, the store with it (AMD EPYC, shared, 2026-11-30)
+Time:      77 s of CPU time, and once 25 s for the store (AMD EPYC, shared, 2026-11-30)
 Expected:  R@1 of the four directions with sound at least 80.0/77.6/85.0, names by sound 64.2/61.8/69.8 (seeds 0/1/2);
            image to text 95.0 and text to image 92.8, as before
 """

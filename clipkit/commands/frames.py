@@ -15,7 +15,7 @@ from clipkit.commands import _options
 from clipkit.commands._headers import docstring
 from clipkit.errors import ClipkitError, one_line
 
-SETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "csv")
+SETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "youcook2", "csv")
 DTYPES = ("fp16", "fp32")
 
 

@@ -199,7 +199,7 @@ class GLIP(SingleStageDetector):
             if len(own) > most:  # sorting all of them is half of what a prompt costs beyond the head
                 own = own[found.scores[own] >= found.scores[own].topk(most).values[-1]]
             kept.append(own[found.scores[own].argsort(descending=True, stable=True)][:most])
-        return found[torch.cat(kept) if kept else []]
+        return found[torch.cat(kept)] if kept else found
 
     def _select(
         self, parts: list[InstanceData], meta: dict, rescale: bool, over: str | None = None, most: int | None = None

@@ -6,7 +6,7 @@ and texts train too, is measured. `order`: which of two sounds came first, 50 is
 
 command:  clipkit claim C34 --seeds 10-12
 hardware: 1 CPU core
-time:     2 minutes of CPU time a seed (estimated; AMD EPYC, 2026-11-30)
+time:     about 2 minutes of CPU time a seed (AMD EPYC, 2026-11-30)
 """
 
 claim = "C34"

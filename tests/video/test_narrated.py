@@ -114,8 +114,8 @@ def test_retrieved_batches_bring_a_story_and_its_reverse_together(work):
 def options(work, iterations):
     part = {"sampling": {"fps": 2.0}, "max_frames": 8, "backend": "pyav"}
     found = {
-        "variables.stories": str(work / "stories4-0"),
-        "variables.test_stories": str(work / "stories4-1"),
+        "variables.stories": str(work / "told4-0"),
+        "variables.test_stories": str(work / "told4-1"),
         "variables.store": str(work / "store"),
         "variables.films": 2,
         "train_dataloader.dataset.pairs": PAIRS,

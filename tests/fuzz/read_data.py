@@ -1,8 +1,7 @@
-"""Rows: annotations, labelled sets, sets of videos and actions, proposals, embeddings, label files, few-shot lists."""
+"""Rows: annotations, labelled sets, depth, proposals, embeddings, label files, few-shot lists, drawings."""
 
 import csv
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from PIL import Image
 
 from clipkit.data import fewshot, fewshot_lists
-from clipkit.data.action_sets import read_action_set
 from clipkit.data.annotations import (
     LabelledBox,
     LabelledImage,
@@ -27,11 +25,8 @@ from clipkit.data.depth import DepthFiles, NyuMat, pair_depths, read_list, save_
 from clipkit.data.formats import FORMATS, read_labelled
 from clipkit.data.image_folder import ImageFolder
 from clipkit.data.images import read_image, read_mask
-from clipkit.data.narrated_sets import read_narrated_set
 from clipkit.data.pairs import Problems, pair_folders
 from clipkit.data.proposals import clean_boxes, list_dataset, read_proposals
-from clipkit.data.sound_sets import read_sound_set
-from clipkit.data.video_sets import read_video_set
 from clipkit.data.write_formats import write_labelled
 from clipkit.nn import Strokes, read_svg, write_svg
 from clipkit.text import Vocabulary, load_embeddings, save_embeddings
@@ -50,18 +45,18 @@ def _save(path: Path, seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) ->
     return path
 
 
-def _write(path: Path, text: str) -> Path:
+def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _touch(folder: Path, *names: str) -> None:
+def touch(folder: Path, *names: str) -> None:
     for name in names:
-        _write(folder / name, "film")
+        write(folder / name, "film")
 
 
-def _table(path: Path, *rows: tuple[str, ...], delimiter: str = ",") -> None:
+def write_table(path: Path, *rows: tuple[str, ...], delimiter: str = ",") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
@@ -90,7 +85,7 @@ def _coco(root: Path) -> None:
                     {**row, "bbox": [4, 3, 16, 6], "iscrowd": int(isinstance(shape, dict)), "segmentation": shape}
                 )
         categories = [{"id": i, "name": word, "frequency": "rcf"[i - 1]} for i, word in enumerate(CLASSES, 1)]
-        _write(root / name / "ann.json", json.dumps({"images": images, "annotations": rows, "categories": categories}))
+        write(root / name / "ann.json", json.dumps({"images": images, "annotations": rows, "categories": categories}))
 
 
 def _read_coco(folder: Path) -> Any:
@@ -127,8 +122,8 @@ def _voc(root: Path) -> None:
         _save(root / f"voc/JPEGImages/{number}.png", number)
         box = "<bndbox><xmin>5</xmin><ymin>4</ymin><xmax>20</xmax><ymax>9</ymax></bndbox>"
         item = f"<object><name>{CLASSES[number]}</name><difficult>{number}</difficult>{box}</object>"
-        _write(root / f"voc/Annotations/{number}.xml", f"<annotation>\n{size}\n{item * 2}\n</annotation>\n")
-    _write(root / "voc/ImageSets/Main/train.txt", "0 1\n1 -1\n")
+        write(root / f"voc/Annotations/{number}.xml", f"<annotation>\n{size}\n{item * 2}\n</annotation>\n")
+    write(root / "voc/ImageSets/Main/train.txt", "0 1\n1 -1\n")
 
 
 def _read_voc(folder: Path) -> Any:
@@ -173,7 +168,7 @@ def _depths(root: Path) -> None:
             (folder / "depths").mkdir(exist_ok=True)
             save_depth(metres[0], folder / f"depths/{number}.png")
     lines = (f"images/{number}.png depths/{number}.png 518.8" for number in range(2))
-    _write(root / "list/list.txt", "\n".join(lines))
+    write(root / "list/list.txt", "\n".join(lines))
 
 
 def _read_depths(folder: Path) -> Any:
@@ -197,7 +192,7 @@ def _karpathy(root: Path) -> None:
         _save(root / f"k/images/val/{number}.png", number)
         sentences = [{"raw": f"a cat {i} ", "tokens": ["a", "cat"], "sentid": i} for i in range(2)]
         entries.append({"filepath": "val", "filename": f"{number}.png", "split": "test", "sentences": sentences})
-    _write(root / "k/dataset.json", json.dumps({"images": entries, "dataset": "x"}))
+    write(root / "k/dataset.json", json.dumps({"images": entries, "dataset": "x"}))
 
 
 def _read_karpathy(folder: Path) -> Any:
@@ -211,7 +206,7 @@ def _class_folders(root: Path) -> None:
     for kind, (file, text) in names.items():
         for number, word in enumerate("ab"):
             _save(root / kind / "images" / word / "0.png", number)
-        _write(root / kind / file, text)
+        write(root / kind / file, text)
 
 
 def _read_class_folders(folder: Path) -> Any:
@@ -230,7 +225,7 @@ def _label_files(root: Path) -> None:
         "sclip.class": "cat, kitten\nhot dog\ntree\n",
     }  # fmt: skip
     for name, text in seeds.items():
-        _write(root / name / name, text)
+        write(root / name / name, text)
 
 
 def _read_labels(folder: Path) -> Any:
@@ -244,7 +239,7 @@ def _embeddings(root: Path) -> None:
     for name in ("npz", "packed", "safetensors"):
         (root / name).mkdir()
     for ending, text in (("json", json.dumps({"names": CLASSES, "model": "x"})), ("txt", "\n".join(CLASSES))):
-        _write(root / ending / f"e.{ending}", text)
+        write(root / ending / f"e.{ending}", text)
         np.save(root / ending / "e.npy", rows)
     np.savez(root / "npz/e.npz", embeddings=rows, names=CLASSES)
     np.savez_compressed(root / "packed/e.npz", rows=rows.astype(np.float16), names=CLASSES)
@@ -264,9 +259,9 @@ def _read_embeddings(folder: Path) -> Any:
 def _proposals(root: Path) -> None:
     boxes, scores = [[1.0, 2.0, 30.0, 20.0], [0.0, 0.0, 5.5, 6.0]], [0.9, 0.25]
     by_name = {"a.jpg": {"boxes": boxes, "scores": scores}, "b/c.jpg": {"boxes": boxes[:1]}}
-    _write(root / "names/p.json", json.dumps(by_name))
+    write(root / "names/p.json", json.dumps(by_name))
     rows = [{"image_id": i, "bbox": box, "score": score} for i in (1, 2) for box, score in zip(boxes, scores)]
-    _write(root / "results/p.json", json.dumps(rows))
+    write(root / "results/p.json", json.dumps(rows))
     for name, save in (("npz", np.savez), ("packed", np.savez_compressed)):
         (root / name).mkdir()
         save(root / name / "p.npz", names=["a.jpg", "b/c.jpg"], counts=[2, 0], boxes=boxes, scores=scores)
@@ -275,132 +270,6 @@ def _proposals(root: Path) -> None:
 def _read_proposals(folder: Path) -> Any:
     found = read_proposals(only(folder))
     return [(key, *clean_boxes(*pair, (HEIGHT, WIDTH), 100)) for key, pair in found.by_key.items()], found.by_key
-
-
-# -- films ------------------------------------------------------------------------------------------------------------
-
-
-def _video_sets(root: Path) -> None:
-    films = [f"video{i}" for i in range(4)]
-    for name, place in {"msrvtt": "msrvtt", "msvd": "msvd", "words": "msvd", "activitynet": "activitynet"}.items():
-        _touch(root / name / place / "videos", *(f"{film}.mp4" for film in films))
-    rows = [{"video_id": film, "caption": f"a cat {film}", "sen_id": 1} for film in films]
-    folder = root / "msrvtt/msrvtt"
-    _write(folder / "MSRVTT_data.json", json.dumps({"sentences": rows, "videos": []}))
-    _table(folder / "MSRVTT_train.9k.csv", ("video_id",), *((film,) for film in films[:3]))
-    _table(
-        folder / "MSRVTT_JSFUSION_test.csv", ("key", "video_id", "sentence"), *(("k", f, 'a "q", b') for f in films[3:])
-    )
-    captions = {film: [["a", "cat"], ["a", "dog"]] for film in films}
-    (root / "msvd/msvd/raw-captions.pkl").write_bytes(pickle.dumps(captions))
-    _write(root / "words/msvd/captions_msvd.json", json.dumps(captions))
-    for name in ("msvd", "words"):
-        _write(root / name / "msvd/train_list.txt", "\n".join(films))
-    _touch(root / "lsmdc/lsmdc/videos/f", "f_00.1.avi", "f_00.2.avi")
-    _write(root / "lsmdc/lsmdc/LSMDC16_annos_training.csv", "f_00.1\t0\t1\t0\t1\tOne smiles.\nf_00.2\t0\t1\t0\t1\tTwo.")
-    described = {film: {"duration": 9.5, "timestamps": [[0, 4]], "sentences": ["One.", " Two. "]} for film in films}
-    _write(root / "activitynet/activitynet/train.json", json.dumps(described))
-    _write(root / "activitynet/activitynet/train_ids.json", json.dumps([*films, "v_none"]))
-    told = [{"video": "a.mov", "description": f"part {k}", "times": [[0, k]]} for k in range(2)]
-    _write(root / "didemo/didemo/train_data.json", json.dumps(told))
-    _write(root / "didemo/didemo/train_list.txt", "a.mov\n")
-    _touch(root / "didemo/didemo/videos", "a.mp4")
-    own = (
-        ("video", "sentence", "split", "start", "end"),
-        ("a.mp4", "a cat", "train", "0", "2.5"),
-        ("a.mp4", "x, y", "train", "", ""),
-    )
-    for ending, delimiter in (("csv", ","), ("tsv", "\t")):
-        _table(root / ending / f"csv/t.{ending}", *own, delimiter=delimiter)
-        _touch(root / ending / "csv", "a.mp4")
-
-
-def _read_videos(folder: Path) -> Any:
-    place = inner(folder)
-    root = _table_in(place) if place.name == "csv" else place
-    splits = ("train9k", "test1k") if place.name == "msrvtt" else ("train",)
-    return [read_video_set(place.name, root, split) for split in splits]
-
-
-def _narrated(root: Path) -> None:
-    for name in ("whole", "tables"):
-        folder = root / name / "howto100m"
-        _touch(folder / "videos", "a.mp4", "sub/b.webm")
-        _table(folder / "HowTo100M_v1.csv", ("video_id", "rank"), ("a", "1"), ("b", "2"))
-    told = {"start": [9.26, 3], "end": [13.1, 8.0], "text": ["then fry", "cut"]}
-    _write(root / "whole/howto100m/raw_caption.json", json.dumps({"a": told, "b": told}))
-    for name in "ab":
-        rows = (("", "start", "end", "text"), ("0", "3.5", "8", 'cut, "it"'), ("1", "9", "13.1", "fry"))
-        _table(root / f"tables/howto100m/howto100m_captions/{name}.csv", *rows)
-    folder = root / "steps/youcook2"
-    _touch(folder / "videos", "training/101/a.mp4")
-    steps = [{"segment": [4, 9.5], "id": 0, "sentence": "mix"}, {"segment": [12, 31], "id": 1, "sentence": "fry"}]
-    entry = {"duration": 40.1, "subset": "training", "recipe_type": "101", "annotations": steps}
-    _write(folder / "youcookii_annotations_trainval.json", json.dumps({"database": {"a": entry}}))
-    rows = (
-        ("video", "sentence", "start", "end", "split"),
-        ("a.mp4", "mix", "0", "4.5", "train"),
-        ("a.mp4", "fry", "5", "9", ""),
-    )
-    _table(root / "own/csv/t.csv", *rows)
-    _touch(root / "own/csv", "a.mp4")
-
-
-def _read_narrated(folder: Path) -> Any:
-    place = inner(folder)
-    if place.name == "csv":
-        return read_narrated_set("csv", _table_in(place))
-    found = read_narrated_set(place.name, place)
-    return found, read_video_set("youcook2", place) if place.name == "youcook2" else None
-
-
-def _table_in(place: Path) -> Path:
-    return next((path for path in sorted(place.iterdir()) if path.suffix in (".csv", ".tsv")), place / "t.csv")
-
-
-def _action_sets(root: Path) -> None:
-    folder = root / "list/list"
-    _write(folder / "labels.csv", 'id,name\n0,brush hair\n1,"pour, slowly"\n')
-    _write(folder / "val.txt", "a.mp4 0\nwith space/b.mp4 1\nframes/c 120 1\n")
-    _touch(folder, "a.mp4", "with space/b.mp4", "frames/c/img_00001.jpg")
-    _touch(root / "folder/folder", "train/run/a.mp4", "train/take_off/b.mov", "val/take_off/c.mp4")
-    folder = root / "kinetics/kinetics"
-    _write(
-        folder / "train.csv", "label,youtube_id,time_start,time_end,split\nzumba,-3B,59,69,train\nyoga,abc,0,10,train\n"
-    )
-    _touch(folder / "videos", "zumba/-3B_000059_000069.mp4", "abc_000000_000010.mkv")
-    folder = root / "hmdb51/hmdb51"
-    for name in ("run", "brush_hair"):
-        _write(folder / f"testTrainMulti_7030_splits/{name}_test_split1.txt", "a.avi 1 \nb.avi 2 \nc.avi 0 \n")
-        _touch(folder / "videos" / name, "a.avi", "b.avi")
-    folder = root / "ucf101/ucf101"
-    _write(folder / "ucfTrainTestlist/classInd.txt", "1 ApplyEyeMakeup\n2 YoYo\n")
-    _write(folder / "ucfTrainTestlist/trainlist01.txt", "ApplyEyeMakeup/v_1.avi 1\nYoYo/v_2.avi 2\n")
-    _touch(folder / "videos", "ApplyEyeMakeup/v_1.avi", "YoYo/v_2.avi")
-
-
-def _read_actions(folder: Path) -> Any:
-    place = inner(folder)
-    split = "train1" if place.name in ("hmdb51", "ucf101") else "train"
-    if place.name == "list":
-        return read_action_set("list", place / "val.txt", labels=place / "labels.csv")
-    return read_action_set(place.name, place, split)
-
-
-def _sound_sets(root: Path) -> None:
-    folder = root / "esc50/esc50"
-    _write(folder / "meta/esc50.csv", "filename,fold,target,category\n1-a-0.wav,1,0,dog\n2-b-1.wav,2,1,sea_waves\n")
-    _touch(folder / "audio", "1-a-0.wav", "2-b-1.wav")
-    folder = root / "urbansound8k/urbansound8k"
-    header = "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
-    _write(folder / "metadata/UrbanSound8K.csv", header + "7-3-0-0.wav,7,0.0,4.0,1,5,3,dog_bark\n")
-    _touch(folder / "audio/fold5", "7-3-0-0.wav")
-    _touch(root / "folder/folder", "dog/a.wav", "sea_waves/b.mp4")
-
-
-def _read_sounds(folder: Path) -> Any:
-    place = inner(folder)
-    return read_sound_set(place, place.name)
 
 
 # -- few shots --------------------------------------------------------------------------------------------------------
@@ -420,25 +289,16 @@ def _few_shots(root: Path) -> None:
         _ids(folder / f"SegmentationClass/{name}.png", 5 * fold + 1)
     for fold in range(4):
         for subset in ("trn", "val"):
-            _write(folder / f"splits/{subset}/fold{fold}.txt", f"{'abcd'[fold]}__{5 * fold + 1:02d}\n")
-    _write(folder / "ImageSets/Segmentation/trainaug.txt", "a\n")
-    _write(folder / "ImageSets/Segmentation/val.txt", "b\n")
+            write(folder / f"splits/{subset}/fold{fold}.txt", f"{'abcd'[fold]}__{5 * fold + 1:02d}\n")
+    write(folder / "ImageSets/Segmentation/trainaug.txt", "a\n")
+    write(folder / "ImageSets/Segmentation/val.txt", "b\n")
     folder = root / "fss1000/fss1000"
     for name in ("anise", "bat", "hat"):
         _save(folder / f"{name}/1.jpg", size=(64, 64))
         _ids(folder / f"{name}/1.png", 255)
-    _write(folder / "fss_test_set.txt", "hat\n")
+    write(folder / "fss_test_set.txt", "hat\n")
     for subset, name in (("trn", "anise"), ("val", "bat"), ("test", "hat")):
-        _write(folder / f"splits/{subset}.txt", f"{name}\n")
-
-
-def _drawings(root: Path) -> None:
-    points = torch.tensor(
-        [[[2.0, 2], [9, 3], [4, 9], [12, 12], [8, 1], [3, 5]], [[1.0, 1], [2, 2], [5, 2], [8, 4], [9, 9], [2, 9]]]
-    )
-    (root / "drawing").mkdir(parents=True)
-    strokes = Strokes.of(points, 2.0, closed=True, size=(16, 16), filled=torch.tensor([True, False]))
-    write_svg(strokes, root / "drawing" / "a.svg")
+        write(folder / f"splits/{subset}.txt", f"{name}\n")
 
 
 def _read_few_shots(folder: Path) -> Any:
@@ -470,13 +330,22 @@ def _few_shot_sources(root: Path) -> None:
         ]
         images = [{"id": 1, "file_name": f"COCO_{year}_1.jpg", "height": 64, "width": 90}]
         content = {"images": images, "annotations": rows, "categories": [{"id": i} for i in COCO_IDS]}
-        _write(root / f"coco20i/coco20i/annotations/instances_{year}.json", json.dumps(content))
+        write(root / f"coco20i/coco20i/annotations/instances_{year}.json", json.dumps(content))
 
 
 def _write_lists(folder: Path) -> Any:
     place = inner(folder)
     command(fewshot_lists.main, place.name, place)
     return [path.read_text() for path in sorted((place / "splits").rglob("*.txt"))]
+
+
+def _drawings(root: Path) -> None:
+    points = torch.tensor(
+        [[[2.0, 2], [9, 3], [4, 9], [12, 12], [8, 1], [3, 5]], [[1.0, 1], [2, 2], [5, 2], [8, 4], [9, 9], [2, 9]]]
+    )
+    (root / "drawing").mkdir(parents=True)
+    strokes = Strokes.of(points, 2.0, closed=True, size=(16, 16), filled=torch.tensor([True, False]))
+    write_svg(strokes, root / "drawing" / "a.svg")
 
 
 READERS = [
@@ -490,10 +359,6 @@ READERS = [
     Reader("label files", _label_files, _read_labels, share=2),
     Reader("embeddings", _embeddings, _read_embeddings, checked=("npz", "packed"), share=2),
     Reader("proposals", _proposals, _read_proposals, checked=("npz", "packed"), share=2),
-    Reader("sets of videos", _video_sets, _read_videos, share=3),
-    Reader("sets of narrated videos", _narrated, _read_narrated, share=2),
-    Reader("sets of actions", _action_sets, _read_actions, share=2),
-    Reader("sets of sounds", _sound_sets, _read_sounds),
     Reader("few shots", _few_shots, _read_few_shots),
     Reader("lists of few shots", _few_shot_sources, _write_lists),
     Reader("drawings", _drawings, lambda folder: read_svg(only(folder)).state_dict()),

@@ -14,7 +14,7 @@ from clipkit.safe import Hdf5Arrays, read_hdf5
 
 from ._paths import is_file, walk
 from ._tables import read_lines
-from .image_folder import Names, class_words
+from .image_folder import Names, Taken, class_words
 from .points import CLOUD_SUFFIXES, read_cloud
 
 _DIGITS = 16  # of a content hash in a cloud's id
@@ -53,16 +53,8 @@ class LabelledClouds:
         return _Part(self, np.asarray(indices, dtype=np.int64))
 
 
-class _Part(LabelledClouds):
-    def __init__(self, whole: LabelledClouds, indices: np.ndarray) -> None:
-        self.whole, self.indices = whole, indices
-        self.names, self.labels = whole.names, whole.labels[indices]
-
-    def read(self, index: int) -> np.ndarray:
-        return self.whole.read(int(self.indices[index]))
-
-    def identify(self, index: int) -> str:
-        return self.whole.identify(int(self.indices[index]))
+class _Part(Taken, LabelledClouds):
+    pass
 
 
 class CloudArray(LabelledClouds):

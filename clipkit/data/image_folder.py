@@ -57,8 +57,10 @@ class LabelledImages:
         return _Part(self, np.asarray(indices, dtype=np.int64))
 
 
-class _Part(LabelledImages):
-    def __init__(self, whole: LabelledImages, indices: np.ndarray) -> None:
+class Taken:
+    """Some of the things of a labelled set, in an order of one's own."""
+
+    def __init__(self, whole: Any, indices: np.ndarray) -> None:
         self.whole, self.indices = whole, indices
         self.names, self.labels = whole.names, whole.labels[indices]
 
@@ -67,6 +69,10 @@ class _Part(LabelledImages):
 
     def identify(self, index: int) -> str:
         return self.whole.identify(int(self.indices[index]))
+
+
+class _Part(Taken, LabelledImages):
+    pass
 
 
 class ImageArray(LabelledImages):

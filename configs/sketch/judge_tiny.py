@@ -1,6 +1,6 @@
 """A network that names the twelve shapes, from fills and outlines of random width, in all colours, by unsteady hands.
 
-It judges drawings that a CLIP made, which that CLIP itself cannot: `clipkit claim C35` trains it.
+It judges drawings that a CLIP made, which that CLIP itself cannot.
 
 Command:   clipkit train sketch/judge_tiny.py
 Hardware:  1 CPU core

@@ -16,7 +16,8 @@ model = dict(
     type="DepthCLIP",
     clip="distance_clip",
     stride=4,
-    temperature=1.0,
+    pool=2,
+    temperature=2.0,
     words=["very close", "close", "quite close", "at middle distance", "quite far", "far", "very far"],
 )
 test_dataloader = dict(

@@ -9,7 +9,6 @@ Expected:  spearman -.20 (seed 0 with temperature 0.1 and the tower's own stride
 _base_ = ["./depthclip_tiny_shapes.py"]
 
 model = dict(
-    stride=None,
     temperature=0.1,
     clip="tiny_clip",
     words=["giant", "extremely close", "close", "not in distance", "a little remote", "far", "unseen"],

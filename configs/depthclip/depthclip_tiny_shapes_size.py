@@ -10,7 +10,6 @@ Expected:  spearman .01 (seed 0 with the tower's own stride, 2026-11-30)
 _base_ = ["./depthclip_tiny_shapes.py"]
 
 model = dict(
-    stride=None,
     clip="tiny_clip",
     words=["large", "small"],
     bins=[1.0, 3.0],

@@ -43,6 +43,8 @@ class DepthCLIP(BaseModel):
         space: 'dense', f is CLIP's own dense map in the space of texts, of any tower that has one; 'compat', what the
             released code does: the last stage of a ResNet without its attention pool, of unit length, of which every
             n-th channel is kept so that there are as many as a text has; with ImageNet's normalisation of pixels.
+        pool: an embedding is first averaged with those of `pool` patches on each side, so that what fills a patch is
+            seen with its edge; the paper's is 0.
         stride: of the dense map in pixels, finer than the tower's own, see `FrozenCLIP.features`; None: its own.
         size: (height, width) to which pictures are brought; None: their own.
         flip: average with the mirrored picture.
@@ -64,6 +66,7 @@ class DepthCLIP(BaseModel):
         template: str = "This object is {}",
         temperature: float = 0.1,
         space: str = "dense",
+        pool: int = 0,
         stride: int | None = None,
         size: Sequence[int] | None = None,
         flip: bool = True,
@@ -83,7 +86,9 @@ class DepthCLIP(BaseModel):
         if "{}" not in template or temperature <= 0:
             raise ClipkitError(f"DepthCLIP: template={template!r} needs {{}}, temperature={temperature} more than 0")
         self.clip = build_frozen(clip_options(clip))
-        self.space, self.stride, self.temperature, self.flip = space, stride, temperature, flip
+        if pool < 0:
+            raise ClipkitError(f"DepthCLIP: pool={pool} is to be 0 or more patches on each side")
+        self.space, self.pool, self.stride, self.temperature, self.flip = space, pool, stride, temperature, flip
         self.size = None if size is None else tuple(size)
         with torch.no_grad():
             texts = self.clip.encode_text([template.format(word) for word in words])
@@ -120,7 +125,12 @@ class DepthCLIP(BaseModel):
         return found
 
     def _softmax(self, images: Tensor) -> Tensor:
-        cosines = torch.einsum("bdhw,kd->bkhw", self.embed(images.to(self.clip.dtype)).float(), self.texts.float())
+        embeddings = self.embed(images.to(self.clip.dtype)).float()
+        if self.pool:
+            embeddings = F.normalize(
+                F.avg_pool2d(embeddings, 2 * self.pool + 1, 1, self.pool, count_include_pad=False), dim=1
+            )
+        cosines = torch.einsum("bdhw,kd->bkhw", embeddings, self.texts.float())
         return (SCALE / self.temperature * cosines).softmax(1)
 
     @torch.no_grad()

@@ -49,14 +49,30 @@ def enlarged(patches, height, width):
     return out
 
 
-@pytest.mark.parametrize("temperature", [0.1, 1.0])
-def test_depth_equals_loops(temperature):
-    model = build(temperature=temperature)
+def pooled(embeddings, pool):
+    """(D, h, w): the unit mean of each embedding and those up to `pool` rows and columns away that there are."""
+    _, rows, columns = embeddings.shape
+    out = torch.zeros_like(embeddings)
+    for y in range(rows):
+        for x in range(columns):
+            near = [
+                embeddings[:, v, u]
+                for v in range(max(0, y - pool), min(rows, y + pool + 1))
+                for u in range(max(0, x - pool), min(columns, x + pool + 1))
+            ]
+            mean = sum(near) / len(near)
+            out[:, y, x] = mean / mean.pow(2).sum().sqrt()
+    return out
+
+
+@pytest.mark.parametrize(("temperature", "pool"), [(0.1, 0), (1.0, 0), (1.0, 2)])
+def test_depth_equals_loops(temperature, pool):
+    model = build(temperature=temperature, pool=pool)
     image = depth_scenes(1, seed=4).images
     dense = []
     for view in (image, image.flip(-1)):
         found = model.clip.features(view).dense[0].double()
-        dense.append(found / found.pow(2).sum(0, keepdim=True).sqrt())
+        dense.append(pooled(found / found.pow(2).sum(0, keepdim=True).sqrt(), pool))
     texts = model.clip.encode_text([f"This object is {word}" for word in model.words]).double()
     one, mirrored = (loops(part, texts, DISTANCES, temperature) for part in dense)
     wanted = enlarged((one + mirrored[:, ::-1]) / 2, 64, 64)
@@ -129,6 +145,7 @@ def test_bins_never_fall_and_few_pictures_leave_them():
         (dict(words=["near", "far"], bins=[0.0, 1.0]), "more than 0"),
         (dict(template="an object"), "needs {}"),
         (dict(temperature=0.0), "temperature=0.0"),
+        (dict(pool=-1), "pool=-1"),
         (dict(space="raw"), "known: dense, compat"),
     ],
 )

@@ -6,7 +6,7 @@ Command:   clipkit test depthclip/depthclip_tiny_shapes.py none
 Siblings:  depthclip_tiny_shapes_{bins,paper,size}.py
 Hardware:  1 CPU core
 Time:      about 20 s of CPU time
-Expected:  spearman .69/.68/.68, AbsRel .275/.258/.292, delta1 .56/.59/.53 (seeds 0/1/2, 2026-11-30)
+Expected:  spearman .70/.69/.69, AbsRel .236/.223/.248, delta1 .62/.63/.60 (seeds 0/1/2, 2026-11-30)
 """
 
 plugins = ["depthclip"]

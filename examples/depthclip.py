@@ -19,7 +19,7 @@ from clipkit.shapes import DISTANCE_WORDS, depth_scenes
 from clipkit.shapes.chunks import to_bytes
 
 load_plugins("depthclip")
-options = dict(words=DISTANCE_WORDS, stride=4, temperature=1.0)
+options = dict(words=DISTANCE_WORDS, stride=4, pool=2, temperature=2.0)
 model = MODELS.build(dict(type="DepthCLIP", clip="distance_clip", **options)).eval()
 print(dict(zip(model.words, [round(metres, 2) for metres in model.bins.tolist()])))
 

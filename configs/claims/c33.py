@@ -3,7 +3,7 @@
 Zhang et al., ACM MM 2022. Scenes whose objects differ in size, so that looking large is not being near; pixels of
 objects. "constant" is the median of the measured depths, for which there is no rank. In percent.
 
-command:  clipkit claim C33 --seeds 10-12
+command:  clipkit claim C33 --seeds 10-14
 hardware: 1 CPU core
 time:     about a minute of CPU time a seed
 """

@@ -8,7 +8,16 @@ from typing import Any
 from clipkit.backbone import TunableCLIP
 from clipkit.errors import ClipkitError, did_you_mean
 
-TUNE = ("unfreeze", "unfreeze_from", "adapters", "cross_modal", "inflate_patches", "shift_tokens", "join_frames")
+TUNE = (
+    "unfreeze",
+    "unfreeze_from",
+    "adapters",
+    "cross_modal",
+    "inflate_patches",
+    "shift_tokens",
+    "join_frames",
+    "checkpointing",
+)
 
 
 def tune(clip: TunableCLIP, options: Mapping[str, Any]) -> TunableCLIP:
@@ -18,7 +27,8 @@ def tune(clip: TunableCLIP, options: Mapping[str, Any]) -> TunableCLIP:
     Args:
         options: `unfreeze=['visual', …]`, `unfreeze_from=9` (blocks and what follows them), `adapters=dict(width=64)`
             between the blocks of both towers, `cross_modal=dict(bottleneck=8, shared=16)` inside them,
-            `inflate_patches=True` (3 frames), `shift_tokens=8` (TSM, 2/8 of the channels), `join_frames=8` (frames).
+            `inflate_patches=True` (3 frames), `shift_tokens=8` (TSM, 2/8 of the channels), `join_frames=8` (frames),
+            `checkpointing=True` (blocks are computed again in the backward pass: less memory, a third more time).
 
     Raises:
         ClipkitError: an unknown option.
@@ -43,6 +53,8 @@ def tune(clip: TunableCLIP, options: Mapping[str, Any]) -> TunableCLIP:
         clip.shift_tokens(int(wanted["shift_tokens"]))
     if "join_frames" in wanted:
         clip.join_frames(int(wanted["join_frames"]))
+    if "checkpointing" in wanted:
+        clip.set_grad_checkpointing()
     return clip.freeze("logit_scale")
 
 

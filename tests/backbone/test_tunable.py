@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from clipkit.backbone import FrozenCLIP, TunableCLIP, save_open_clip_folder
+from clipkit.backbone.tune import tune
 from support.backbone_models import D, photos, small_model, words, write_config
 from support.clip_training import changed, state, train
 
@@ -96,8 +97,8 @@ def test_refusals():
 def test_checkpointing_gives_the_same_gradients(family):
     grads = []
     for enable in (False, True):
-        clip = TunableCLIP(small_model(family)).double().unfreeze("all")
-        clip.set_grad_checkpointing(enable)
+        clip = tune(TunableCLIP(small_model(family)).double(), dict(unfreeze=["all"], checkpointing=enable))
+        assert clip._tower.checkpointing is enable
         clip.encode_image(photos(2, 3, 32, 32).double(), normalize=False).square().sum().backward()
         grads.append([p.grad.clone() for p in clip.model.visual.parameters() if p.grad is not None])
     assert len(grads[0]) == len(grads[1]) > 10

@@ -42,6 +42,22 @@ def test_equals_timm(options):
         torch.testing.assert_close(token, prefix[:, 0], atol=1e-6, rtol=1e-6)
 
 
+def test_blocks_can_be_computed_again():
+    model, x = tower().train(), images(2, 3, 64, 64)
+    runs = []
+    model.vit.blocks[0].register_forward_hook(lambda *_: runs.append(1))
+    found = []
+    for again in (False, True):
+        model.checkpointing = again
+        maps, _ = model(x)
+        model.zero_grad()
+        sum(one.square().sum() for one in maps).backward()
+        found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert len(runs) == 3  # once, and twice where the backward pass needs them again
+    for once, twice in zip(*found, strict=True):
+        torch.testing.assert_close(once, twice, rtol=1e-6, atol=1e-7)
+
+
 def test_without_class_token_there_are_maps_alone():
     maps, tokens = tower(class_token=False, global_pool="avg")(images(1, 3, 64, 64))
     assert [tuple(m.shape) for m in maps] == [(1, 24, 4, 4)] * 3 and tokens == []

@@ -45,7 +45,7 @@ def test_equals_timm(options):
 def test_blocks_can_be_computed_again():
     model, x = tower().train(), images(2, 3, 64, 64)
     runs = []
-    model.vit.blocks[0].register_forward_hook(lambda *_: runs.append(1))
+    model.vit.blocks[0].register_forward_pre_hook(lambda *_: runs.append(1))
     found = []
     for again in (False, True):
         model.checkpointing = again

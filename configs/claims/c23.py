@@ -1,6 +1,6 @@
-"""Claim C23: a relation ("a circle left of a star", where another circle is not) needs fusion: R@1 of phrases that only
-the relation decides, deep and shallow at equal steps; where a shape alone is named, half of them are right. The control
-with objects as tokens, which both heads solve, is benchmarks/glip_relations.py.
+"""Claim C23: a relation ("a circle left of a star") needs deep fusion. R@1 of phrases that only the relation
+decides, for another circle is there too, deep and shallow at equal steps; where a shape alone is named, half of them
+are right. The control with objects as tokens, which both heads solve, is benchmarks/glip_relations.py.
 
 command:  python tools/claim.py C23 --seeds 10-12
 """

@@ -1,4 +1,4 @@
-"""C25: mean pooling cannot tell sitting down from standing up: of a film and its reverse it takes the right one by
+"""C25: mean pooling cannot tell a film from its reverse. Of sitting down and standing up it takes the right one by
 luck. Equal scores count a half, so what is blind to order has exactly 50. Runs of films.py.
 """
 

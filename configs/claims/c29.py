@@ -1,6 +1,5 @@
-"""C29: the KL objective, which calls all sentences of a video's class right, beats cross-entropy over the batch, which
-calls one right and pushes the others away, when classes repeat: 64 pairs of films a batch, ten classes. Runs of
-actions.py.
+"""C29: the KL objective beats cross-entropy over the batch when classes repeat. KL calls all sentences of a video's
+class right, cross-entropy one, and pushes the others away: 64 pairs of films a batch, ten classes. Runs of actions.py.
 """
 
 claim = "C29"

@@ -1,5 +1,5 @@
-"""Claim C37: windows that overlap teach more than windows with their sentences' ends where speech is late, and batches
-of near films more than random ones (Xu et al. 2021, sections 3.2 and 3.3).
+"""Claim C37: where speech is late, windows that overlap teach more than aligned ones, and batches of near films more
+than random ones. Xu et al. 2021, sections 3.2 and 3.3.
 
 Stories of 32 to 64 seconds, whose sentences come up to 2 seconds late in training and never in the test; a story and
 its reverse share their frames. The films are rendered and embedded once, by whichever run comes first.

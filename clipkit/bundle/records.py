@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.engine.checkpoint import load_checkpoint
+from clipkit.engine.work_folder import find_record, read_record
+from clipkit.errors import ClipkitError
 
 _TIMES = ("data_time", "time", "step", "iter", "epoch")
 _SHORT = 80  # characters of a name of a score
@@ -21,7 +23,7 @@ class Records:
     labels: names of what is predicted, in order; empty where the model has none of its own.
     scores: name -> number, of this checkpoint.
     measured: types of the data set and the metrics that the scores are of.
-    trained: `iterations`, and the clipkit format of the checkpoint.
+    trained: its `iterations`.
     """
 
     labels: tuple[str, ...] = ()
@@ -30,12 +32,11 @@ class Records:
     trained: dict[str, Any] = field(default_factory=dict)
 
 
-def read_records(checkpoint: Path | None, cfg: Any, labels: tuple[str, ...]) -> Records:
+def read_records(checkpoint: Path | None, labels: tuple[str, ...]) -> Records:
     """The records of a checkpoint in its work folder.
 
     Args:
         checkpoint: None of a model that trains nothing.
-        cfg: the config that it was trained by.
         labels: the model's own.
     """
     if checkpoint is None:
@@ -44,9 +45,16 @@ def read_records(checkpoint: Path | None, cfg: Any, labels: tuple[str, ...]) -> 
     if not isinstance(iteration, int) or isinstance(iteration, bool):
         return Records(labels)
     scores = _scores(checkpoint.parent, iteration)
-    measured = _types((cfg.get("val_dataloader") or cfg.get("test_dataloader") or {}).get("dataset"))
-    measured += _types(cfg.get("val_evaluator") or cfg.get("test_evaluator"))
-    return Records(labels, scores, tuple(measured) if scores else (), {"iterations": iteration})
+    return Records(labels, scores, _measured(checkpoint.parent) if scores else (), {"iterations": iteration})
+
+
+def _measured(work_dir: Path) -> tuple[str, ...]:
+    """Types of the data set and of the metrics that validation had there."""
+    try:
+        cfg = read_record(find_record(work_dir))
+    except (ClipkitError, OSError):  # of an older folder there is a config that would have to be run
+        return ()
+    return (*_types((cfg.get("val_dataloader") or {}).get("dataset")), *_types(cfg.get("val_evaluator")))
 
 
 def _scores(work_dir: Path, iteration: int) -> dict[str, float]:

@@ -93,8 +93,10 @@ def _wrong_part(loaded: dict[str, Any]) -> str | None:
 
 
 def resolve_checkpoint(path: str | os.PathLike) -> Path:
-    """A work folder stands for its newest checkpoint; a file for itself, there or not."""
+    """A work folder stands for its newest checkpoint, a bundle for its weights; a file for itself, there or not."""
     path = Path(path)
+    if (path / "bundle.json").is_file():
+        return path / "model.safetensors"
     return next(iter(find_checkpoints(path)), path) if path.is_dir() else path
 
 

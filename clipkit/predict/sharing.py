@@ -57,7 +57,7 @@ class Shared:
             self.model,
             cfg,
             folder,
-            records=records or read_records(checkpoint, cfg, labels),
+            records=records or read_records(checkpoint, labels),
             predictor=f"{type(self).__module__}.{type(self).__name__}",
             tag=self.hub_task,
             licence=licence,

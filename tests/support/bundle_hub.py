@@ -1,4 +1,6 @@
-"""A stand-in for the Hugging Face hub that also takes uploads: repositories, commits, branches, LFS, in memory."""
+"""A stand-in for the Hugging Face hub that also takes uploads: repositories, commits, branches, LFS, in memory.
+
+Large files go by LFS: the client must have `HF_HUB_DISABLE_XET`, whose protocol is not spoken here."""
 
 import base64
 import hashlib
@@ -14,15 +16,20 @@ from urllib.parse import unquote, urlsplit
 class Repositories:
     """Attributes:
     commits: repository -> commit -> {file: content}; branches: repository -> branch -> commit.
-    asked: (method, path) of every request. cut: a file's name -> bytes after which its download breaks, once.
+    cards: what was to be checked as a model card. asked: (method, path) of every request.
+    cut: a file's name -> bytes after which its download breaks, once;
+    down: names that are refused; a file whose download broke is one of them where `stays_down`.
     """
 
     def __init__(self) -> None:
         self.commits: dict[str, dict[str, dict[str, bytes]]] = {}
         self.branches: dict[str, dict[str, str]] = {}
         self.blobs: dict[str, bytes] = {}
+        self.cards: list[str] = []
         self.asked: list[tuple[str, str]] = []
         self.cut: dict[str, int] = {}
+        self.down: set[str] = set()
+        self.stays_down = False
         self.address = ""
 
     def commit(self, repository: str, branch: str, files: dict[str, bytes]) -> str:
@@ -43,6 +50,9 @@ class Repositories:
         self.asked.append((method, path))
         parts = unquote(urlsplit(path).path).strip("/").split("/")
         match method, parts:
+            case "POST", ["api", "validate-yaml"]:
+                self.cards.append(json.loads(body)["content"])
+                return _json({"errors": [], "warnings": []})
             case "POST", ["api", "repos", "create"]:
                 asked = json.loads(body)
                 name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
@@ -85,6 +95,8 @@ class Repositories:
         return 404, {"X-Error-Code": "RepoNotFound"}, b""
 
     def _file(self, repository: str, revision: str, file: str) -> tuple[int, dict[str, str], bytes]:
+        if file in self.down:
+            return 403, {}, b""
         commit = self.branches.get(repository, {}).get(revision, revision)
         held = self.commits.get(repository, {}).get(commit)
         if held is None or file not in held:
@@ -116,9 +128,12 @@ def serve_repositories() -> Iterator[Repositories]:
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             if self.command != "HEAD":
-                end = hub.cut.pop(self.path.rpartition("/")[2], len(content))
+                name = self.path.rpartition("/")[2]
+                end = hub.cut.pop(name, len(content))
                 self.wfile.write(content[start:end])
-                self.close_connection = end < len(content)
+                if end < len(content):
+                    self.close_connection = True
+                    hub.down |= {name} if hub.stays_down else set()
 
         do_GET = do_HEAD = do_POST = do_PUT = handle_any
 

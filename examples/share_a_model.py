@@ -2,8 +2,8 @@
 
     python examples/share_a_model.py
 
-About a minute on a CPU, no download: LSeg is trained for some steps in the embedded world (few, so that its scores are low),
-bundled, opened as a stranger would, and a bundle that was tampered with is refused.
+About a minute on a CPU, no download: LSeg is trained for some steps in the embedded world (few, so that its scores are
+low), bundled, opened as a stranger would, and a bundle that was tampered with is refused.
 """
 
 import json

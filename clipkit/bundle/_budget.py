@@ -45,7 +45,7 @@ def _elements(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int 
     name = func.overloadpacket.__name__
     if name not in _SIZED:
         return None
-    given = dict(zip((argument.name for argument in func._schema.arguments), args)) | dict(kwargs)
+    given: dict[str, Any] = dict(zip((argument.name for argument in func._schema.arguments), args)) | dict(kwargs)
     if name == "repeat":
         return args[0].numel() * math.prod(given["repeats"])
     if name == "arange":
@@ -53,7 +53,7 @@ def _elements(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int 
     if name == "linspace":
         return int(given["steps"])
     if name == "eye":
-        return int(given["n"]) * int(given.get("m", given["n"]))
+        return given["n"] * given.get("m", given["n"])
     return math.prod(given["size"])
 
 

@@ -69,7 +69,7 @@ class InferenceConfig:
     def _mapping(self, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
         given = {name: item for name, item in value.items() if name not in _TRAINING}
         if key == "clip":
-            own = {name: given.pop(name) for name in ("name", "pretrained") if name in given}
+            own: dict[str, Any] = {name: given.pop(name) for name in ("name", "pretrained") if name in given}
             return {**given, **self._clip(own)}
         if isinstance(given.get("clip"), str) and given.get("pretrained"):  # as older configs write it
             given["clip"] = self._clip({"name": given["clip"], "pretrained": given.pop("pretrained")})

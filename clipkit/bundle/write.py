@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.pretrained import get_pretrained_cfg
 from safetensors.torch import save_file
 
 from clipkit import __version__
+from clipkit.backbone.fetched import find_weights
 from clipkit.backbone.options import is_shipped
 from clipkit.bundle._checked import check_config, clips_in, pack
 from clipkit.bundle._inference import InferenceConfig
-from clipkit.bundle._layout import CARD, ENDINGS, FORMAT, HUB, INDEX, LABELS, SCORES, WEIGHTS, digest, file_record
+from clipkit.bundle._layout import CARD, ENDINGS, FORMAT, INDEX, LABELS, SCORES, WEIGHTS, digest, file_record
 from clipkit.bundle.card import write_card
 from clipkit.bundle.records import Records
 from clipkit.engine.frozen import drop_frozen, frozen_records, left_out
@@ -119,11 +119,9 @@ def _said(options: dict[str, Any]) -> str:
 
 
 def _repository(options: dict[str, Any]) -> str:
-    name, tag = str(options["name"]), options.get("pretrained")
-    if name.startswith(HUB):
-        return name.removeprefix(HUB)
-    entry = (get_pretrained_cfg(name.replace("/", "-"), str(tag)) if tag else {}).get("hf_hub") or ""
-    return "/".join(entry.split("/")[:2])
+    """Where its weights lie on the hub, OWNER/NAME; '' of those that lie elsewhere."""
+    found = find_weights(str(options["name"]), options.get("pretrained"))
+    return "/".join(found.address.split("/")[-2:]) if found else ""
 
 
 def _umask() -> int:

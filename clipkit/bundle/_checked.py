@@ -22,6 +22,9 @@ _TOP = ("default_scope", "plugins", "model", "test_dataloader")
 _SCOPES = ("clipkit", "mmseg", "mmdet", "mmengine")
 # Keys whose values mmengine or a model would act on: other modules, downloads, folders that are written to.
 _REFUSED = frozenset(("init_cfg", "custom_imports", "cache_dir", "checkpoint", "load_from"))
+# Keys under which a model opens a file; one of them (questions' vocabulary) is written where it is not there.
+_FILES = frozenset(("file", "path", "folder", "questions", "annotations", "vocab"))
+_HUB = re.compile(r"\s*hf[-_]hub:")  # in the name of a CLIP alone: timm would take it too
 _PATH = re.compile(
     r"\s*(?:[/~\\]|[A-Za-z]:[/\\]|\.{1,2}[/\\]|local-dir:|file:|\w[\w+.-]*://)|(?:.*[/\\])?\.\.(?:[/\\].*)?$"
 )
@@ -85,7 +88,7 @@ def check_config(config: Any, files: Collection[str], path: object) -> None:
         raise ClipkitError(f"{path}: its default_scope is {shown(repr(scope))}, and {', '.join(_SCOPES)} are known")
     parts = {key: config[key] for key in ("model", "test_dataloader") if key in config}
     for place, key, value in _walk(parts):
-        if reason := _refusal(key, value, files):  # before a plugin is imported
+        if reason := _refusal(place, key, value, files):  # before a plugin is imported
             raise ClipkitError(f"{path}: {shown(place, 120)} {reason}")
     load_plugins(plugins)
     for place, key, value in _walk(parts):
@@ -111,7 +114,7 @@ def _walk(node: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str,
             yield from _walk(item, inner, key)
 
 
-def _refusal(key: str, value: Any, files: Collection[str]) -> str:
+def _refusal(place: str, key: str, value: Any, files: Collection[str]) -> str:
     if key.startswith("_") or key in _REFUSED:
         return "is a key that a bundle may not have"
     if isinstance(value, bool):
@@ -120,7 +123,13 @@ def _refusal(key: str, value: Any, files: Collection[str]) -> str:
         return "is too large a number"
     if isinstance(value, float) and not math.isfinite(value):
         return "is no finite number"
-    return _text_refusal(value, files) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if key in _FILES and value and not value.startswith(f"{HERE}/"):
+        return f"names a file outside of the bundle, {shown(repr(value), 80)}: refused"
+    if _HUB.match(value) and not place.endswith((".clip", ".clip.name")):
+        return f"asks for a download, {shown(repr(value), 80)}: refused"
+    return _text_refusal(value, files)
 
 
 def _text_refusal(text: str, files: Collection[str]) -> str:

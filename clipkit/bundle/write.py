@@ -76,7 +76,9 @@ def _fill(
     aside: Path, name: str, model: Any, cfg: Any, records: Records, predictor: str, tag: str, licence: str | None
 ) -> None:
     config = InferenceConfig(cfg, aside).values
-    save_file(_weights(model), str(aside / WEIGHTS), metadata={"format": "pt"})
+    frozen = [{**one, "name": _public(one["name"])} for one in frozen_records(model)]
+    # In the header too, for `clipkit test CONFIG BUNDLE`, which reads the weights alone.
+    save_file(_weights(model), str(aside / WEIGHTS), metadata={"format": "pt", "frozen": json.dumps(frozen)})
     write_text(aside / LABELS, json.dumps(list(records.labels), ensure_ascii=False, indent=0) + "\n")
     scores = {"measured": list(records.measured), "scores": records.scores, "trained": records.trained}
     write_text(aside / SCORES, json.dumps(scores, ensure_ascii=False, indent=1) + "\n")
@@ -84,7 +86,6 @@ def _fill(
     if odd := [file for file in files if not file.endswith(ENDINGS)]:
         raise ClipkitError(f"{odd[0]}: a bundle holds no such file")
     check_config(config, files, f"{name} cannot be bundled: {INDEX}")
-    frozen = [{**one, "name": _public(one["name"])} for one in frozen_records(model)]
     index = {
         "format": FORMAT,
         "clipkit": __version__,

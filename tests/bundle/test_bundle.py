@@ -159,3 +159,16 @@ def test_label_files_and_rows_travel(tmp_path):
     assert values["classes"] == ["cat", "dog"] and "cache_dir" not in values
     assert values["text"] == {"path": "{bundle}/files/rows.npy", "clip": text["clip"]}
     assert json.loads((tmp_path / "out/files/rows.json").read_text()) == ["cat", "dog"]
+
+
+def test_a_bundle_stands_for_a_checkpoint_and_names_its_clip(tmp_path, made):
+    from clipkit.engine.checkpoint import load_checkpoint, resolve_checkpoint
+
+    assert resolve_checkpoint(made[1]) == made[1] / "model.safetensors"
+    before = load_checkpoint(made[0] / "iter_10.pth")["state_dict"]
+    after = load_checkpoint(resolve_checkpoint(made[1]))
+    assert after["meta"]["frozen"] == [] and before.keys() == after["state_dict"].keys()
+    assert all(torch.equal(before[name], after["state_dict"][name]) for name in before)
+    folder = depth_bundle(tmp_path / "b")
+    said = load_checkpoint(folder / "model.safetensors")["meta"]["frozen"]
+    assert said == read_bundle(folder).frozen and said[0]["name"] == "distance_clip"

@@ -77,8 +77,9 @@ def _fill(
 ) -> None:
     config = InferenceConfig(cfg, aside).values
     frozen = [{**one, "name": _public(one["name"])} for one in frozen_records(model)]
-    # In the header too, for `clipkit test CONFIG BUNDLE`, which reads the weights alone.
-    save_file(_weights(model), str(aside / WEIGHTS), metadata={"format": "pt", "frozen": json.dumps(frozen)})
+    # In the header too, for `clipkit test CONFIG BUNDLE`, which reads the weights alone. Of several entries safetensors
+    # would write any first, and the same model would give other bytes.
+    save_file(_weights(model), str(aside / WEIGHTS), metadata={"frozen": json.dumps(frozen)})
     write_text(aside / LABELS, json.dumps(list(records.labels), ensure_ascii=False, indent=0) + "\n")
     scores = {"measured": list(records.measured), "scores": records.scores, "trained": records.trained}
     write_text(aside / SCORES, json.dumps(scores, ensure_ascii=False, indent=1) + "\n")

@@ -35,7 +35,7 @@ scenes = render(16, seed=99).images
 same = sum(bool((mine(scene).scores == theirs(scene).scores).all()) for scene in scenes)
 print(f"pictures whose scores are the same to the bit: {100 * same / len(scenes):.1f} %")
 
-# What a stranger wrote into it is looked at before anything is built.
+# A change is seen by its sum; one whose sum was made anew, by the list of types that a config may name.
 index = json.loads((bundle / "bundle.json").read_text())
 index["config"]["model"]["type"] = "os.system"
 (bundle / "bundle.json").write_text(json.dumps(index))

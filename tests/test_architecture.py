@@ -15,7 +15,7 @@ ORDER = (
     *("work_dir_lock", "mmcv_ops", "evaluation"),
     *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data", "optimise"),
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
-    *("search", "claims", "convert"),
+    *("search", "claims", "convert", "bundle"),
     "plugins",
     *("predict", "cli", "commands", "doctor", "__main__"),
 )
@@ -28,6 +28,7 @@ NEEDS = {
     "detection": {"mmengine", "mmdet"},
     "video": {"mmengine"},
     "classification": {"mmengine"},
+    "bundle": {"mmengine"},
     "claims": {"mmengine"},
     "plugins": set(OPENMMLAB),
     "predict": {"mmengine", "mmseg", "mmdet"},

@@ -45,6 +45,7 @@ def test_every_example_is_tested():
         "lseg.py",
         "pointclip.py",
         "search.py",
+        "share_a_model.py",
         "stories.py",
         "vild.py",
         "vqa.py",
@@ -161,3 +162,8 @@ def test_a_drawing_is_moved_towards_its_picture():
 def test_sounds_find_pictures_and_texts_and_have_names():
     numbers = [number for number in percentages("audioclip.py") if number != 1]  # chance
     assert len(numbers) == 5 and min(numbers) > 15
+
+
+def test_a_model_that_was_given_away_says_the_same():
+    same = percentages("share_a_model.py")
+    assert same == [100.0]

@@ -17,7 +17,7 @@ from open_clip.coca_model import MultimodalCfg
 
 from clipkit.safe import require
 
-__all__ = ["check_hub_name", "check_sizes", "checked_config"]
+__all__ = ["check_hub_name", "check_sizes", "checked_config", "needed_bytes"]
 
 _TOP: dict[str, tuple[type, ...]] = {
     "embed_dim": (int,), "quick_gelu": (bool,), "custom_text": (bool,), "nonscalar_logit_scale": (bool,),
@@ -81,6 +81,15 @@ def check_sizes(path: object, config: Mapping[str, Any], size: int) -> None:
         OverBudget: one line; see `clipkit.safe.require`.
         ValueError: a size that is none.
     """
+    require(path, size, needed_bytes(path, config), "the model that it describes", "its weights have")
+
+
+def needed_bytes(path: object, config: Mapping[str, Any]) -> int:
+    """What a configuration's model and a picture for it take in float32, without a text tower of Hugging Face.
+
+    Raises:
+        ValueError: a size that is none.
+    """
     vision, text = config["vision_cfg"], config["text_cfg"]
     dim = _size(path, "model_cfg", config, "embed_dim", 512)
     needed = 12 * _size(path, "vision_cfg", vision, "image_size", 224) ** 2  # the pictures that it takes
@@ -90,7 +99,7 @@ def check_sizes(path: object, config: Mapping[str, Any], size: int) -> None:
     for where, part in (("text_cfg", text), ("multimodal_cfg", config.get("multimodal_cfg"))):
         if part is not None:
             needed += _text_size(path, where, part, dim)
-    require(path, size, needed, "the model that it describes", "its weights have")
+    return needed
 
 
 def _part(path: Path, key: str, value: Any) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from clipkit.backbone._names import brings_weights
+from clipkit.backbone._checked_config import needed_bytes
+from clipkit.backbone._load_source import find_source
+from clipkit.backbone._names import SHIPPED, brings_weights, local_name
 from clipkit.backbone.frozen import FrozenCLIP
 from clipkit.errors import ClipkitError, did_you_mean, warn_outdated
 
@@ -47,3 +49,18 @@ def build_frozen(options: Mapping[str, Any]) -> FrozenCLIP:
         _warned.add(name)
         print(f"{name}: its weights are random; name them, {_EXAMPLE}", file=sys.stderr)
     return FrozenCLIP.from_pretrained(**options)
+
+
+def is_shipped(name: str) -> str:
+    """The name of the CLIP among clipkit's own that this name or folder is; '' of any other."""
+    return next((known for known in SHIPPED if local_name(name) == local_name(known)), "")
+
+
+def described_bytes(options: Mapping[str, Any]) -> int:
+    """What the model of a CLIP's options takes, in float32, before it is built.
+
+    Raises:
+        ValueError, FileNotFoundError: no such model or weights.
+    """
+    source = find_source(local_name(options["name"]), options.get("pretrained"))
+    return needed_bytes(source.name, source.model_cfg)

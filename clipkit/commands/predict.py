@@ -24,8 +24,10 @@ def parser() -> argparse.ArgumentParser:
         parents=[_options.labels("what to look for, instead of what was trained"), _options.device()],
     )
     parser.add_argument(
-        "config", metavar="WORK_DIR", help="the folder that `clipkit train` filled; or a config, as for `clipkit test`"
-    )
+        "config", metavar="WORK_DIR",
+        help="the folder that `clipkit train` filled; a bundle, its folder or hf-hub:OWNER/NAME; or a config, as for "
+        "`clipkit test`",
+    )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT",
         help="photos, videos (extra `media`), folders of them, http(s) addresses of photos; after a config first "
@@ -107,11 +109,12 @@ def _sentence(model: Any, text: str, labels: Any) -> Any:
 
 
 def _split(config: str, inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """The checkpoint, None for a work folder's own or for none, and the inputs."""
+    """The checkpoint, None for a work folder's or bundle's own or for none, and the inputs."""
+    from clipkit.bundle import is_bundle
     from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.errors import ClipkitError
 
-    if Path(config).is_dir():
+    if Path(config).is_dir() or is_bundle(config):
         return None, inputs
     if len(inputs) < 2:
         raise ClipkitError(f"{config} is no work folder: after a config come a checkpoint (or `none`) and images")

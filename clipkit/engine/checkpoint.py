@@ -4,6 +4,7 @@ plain Python values, and read without unpickling anything else."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pickle
 import re
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import get_torch_safe_globals
+from safetensors import safe_open
 
 from clipkit.engine.traps import read_pretrained_by
 from clipkit.errors import ClipkitError, one_line
@@ -57,7 +59,10 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
         raise DamagedCheckpoint(f"{path}: {what}{_beside(path)}")
     try:
         if path.suffix == ".safetensors":
-            return {"state_dict": load_tensors(path)}
+            loaded = {"state_dict": load_tensors(path), "meta": _bundled_meta(path)}
+            if _wrong_part(loaded):
+                raise ValueError(f"{path}: its header is not what a bundle's weights say")
+            return loaded
         check_torch(path)
         check_crcs(path, but="/data/" if mmap else None)
         loaded = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap or None)
@@ -77,6 +82,12 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu", *, mmap:
     return loaded
 
 
+def _bundled_meta(path: Path) -> dict[str, Any]:
+    """What the header of a bundle's weights says of its frozen CLIPs."""
+    with safe_open(path, framework="pt") as file:
+        return {"frozen": json.loads((file.metadata() or {}).get("frozen", "[]"))}
+
+
 def _wrong_part(loaded: dict[str, Any]) -> str | None:
     for part in _DICTS:
         held = loaded.get(part, None if part == "state_dict" else {})
@@ -93,8 +104,10 @@ def _wrong_part(loaded: dict[str, Any]) -> str | None:
 
 
 def resolve_checkpoint(path: str | os.PathLike) -> Path:
-    """A work folder stands for its newest checkpoint; a file for itself, there or not."""
+    """A work folder stands for its newest checkpoint, a bundle for its weights; a file for itself, there or not."""
     path = Path(path)
+    if (path / "bundle.json").is_file():
+        return path / "model.safetensors"
     return next(iter(find_checkpoints(path)), path) if path.is_dir() else path
 
 

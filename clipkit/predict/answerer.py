@@ -72,6 +72,7 @@ class Answerer(ImagePredictor):
     The questions stand where other predictors take labels.
     """
 
+    hub_task = "visual-question-answering"
     questions: tuple[str, ...] = ()
 
     @classmethod

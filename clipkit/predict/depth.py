@@ -67,6 +67,8 @@ class Depth(Picture):
 class DepthPredictor(ImagePredictor):
     """`DepthPredictor.load("depthclip/depthclip_tiny_shapes.py")("scene.png").metres`."""
 
+    hub_task = "depth-estimation"
+
     @classmethod
     def handles(cls, model: torch.nn.Module) -> bool:
         """What gives metres."""

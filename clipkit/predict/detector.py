@@ -21,6 +21,8 @@ class Detector(ImagePredictor):
     >>> found.boxes, found.masks, [found.names[i] for i in found.labels]
     """
 
+    hub_task = "object-detection"
+
     @classmethod
     def handles(cls, model: torch.nn.Module) -> bool:
         """Detectors of mmdet's kind."""

@@ -88,6 +88,7 @@ class Heard(Picture):
 class Listener(Predictor):
     """`Listener.load(work_dir)("film.mp4", "a dog, rain")`."""
 
+    hub_task = "audio-classification"
     names: tuple[str, ...] = ()
     rows: Tensor
 

@@ -17,6 +17,7 @@ from clipkit.data.images import array_to_rgb, read_bytes, read_image, to_rgb
 from clipkit.device import own_device, usable_device
 from clipkit.engine.tasks import TASKS
 from clipkit.errors import ClipkitError, one_line
+from clipkit.predict.sharing import Origin, Shared
 from clipkit.text.familiar import warn_unfamiliar
 from clipkit.text.labels import TextLabels
 
@@ -26,7 +27,7 @@ WINDOW = 8 * 2**20
 """Pixels: a photo of a telephone has more and goes alone; its logits take 4 bytes a pixel and label."""
 
 
-class Predictor:
+class Predictor(Shared):
     """A model, the `Resize` of its config's test pipeline, and the labels that it predicts now.
 
     A task's own predictor says by `handles` which models are its own, and is a row of the table of tasks
@@ -49,8 +50,8 @@ class Predictor:
         """Builds the config's model and loads its weights.
 
         Args:
-            config: a work folder, which holds all that is needed; or the path of a config, the name of an installed
-                one, or a mmengine `Config`.
+            config: a work folder or a bundle, which hold all that is needed; or the path of a config, the name of an
+                installed one, or a mmengine `Config`.
             checkpoint: what training wrote; a work folder stands for its newest checkpoint; None for a model that
                 trains nothing. Of a work folder as `config`, None is its newest one.
             device: default: a GPU if there is one.
@@ -59,7 +60,34 @@ class Predictor:
         Raises:
             ClipkitError: what is wrong with config or checkpoint, in one line.
         """
-        return cls.from_config(*load_model(config, checkpoint, device, cfg_options))
+        model, origin = _open_model(config, checkpoint, device, cfg_options)
+        return _with_origin(cls.from_config(model, origin.cfg), origin)
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Self],
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        cfg_options: dict | None = None,
+    ) -> Self:
+        """Opens a bundle, which may be a stranger's; `Predictor` itself opens one of any task.
+
+        Args:
+            source: a folder that `save_pretrained` or `clipkit bundle` wrote; or `hf-hub:owner/name`.
+            revision: a branch, tag or commit of the repository.
+            device, cfg_options: see `load`.
+
+        Raises:
+            ClipkitError: it cannot be fetched, is damaged, holds what a bundle may not, or a model of another task.
+        """
+        from clipkit.bundle import find_bundle
+
+        predictor, _ = _predictor_of(*_open_bundle(find_bundle(source, revision), device, cfg_options), source)
+        if not isinstance(predictor, cls):
+            raise ClipkitError(f"{source}: holds a model for {type(predictor).__name__}, not for {cls.__name__}")
+        return predictor
 
     @classmethod
     def from_config(cls: type[Self], model: torch.nn.Module, cfg: Any) -> Self:
@@ -189,16 +217,24 @@ def open_predictor(
     Raises:
         ClipkitError: as `Predictor.load`, or no task has such a model.
     """
-    model, cfg = load_model(config, checkpoint, device, cfg_options)
+    return _predictor_of(*_open_model(config, checkpoint, device, cfg_options), config)
+
+
+def _predictor_of(model: torch.nn.Module, origin: Origin, config: Any) -> tuple[Predictor, Any]:
     bare = getattr(model, "student", model)
     for task in reversed(TASKS.values()):
         predictor, writer = task.load()
         if predictor.handles(bare):
-            return predictor.from_config(model, cfg), writer
+            return _with_origin(predictor.from_config(model, origin.cfg), origin), writer
     raise ClipkitError(
         f"{config}: its model {type(model).__name__} neither segments nor detects, nor is it for another task of "
         f"`clipkit predict` ({', '.join(TASKS)}): use `clipkit test`"
     )
+
+
+def _with_origin(predictor: Self, origin: Origin) -> Self:
+    predictor.origin = origin
+    return predictor
 
 
 def is_instance_of(model: torch.nn.Module, module: str, name: str) -> bool:
@@ -213,9 +249,24 @@ def load_model(
     cfg_options: dict | None = None,
 ) -> tuple[torch.nn.Module, Any]:
     """The config's model with the checkpoint's weights, and the whole config; see `Predictor.load`."""
+    model, origin = _open_model(config, checkpoint, device, cfg_options)
+    return model, origin.cfg
+
+
+def _open_bundle(bundle: Any, device: Any, cfg_options: dict | None) -> tuple[torch.nn.Module, Origin]:
+    from clipkit.bundle import open_bundle
+
+    model, cfg = open_bundle(bundle, usable_device(device or own_device()), cfg_options)
+    return model, Origin(cfg, None, bundle.records.labels, bundle.records)
+
+
+def _open_model(
+    config: Any, checkpoint: str | Path | None, device: str | torch.device | None, cfg_options: dict | None
+) -> tuple[torch.nn.Module, Origin]:
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
 
+    from clipkit.bundle import find_bundle, is_bundle
     from clipkit.engine.build import prepare_config
     from clipkit.engine.checkpoint import load_checkpoint, require_nothing_to_train, resolve_checkpoint
     from clipkit.engine.friendly import friendly_build
@@ -224,6 +275,10 @@ def load_model(
     from clipkit.engine.weights import load_weights, unwrap_names
     from clipkit.engine.work_folder import find_record, newest_checkpoint, read_record
 
+    if is_bundle(config):
+        if checkpoint is not None:
+            raise ClipkitError(f"{config}: a bundle brings its weights: leave the checkpoint out")
+        return _open_bundle(find_bundle(config), device, cfg_options)
     device = usable_device(device or own_device())
     if isinstance(config, (str, Path)) and Path(config).is_dir():
         checkpoint = checkpoint or newest_checkpoint(config)
@@ -246,7 +301,8 @@ def load_model(
             load_weights(model, weights, str(checkpoint), strict=True)
     if not hasattr(model, "label_names"):  # a closed-set model says its classes in the checkpoint
         model.label_names = tuple((state.get("meta", {}).get("dataset_meta") or {}).get("classes") or ())
-    return revert_sync_batchnorm(model).to(device), cfg
+    file = None if checkpoint is None else Path(checkpoint)
+    return revert_sync_batchnorm(model).to(device), Origin(cfg, file, tuple(model.label_names))
 
 
 def as_rgb(image: ImageLike) -> np.ndarray:

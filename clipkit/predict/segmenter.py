@@ -96,6 +96,8 @@ class Segmenter(ImagePredictor):
     >>> result.labels, result.names
     """
 
+    hub_task = "image-segmentation"
+
     @classmethod
     def handles(cls, model: torch.nn.Module) -> bool:
         """Segmentors of mmseg's kind."""

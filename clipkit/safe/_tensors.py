@@ -53,14 +53,14 @@ def file_kind(path: str | Path) -> FileKind:
         head = file.read(512)
     if head.startswith(b"PK\x03\x04"):
         return _zip_kind(path)
+    header = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{" and header <= _MAX_SAFETENSORS_HEADER:  # before a pickle: its length may begin as one does
+        return "safetensors"
     if head[:1] == b"\x80":
         return "torch"  # a bare pickle, the format of torch.save before 1.6
     for start, what in _STARTS.items():
         if head.startswith(start):
             raise ValueError(f"{path}: is {what}")
-    header = int.from_bytes(head[:8], "little")
-    if head[8:9] == b"{" and header <= _MAX_SAFETENSORS_HEADER:
-        return "safetensors"
     if is_text(path):
         web = head.lstrip()[:1] == b"<"
         what = "a web page (a failed download?)" if web else "a text file"

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from clipkit.data.images import image_size, read_image, read_mask
 from clipkit.errors import ClipkitError
-from clipkit.safe import check_crcs, check_mat, load_tensors, read_mat
+from clipkit.safe import check_crcs, check_mat, file_kind, load_tensors, read_mat
 from clipkit.safe import read_image as read_open
 
 
@@ -119,3 +120,14 @@ def test_a_type_at_which_scipy_crashes_is_refused(tmp_path):
         path.write_bytes(changed)
         with pytest.raises(ValueError, match=said):
             read_mat(path, "LabelMap")
+
+
+def test_safetensors_whose_length_begins_as_a_pickle_are_no_pickle(tmp_path):
+    """A header of 128 bytes: its length begins with 0x80, which is a pickle's first byte."""
+    for pad in range(128):
+        save_file({"x": torch.ones(2)}, tmp_path / "w.safetensors", metadata={"pad": "." * pad})
+        if (tmp_path / "w.safetensors").read_bytes()[0] == 0x80:
+            break
+    assert (tmp_path / "w.safetensors").read_bytes()[0] == 0x80
+    assert file_kind(tmp_path / "w.safetensors") == "safetensors"
+    assert torch.equal(load_tensors(tmp_path / "w.safetensors")["x"], torch.ones(2))

@@ -37,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="ADDRESS",
-        help="whom to serve: 127.0.0.1, this machine alone (default), or e.g. 0.0.0.0, whoever reaches it; there are no "
-        "passwords",
+        help="whom to serve: 127.0.0.1, this machine alone (default), or e.g. 0.0.0.0, whoever reaches it; there are "
+        "no passwords",
     )  # fmt: skip
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="default: 7860; 0: one that is free")
     limits = parser.add_argument_group("limits of one question")
@@ -67,9 +67,9 @@ def _serve(args: argparse.Namespace) -> None:
     import tempfile
     from pathlib import Path
 
-    from clipkit.demo.serve import is_local, listen, serve  # gradio first: it may be missing
     from clipkit.demo.limits import Limits
     from clipkit.demo.models import Models, open_index
+    from clipkit.demo.serve import is_local, listen, server
     from clipkit.predict.dense import DenseSegmenter
 
     limits = Limits(args.max_mb, args.max_megapixels, args.max_words, args.max_seconds)
@@ -88,4 +88,4 @@ def _serve(args: argparse.Namespace) -> None:
             print(f"warning: whoever reaches {host}:{port} can use this page; there are no passwords", file=sys.stderr)
         address = f"[{host}]" if ":" in host else host
         print(f"http://{address}:{port}  ({', '.join(models.tabs())}); Ctrl-C ends it", flush=True)
-        serve(models, bound)
+        server(models, host).run(sockets=[bound])

@@ -12,8 +12,6 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from clipkit.data.draw import enlarge
-from clipkit.data.images import read_image
 from clipkit.demo import views
 from clipkit.demo.limits import Limits
 from clipkit.demo.views import View

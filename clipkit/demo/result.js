@@ -32,6 +32,7 @@ async function stage(parent, view) {
   const map = await pixels(view.map);
   const number = (at) => map.data[4 * at] + 256 * map.data[4 * at + 2];
   const frame = add(parent, "div", "demo-stage");
+  frame.style.maxWidth = `calc(75vh * ${map.width / map.height})`; // the whole picture at a glance
   picture(frame, view.photo, "demo-photo");
   const canvas = add(frame, "canvas", "demo-colours");
   [canvas.width, canvas.height] = [map.width, map.height];

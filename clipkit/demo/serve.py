@@ -31,7 +31,8 @@ def is_local(host: str) -> bool:
 def application(models: Models, host: str = "127.0.0.1") -> Gate:
     """The ASGI application."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    theme = gr.themes.Default(primary_hue="blue", **fonts)
     gr.mount_gradio_app(
         app, build_page(models), path="", footer_links=[], run_history=False, allowed_paths=[], show_error=False,
         max_file_size=1, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=theme,
@@ -50,16 +51,15 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise ClipkitError(
-            f"{host}:{port}: cannot be served at ({getattr(error, 'strerror', None) or error}); give another --port or --host"
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        raise ClipkitError(f"{host}:{port}: cannot serve there ({why}); give another --port or --host") from None
 
 
-def serve(models: Models, bound: socket.socket) -> None:
-    """Answers until the process is told to end."""
-    host = bound.getsockname()[0]
-    config = uvicorn.Config(
-        application(models, host), log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws="none",
-        limit_concurrency=256, server_header=False,
+def server(models: Models, host: str) -> uvicorn.Server:
+    """What answers: `server.run(sockets=[listen(host, port)])`, until the process is told to end."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application(models, host), log_level="warning", access_log=False, timeout_graceful_shutdown=2, ws="none",
+            limit_concurrency=256, server_header=False,
+        )
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[bound])

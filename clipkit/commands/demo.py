@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serves until Ctrl-C; returns 0."""
     reader = parser()
     args = reader.parse_args(argv)
-    if not min(args.max_mb, args.max_megapixels, args.max_words, args.max_seconds) > 0:
-        reader.error("limits must be positive")
+    if not all(0 < one < 1e6 for one in (args.max_mb, args.max_megapixels, args.max_words, args.max_seconds)):
+        reader.error("limits must be positive, and below a million")
     if not 0 <= args.port < 65536:
         reader.error(f"--port must lie between 0 and 65535, got {args.port}")
     _serve(args)

@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise ClipkitError(f"{host}:{port}: cannot serve there ({why}); give another --port or --host") from None
 
 

@@ -54,7 +54,7 @@ def test_what_the_page_needs_is_served(path):
 )
 def test_the_rest_is_not(path):
     for method in ("GET", "POST", "PUT", "OPTIONS"):
-        status, headers, body = ask(path, method)
+        status, _, body = ask(path, method)
         assert status == 404 and body == b"not served\n"
 
 

@@ -152,7 +152,7 @@ class Models:
         if predictor is None:
             raise ClipkitError("no model here answers questions")
         answers = predictor(rgb, self.limits.questions(questions))
-        return {"parts": [views.bars_view(one.question, one.answers, one.lit()) for one in answers]}
+        return {"parts": [views.bars_view(one.question, one.answers, Image.fromarray(one.lit())) for one in answers]}
 
     def _trained(self, task: str, name: str) -> ImagePredictor | None:
         """The work folder's predictor of this name; None for the CLIP."""

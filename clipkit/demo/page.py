@@ -64,7 +64,7 @@ _WORDS, _QUESTIONS = "Words, a comma between them, ; before a synonym", "Questio
 def _segment(models: Models, picture: Any) -> gr.Textbox:
     words, model = _words(), _model(models, "segment")
     with gr.Row():
-        threshold = gr.Slider(0, 1, 0, step=0.01, label="Threshold", info="less sure: none of these")
+        threshold = gr.Slider(0, 1, 0, step=0.01, label="Threshold", buttons=[])
         _opacity()
     _answers(models, models.segment, [picture, words, model, threshold], "segment", threshold)
     return words
@@ -73,7 +73,7 @@ def _segment(models: Models, picture: Any) -> gr.Textbox:
 def _detect(models: Models, picture: Any) -> gr.Textbox:
     words, model = _words(), _model(models, "detect")
     with gr.Row():
-        threshold = gr.Slider(0, 1, 0.3, step=0.01, label="Threshold", info="less sure: left out")
+        threshold = gr.Slider(0, 1, 0.3, step=0.01, label="Threshold", buttons=[])
         _opacity()
     _answers(models, models.detect, [picture, words, model, threshold], "detect", threshold)
     return words
@@ -94,8 +94,8 @@ def _search(models: Models, picture: Any) -> gr.Textbox:
 def _draw(models: Models, picture: Any) -> gr.Textbox:
     words = gr.Textbox(label="What to draw; empty: the picture", placeholder="a red heart", max_lines=1)
     with gr.Row():
-        strokes = gr.Slider(4, 64, 16, step=1, label="Strokes")
-        steps = gr.Slider(10, 300, 100, step=10, label="Steps", info="more take longer")
+        strokes = gr.Slider(4, 64, 16, step=1, label="Strokes", buttons=[])
+        steps = gr.Slider(10, 300, 100, step=10, label="Steps", buttons=[])
     _answers(models, models.draw, [picture, words, strokes, steps], "draw")
     return words
 
@@ -121,7 +121,7 @@ def _model(models: Models, task: str) -> gr.Dropdown:
 
 
 def _opacity() -> None:
-    opacity = gr.Slider(0, 1, 0.6, step=0.01, label="Opacity", info="of the colours")
+    opacity = gr.Slider(0, 1, 0.6, step=0.01, label="Opacity", buttons=[])
     opacity.change(None, opacity, None, js=_OPACITY)
 
 

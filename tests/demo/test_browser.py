@@ -110,13 +110,12 @@ def choose(page, path=SCENE):
     page.set_input_files("#picture input[type=file]", str(path))
 
 
-def ask(page, tab, words=None):
+def ask(page, tab, words):
     """Runs a tab; waits for what comes."""
     page.get_by_role("tab", name=tab.title(), exact=True).click()
     result = page.locator(f"#result-{tab} .demo-result")
     before = result.inner_html()
-    if words is not None:
-        page.locator("textarea:visible, input[type=text]:visible").first.fill(words)
+    page.locator("textarea:visible, input[type=text]:visible").first.fill(words)
     page.click(f"#run-{tab}")
     page.wait_for_function(
         "([tab, before]) => document.querySelector(`#result-${tab} .demo-result`).innerHTML !== before",
@@ -297,9 +296,15 @@ def test_a_telephone_s_width_needs_no_scrolling_sideways(visit):
     page = visit(400, 800)
     choose(page)
     for tab in ("segment", "detect", "classify", "search", "draw", "ask"):
-        if page.get_by_role("tab", name=tab.title(), exact=True).is_hidden():
-            page.locator(".overflow-menu button").first.click()
-        page.get_by_role("tab", name=tab.title(), exact=True).click()
-        if tab in ("segment", "classify", "search"):
-            ask(page, tab, WORDS)
+        if page.get_by_role("tab", name=tab.title(), exact=True).count():
+            page.get_by_role("tab", name=tab.title(), exact=True).click()
+        else:  # those that don't fit are in a menu
+            page.locator(".overflow-menu > button").click()
+            page.locator(".overflow-dropdown button", has_text=tab.title()).click()
+        if tab in SAID:
+            page.locator("textarea:visible, input[type=text]:visible").first.fill(SAID[tab][0])
+        if tab != "draw":
+            page.click(f"#run-{tab}")
+            page.locator(f"#result-{tab} .demo-result > *").first.wait_for()
+            assert page.locator(f"#result-{tab} .demo-error").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, tab

@@ -167,8 +167,9 @@ def forget(page: gr.Blocks) -> Callable[[gr.Request], None]:
     """What ends a session: gradio would keep its pictures and words in memory."""
 
     def end(request: gr.Request) -> None:
-        page.state_holder.session_data.pop(request.session_hash, None)
-        page.state_holder.time_last_used.pop(request.session_hash, None)
+        ended = str(request.session_hash)
+        page.state_holder.session_data.pop(ended, None)
+        page.state_holder.time_last_used.pop(ended, None)
 
     return end
 

@@ -31,8 +31,8 @@ def is_local(host: str) -> bool:
 def application(models: Models, host: str = "127.0.0.1") -> Gate:
     """The ASGI application."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    theme = gr.themes.Default(primary_hue="blue", **fonts)
+    fonts, mono = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
+    theme = gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono)
     gr.mount_gradio_app(
         app, build_page(models), path="", footer_links=[], run_history=False, allowed_paths=[], show_error=False,
         max_file_size=1, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=theme,

@@ -59,10 +59,10 @@ def detection_view(found: Detections) -> View:
     height, width = found.size
     sides = torch.tensor([width, height, width, height])
     ids = np.zeros(found.size, dtype=np.int64)
-    for place in reversed(range(len(found) if found.masks is not None else 0)):  # the surest on top
-        ids[found.masks[place].numpy()] = place + 1
     files = [_coco_file(found)]
     if found.masks is not None:
+        for place in reversed(range(len(found))):  # the surest on top
+            ids[found.masks[place].numpy()] = place + 1
         colours_of_ids = [None, *(colours[i] for i in labels)]
         files.insert(0, _file("picture_objects.png", _indexed(ids, len(found) + 1, colours_of_ids), "image/png"))
     legend = [

@@ -141,7 +141,7 @@ def _answers(models: Models, ask: Callable[..., View], inputs: list[Any], name: 
     gr.on(
         events, answering(models, ask), inputs, result,
         concurrency_limit=1, concurrency_id="model",  # one at a time of all tabs and users: a model holds one's labels
-        show_progress="minimal", trigger_mode="once", api_visibility="private",
+        show_progress="full", trigger_mode="once", api_visibility="private",
     )  # fmt: skip
 
 
@@ -156,8 +156,7 @@ def answering(models: Models, ask: Callable[..., View]) -> Callable[..., View]:
             return {"error": one_line(error, 300)}
         except Exception as error:
             line = explain(error)
-            if line is None:
-                traceback.print_exc(file=sys.stderr)
+            print(line if line is not None else traceback.format_exc(), file=sys.stderr)
             return {"error": "this failed; the terminal of clipkit demo says why"}
 
     return answer

@@ -31,7 +31,7 @@ pytestmark = [
 SCENE = clipkit.example("scene")
 WORDS = "orange star, yellow triangle, blue ring, wood, grass"
 CONFIG = "dense_clip/dense_tiny_shapes.py"
-WAIT = 120_000  # milliseconds: the machine may be busy
+WAIT = 60_000  # milliseconds: the machine may be busy
 
 
 @pytest.fixture(scope="module")

@@ -72,8 +72,8 @@ class Models:
 
     def names(self, task: str) -> list[str]:
         """What a tab can choose from, the CLIP last; empty where there is no such tab."""
-        both = [*self.trained.get(task, {})]
-        return [*both, self.clip_name] if self.clip is not None and task in ("segment", "detect") else both
+        names = [*self.trained.get(task, {})]
+        return [*names, self.clip_name] if self.clip is not None and task in ("segment", "detect") else names
 
     def tabs(self) -> list[str]:
         """Those whose model is there."""
@@ -188,6 +188,6 @@ def open_index(folder: str, clip: str, pretrained: str | None, beside: Path) -> 
     Raises:
         FileNotFoundError, ClipkitError: there is no such folder, or nothing in it; its model is another one.
     """
-    if about_index(folder)[0]:
-        return SearchIndex(folder)
-    return SearchIndex.of(folder, beside, clip, pretrained)
+    index = SearchIndex(folder) if about_index(folder)[0] else SearchIndex.of(folder, beside, clip, pretrained)
+    index.find("a photo", top=1)  # loads its CLIP, or says why not, before anybody asks
+    return index

@@ -33,13 +33,13 @@ async function stage(parent, view) {
   const number = (at) => map.data[4 * at] + 256 * map.data[4 * at + 2];
   const frame = add(parent, "div", "demo-stage");
   frame.style.maxWidth = `calc(75vh * ${map.width / map.height})`; // the whole picture at a glance
-  picture(frame, view.photo, "demo-photo");
+  picture(frame, view.photo);
   const canvas = add(frame, "canvas", "demo-colours");
   [canvas.width, canvas.height] = [map.width, map.height];
   const painted = new ImageData(map.width, map.height);
-  const colours = view.pieces.map((piece) => parseInt((piece.colour || "#000000").slice(1), 16));
+  const colours = view.pieces.map(({ colour }) => [1, 3, 5].map((at) => parseInt(colour?.slice(at, at + 2), 16)).concat(255));
   for (let at = 0; at < map.width * map.height; at++) {
-    if (number(at)) painted.data.set([16, 8, 0].map((shift) => (colours[number(at) - 1] >> shift) & 255).concat(255), 4 * at);
+    if (number(at)) painted.data.set(colours[number(at) - 1], 4 * at);
   }
   canvas.getContext("2d").putImageData(painted, 0, 0);
   (view.boxes || []).forEach(([x1, y1, x2, y2], place) => {

@@ -116,7 +116,7 @@ def _stage(image: np.ndarray | None, ids: np.ndarray, scores: np.ndarray | None)
     small = ids[rows[:, None], columns]
     green = np.zeros_like(small) if scores is None else np.rint(scores[rows[:, None], columns] * 255)
     pixels = np.stack([small % 256, green, small // 256], -1).astype(np.uint8)
-    return {"photo": _jpeg(Image.fromarray(image)), "map": _png(Image.fromarray(pixels)), "size": [width, height]}
+    return {"photo": _jpeg(Image.fromarray(image)), "map": _png(Image.fromarray(pixels))}
 
 
 def _piece(name: str, colour: tuple[int, int, int] | None) -> View:

@@ -21,6 +21,7 @@ MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
 DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
+DEMO = ["gradio>=6,<7", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
     "pytest>=8",
     "ruff>=0.6",
@@ -37,7 +38,7 @@ TEST = [
     "resvg-py>=0.2",
 ]
 # What only `pytest -m slow` needs.
-TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2"]
+TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2", *DEMO, "playwright>=1.50"]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.6"]  # ruff breaks long signatures
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
@@ -47,7 +48,17 @@ setup(
     packages=[*find_packages(include=["clipkit", "clipkit.*"]), *plugin_packages, *config_packages],
     package_dir={"clipkit": "clipkit", "clipkit_plugins": "plugins", "clipkit_configs": "configs"},
     package_data={
-        "clipkit": ["py.typed", "**/*.json", "**/*.safetensors", "**/*.txt", "**/*.log", "**/*.html", "**/*.png"],
+        "clipkit": [
+            "py.typed",
+            "**/*.json",
+            "**/*.safetensors",
+            "**/*.txt",
+            "**/*.log",
+            "**/*.html",
+            "**/*.js",
+            "**/*.css",
+            "**/*.png",
+        ],
         "clipkit_plugins": ["**/*.md", "**/*.txt", "**/*.json"],
         "clipkit_configs": ["*.py", "**/*.py"],
     },
@@ -69,6 +80,7 @@ setup(
         "video": VIDEO,
         "points": POINTS,
         "depth": DEPTH,
+        "demo": DEMO,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,

@@ -26,6 +26,7 @@ COMMANDS = {
     "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
     "bundle": ("clipkit.commands.bundle", "a trained model as a folder without code, to share; also to Hugging Face"),
+    "demo": ("clipkit.commands.demo", "a page in the browser: pictures and words in, what the models say out"),
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),
@@ -44,6 +45,7 @@ _EXTRAS = {
     "mmdet": "det",
     **dict.fromkeys(("av", "decord"), "media"),
     **dict.fromkeys(("supervision", "pycocotools"), "formats"),
+    **dict.fromkeys(("gradio", "fastapi", "uvicorn"), "demo"),
 }
 
 

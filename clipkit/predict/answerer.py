@@ -44,14 +44,17 @@ class Answer(Picture):
 
     def plot(self) -> Image.Image:
         """The picture, lit where it was looked at, over question and answer."""
+        picture = enlarge(self.lit(), _HEIGHT)
+        name, score = self.answers[0]
+        return Image.fromarray(with_legend(picture, [(self.question, _PAPER), (f"{name} {100 * score:.0f} %", _GLOW)]))
+
+    def lit(self) -> np.ndarray:
+        """The picture (H, W, 3) uint8, dark where it was not looked at."""
         high, wide = self.image.shape[:2]
         weight = F.interpolate(self.looked[None, None], (high, wide), mode="bilinear", align_corners=False)[0, 0]
         light = (weight / weight.max().clamp(min=1e-9)).numpy()[..., None]
         lit = self.image * (0.35 + 0.65 * light)
-        lit = lit + 0.25 * light * (np.array(_GLOW) - lit)
-        picture = enlarge(lit.clip(0, 255).astype(np.uint8), _HEIGHT)
-        name, score = self.answers[0]
-        return Image.fromarray(with_legend(picture, [(self.question, _PAPER), (f"{name} {100 * score:.0f} %", _GLOW)]))
+        return (lit + 0.25 * light * (np.array(_GLOW) - lit)).clip(0, 255).astype(np.uint8)
 
     def __repr__(self) -> str:
         return f"Answer({self.question!r}: " + ", ".join(f"{name} {score:.2f}" for name, score in self.answers) + ")"

@@ -98,15 +98,18 @@ def segment(image: ImageLike, labels: Words, clip: str = CLIP, pretrained: str |
     return _loaded(clip, pretrained)(image, _asked(labels, clip, pretrained))
 
 
-@torch.no_grad()
 def classify(image: ImageLike, names: Words, clip: str = CLIP, pretrained: str | None = None) -> Classes:
     """Which of the names fits a photo best: softmax of CLIP's scaled cosines (Radford et al. 2021, section 3.1.2).
 
     Args: see `segment`.
     """
-    segmenter = _loaded(clip, pretrained)
-    found = _asked(names, clip, pretrained)
-    text = segmenter.bank.encode(Vocabulary(found.names, [g[1:] for g in found.words], segmenter.templates, "max"))
+    return classify_by(_loaded(clip, pretrained), image, _asked(names, clip, pretrained))
+
+
+@torch.no_grad()
+def classify_by(segmenter: DenseSegmenter, image: ImageLike, asked: Vocabulary) -> Classes:
+    """`classify` with a CLIP that is loaded already."""
+    text = segmenter.bank.encode(Vocabulary(asked.names, [g[1:] for g in asked.words], segmenter.templates, "max"))
     rgb = as_rgb(image)
     model = segmenter.clip
     pixels = model.preprocess(Image.fromarray(rgb))[None].to(model.device, model.dtype)

@@ -42,14 +42,21 @@ def contact_sheet(query: str, moments: Sequence[Moment], **options: Any) -> np.n
     return grid(rows, [f'"{shown(query)}"'])
 
 
+def frame_of(moment: Moment, **options: Any) -> np.ndarray:
+    """(H, W, 3) uint8: the best frame of a moment, or the image; `options` as of `contact_sheet`.
+
+    Raises:
+        ClipkitError, OSError: it cannot be read, or is gone.
+    """
+    if moment.is_image:
+        return read_image(moment.path)
+    return read_video(moment.path, Indices((moment.frame,)), **options).frames[0]
+
+
 def _tile(moment: Moment, options: dict[str, Any]) -> np.ndarray:
     canvas = Image.new("RGB", (WIDTH, HEIGHT + 34), PAPER)
     try:
-        if moment.is_image:
-            picture = read_image(moment.path)
-        else:
-            picture = read_video(moment.path, Indices((moment.frame,)), **options).frames[0]
-        whole = Image.fromarray(picture)
+        whole = Image.fromarray(frame_of(moment, **options))
         scale = min(WIDTH / whole.width, HEIGHT / whole.height)
         thumbnail = whole.resize((max(1, round(whole.width * scale)), max(1, round(whole.height * scale))))
         canvas.paste(thumbnail, ((WIDTH - thumbnail.width) // 2, (HEIGHT - thumbnail.height) // 2))

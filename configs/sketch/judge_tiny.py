@@ -25,6 +25,7 @@ train_dataloader = dict(
         coloured=0.5,
         unsteady=0.08,
         gaps=0.3,
+        hatched=0.4,
     ),
 )
 val_dataloader = dict(

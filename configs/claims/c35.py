@@ -25,6 +25,12 @@ arms = {
         arms=(f"{count} strokes", f"{count} strokes at random", *(("clean outlines",) if count == 16 else ())),
     )
     for count in _COUNTS
+} | {
+    "words": dict(
+        function="clipkit_plugins.sketch.claims.measure_words",
+        kwargs=dict(strokes=24, steps=80, size=(64, 64)),
+        arms=("words by CLIP", "words by the judge"),
+    ),
 }
 statements = [
     *(
@@ -45,5 +51,11 @@ statements = [
             by=60.0,  # of 80 and 20
         )
         for count in _COUNTS
+    ),
+    dict(
+        says="drawings of words are named right by the CLIP for which they were drawn, by another network less often",
+        metric="named",
+        better="words by CLIP",
+        than="words by the judge",
     ),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from clipkit_plugins.sketch.clipasso import clipasso
+from clipkit_plugins.sketch.clipdraw import clipdraw
 from clipkit_plugins.sketch.judge import ShapeJudge
 from torch import Tensor
 
@@ -68,6 +69,34 @@ def measure(
     return out
 
 
+def measure_words(
+    seed: int,
+    work_dir: str | Path,
+    config: str = "sketch/judge_tiny.py",
+    cfg_options: Mapping[str, Any] | None = None,
+    clip: str = "tiny_clip",
+    colour: str = "red",
+    **options: Any,
+) -> dict[str, dict[str, float]]:
+    """Drawings of "a red heart" and so on, which of the twelve shapes CLIP sees in them, and which one the judge sees:
+    `{"words by CLIP": {"named": …}, "words by the judge": {"named": …}}`, percent.
+
+    Args:
+        seed, work_dir, config, cfg_options, clip: see `measure`.
+        colour: one of the world's.
+        options: of `clipdraw`.
+    """
+    judge, _ = trained_judge(Path(work_dir).parent / "judge", config, cfg_options)
+    drawn_for = FrozenCLIP.from_pretrained(clip)
+    truth = torch.arange(len(SHAPES))
+    drawn = [clipdraw(drawn_for, f"a {colour} {shape}", seeds=(seed,), **options)[1].pictures for shape in SHAPES]
+    pictures = torch.cat(drawn)
+    return {
+        "words by CLIP": {"named": _share(named_by_clip(drawn_for, pictures, colour) == truth)},
+        "words by the judge": {"named": _share(named_by_judge(judge, pictures) == truth)},
+    }
+
+
 def trained_judge(
     folder: str | Path, config: str, cfg_options: Mapping[str, Any] | None = None
 ) -> tuple[ShapeJudge, float]:
@@ -89,9 +118,9 @@ def named_by_judge(judge: ShapeJudge, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def named_by_clip(clip: FrozenCLIP, pictures: Tensor) -> Tensor:
+def named_by_clip(clip: FrozenCLIP, pictures: Tensor, colour: str = "black") -> Tensor:
     """`(B,)` int64 indices into SHAPES: the name whose text is nearest, "a black heart"."""
-    texts = clip.encode_text([f"a black {shape}" for shape in SHAPES])
+    texts = clip.encode_text([f"a {colour} {shape}" for shape in SHAPES])
     return (clip.encode_image(pictures) @ texts.T).argmax(1)
 
 

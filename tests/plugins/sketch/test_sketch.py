@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from clipkit_plugins.sketch.claims import measure
+from clipkit_plugins.sketch.claims import measure, measure_words
 from clipkit_plugins.sketch.clipasso import clipasso, first_strokes
 from clipkit_plugins.sketch.clipdraw import clipdraw
 from clipkit_plugins.sketch.saliency import edges, start_points, where_clip_looks
@@ -146,7 +146,7 @@ QUICK = {
 
 def test_starts_are_compared_shape_by_shape_on_equal_seeds(tmp_path):
     arms = {name: dict(strokes=2, start=name) for name in ("saliency", "random")} | {"three": dict(strokes=3)}
-    quick = dict(cfg_options=QUICK, early=2, every=2, steps=3, copies=1)
+    quick = dict(cfg_options=QUICK, early=1, every=1, steps=2, copies=0)
     found = measure(3, tmp_path / "run", arms, **quick)
     assert found["saliency"]["below"] + found["random"]["below"] == pytest.approx(100) and "below" not in found["three"]
     assert found["saliency"]["early_loss"] != found["random"]["early_loss"]
@@ -155,6 +155,8 @@ def test_starts_are_compared_shape_by_shape_on_equal_seeds(tmp_path):
     again = measure(3, tmp_path / "other", {"random": arms["random"]}, **quick)
     assert again == {arm: {k: v for k, v in found[arm].items() if k != "below"} for arm in ("clean outlines", "random")}
     assert (tmp_path / "judge" / "last_checkpoint").stat().st_mtime_ns == kept
+    words = measure_words(3, tmp_path / "words", cfg_options=QUICK, strokes=2, steps=1, copies=1, size=(32, 32))
+    assert set(words) == {"words by CLIP", "words by the judge"} and 0 <= words["words by CLIP"]["named"] <= 100
 
 
 def test_the_judge_learns_by_its_config(tmp_path):

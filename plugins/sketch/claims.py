@@ -10,9 +10,11 @@ import torch
 from clipkit_plugins.sketch.clipasso import clipasso
 from clipkit_plugins.sketch.clipdraw import clipdraw
 from clipkit_plugins.sketch.judge import ShapeJudge
+from PIL import Image
 from torch import Tensor
 
 from clipkit.backbone import FrozenCLIP
+from clipkit.data.draw import save_picture
 from clipkit.engine.build import build_runner
 from clipkit.files import write_text
 from clipkit.shapes import SHAPES, render_outlines
@@ -30,7 +32,7 @@ def measure(
     every: int = 25,
     **options: Any,
 ) -> dict[str, dict[str, float]]:
-    """Arm -> what was seen of its drawings of the twelve shapes.
+    """Arm -> what was seen of its drawings of the twelve shapes, which lie in `work_dir/ARM.png` to be looked at.
 
     `named`: the judge's share named right; `fooled`: that of the CLIP for which they were drawn; `loss` in the end and
     `early_loss` after `early` steps, each times 100; `below`: in percent of the shapes, how often the early loss is
@@ -55,6 +57,7 @@ def measure(
     at: dict[str, Tensor] = {}
     for arm, own in arms.items():
         _, found = clipasso(drawn_for, targets, seeds=(seed,), every=every, **{**options, **own})
+        _keep(found.pictures, Path(work_dir) / f"{arm}.png")
         at[arm] = found.history[early // every - 1]
         out[arm] = {
             "named": _share(named_by_judge(judge, found.pictures) == truth),
@@ -91,6 +94,7 @@ def measure_words(
     truth = torch.arange(len(SHAPES))
     drawn = [clipdraw(drawn_for, f"a {colour} {shape}", seeds=(seed,), **options)[1].pictures for shape in SHAPES]
     pictures = torch.cat(drawn)
+    _keep(pictures, Path(work_dir) / "words.png")
     return {
         "words by CLIP": {"named": _share(named_by_clip(drawn_for, pictures, colour) == truth)},
         "words by the judge": {"named": _share(named_by_judge(judge, pictures) == truth)},
@@ -122,6 +126,13 @@ def named_by_clip(clip: FrozenCLIP, pictures: Tensor, colour: str = "black") -> 
     """`(B,)` int64 indices into SHAPES: the name whose text is nearest, "a black heart"."""
     texts = clip.encode_text([f"a {colour} {shape}" for shape in SHAPES])
     return (clip.encode_image(pictures) @ texts.T).argmax(1)
+
+
+def _keep(pictures: Tensor, path: Path) -> None:
+    """`(B, 3, H, W)` side by side."""
+    row = torch.cat([*pictures], -1).clamp(0, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_picture(Image.fromarray((row * 255).round().byte().permute(1, 2, 0).numpy()), path)
 
 
 def _share(right: Tensor) -> float:

@@ -151,6 +151,7 @@ def test_starts_are_compared_shape_by_shape_on_equal_seeds(tmp_path):
     assert found["saliency"]["below"] + found["random"]["below"] == pytest.approx(100) and "below" not in found["three"]
     assert found["saliency"]["early_loss"] != found["random"]["early_loss"]
     assert all(0 <= found[arm]["loss"] <= found[arm]["early_loss"] for arm in arms)
+    assert (tmp_path / "run" / "three.png").is_file()
     kept = (tmp_path / "judge" / "last_checkpoint").stat().st_mtime_ns
     again = measure(3, tmp_path / "other", {"random": arms["random"]}, **quick)
     assert again == {arm: {k: v for k, v in found[arm].items() if k != "below"} for arm in ("clean outlines", "random")}

@@ -77,6 +77,7 @@ def _draw(args: argparse.Namespace) -> None:
 
     from clipkit.backbone import FrozenCLIP
     from clipkit.data.draw import save_picture
+    from clipkit.errors import ClipkitError
     from clipkit.nn import write_svg
 
     def load(text: str) -> FrozenCLIP:
@@ -104,6 +105,8 @@ def _draw(args: argparse.Namespace) -> None:
         picture, mask = _picture(args.photo, args.size), None
         if args.mask:
             mask = _picture(args.mask, args.size, picture.shape[-2:])[:, 0]
+            if mask.max() <= 0.5:
+                raise ClipkitError(f"{args.mask}: is dark everywhere; make it white where the object is")
         looks = load(args.looks) if args.looks else None
         width = args.width or 1.5 * args.size / min(clip.image_size)
         strokes, found = clipasso(

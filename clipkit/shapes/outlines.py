@@ -77,8 +77,8 @@ def render_outlines(
             bent = torch.roll(waves, layer + 1, 1)[:, 0] * uniform(1, 1) * apart
             across = (turn.cos() * dx + turn.sin() * dy) * radius + bent
             beside = (across / apart - (across / apart).round()).abs() * apart
-            drawn = layer == 0 or uniform(1, 1) < 0.5
-            shade = torch.where(torch.as_tensor(drawn), shade.maximum((half + 0.5 - beside).clamp(0, 1)), shade)
+            drawn = uniform(1, 1) < 0.5 if layer else torch.ones(batch, 1, 1, dtype=torch.bool)
+            shade = torch.where(drawn, shade.maximum((half + 0.5 - beside).clamp(0, 1)), shade)
         shade = (shade * inside).maximum(torch.where(uniform(1, 1) < 0.5, line, 0.0))
         ink = torch.where((uniform(1, 1) < hatched)[:, None], shade[:, None], ink)
     pen = torch.where((pen - paper).abs().amax(1, keepdim=True) < 0.35, (paper + 0.5) % 1, pen)

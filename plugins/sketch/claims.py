@@ -118,14 +118,14 @@ def trained_judge(
 @torch.no_grad()
 def named_by_judge(judge: ShapeJudge, pictures: Tensor) -> Tensor:
     """`(B,)` int64 indices into SHAPES."""
-    return judge.logits(pictures).argmax(1)
+    return judge.logits(pictures.to(next(judge.parameters()).device)).argmax(1).cpu()
 
 
 @torch.no_grad()
 def named_by_clip(clip: FrozenCLIP, pictures: Tensor, colour: str = "black") -> Tensor:
     """`(B,)` int64 indices into SHAPES: the name whose text is nearest, "a black heart"."""
     texts = clip.encode_text([f"a {colour} {shape}" for shape in SHAPES])
-    return (clip.encode_image(pictures) @ texts.T).argmax(1)
+    return (clip.encode_image(pictures.to(clip.device)) @ texts.T).argmax(1).cpu()
 
 
 def _keep(pictures: Tensor, path: Path) -> None:

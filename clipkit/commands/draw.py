@@ -28,6 +28,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=300, metavar="N", help="of the optimiser (default: 300)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="drawings; the best is kept (default: 3)")
     parser.add_argument("--size", type=int, default=224, metavar="PIXELS", help="the longer side (default: 224)")
+    parser.add_argument(
+        "--width", type=float, metavar="PIXELS", help="of a photo's strokes (default: 1.5 pixels of what CLIP sees)"
+    )
+    parser.add_argument("--checkpoint", metavar="FILE", help="kept on the way; a run that was ended goes on from it")
     parser.add_argument("--out", default="drawings", metavar="DIR", help="where the files go (default: drawings)")
     parser.add_argument(
         "--looks", metavar="NAME[:TAG]", help="whose attention says where strokes begin (default: --clip's)"
@@ -44,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         reader.error('give a photo, or --words "a red heart"')
     if min(args.steps, args.seeds, 1 if args.strokes is None else args.strokes) < 1 or args.size < 32:
         reader.error("--steps, --seeds and --strokes are at least 1, --size at least 32")
+    if args.width is not None and not 0.1 <= args.width <= args.size:
+        reader.error("--width is between 0.1 and --size")
     _draw(args)
     return 0
 
@@ -71,6 +77,7 @@ def _draw(args: argparse.Namespace) -> None:
 
     from clipkit.backbone import FrozenCLIP
     from clipkit.data.draw import save_picture
+    from clipkit.errors import ClipkitError
     from clipkit.nn import write_svg
 
     def load(text: str) -> FrozenCLIP:
@@ -81,6 +88,7 @@ def _draw(args: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     base = out / ("-".join(args.words.split())[:60].replace("/", "-") if args.words else Path(args.photo).stem)
     beside: dict[str, Any] = {"steps": args.steps, "seeds": range(args.seeds), "progress": base.name}
+    beside["checkpoint"] = args.checkpoint
     if find_spec("av") is not None:
         beside["film"] = base.with_name(f"{base.name}.mp4")
     clip = load(args.clip)
@@ -97,8 +105,13 @@ def _draw(args: argparse.Namespace) -> None:
         picture, mask = _picture(args.photo, args.size), None
         if args.mask:
             mask = _picture(args.mask, args.size, picture.shape[-2:])[:, 0]
+            if mask.max() <= 0.5:
+                raise ClipkitError(f"{args.mask}: is dark everywhere; make it white where the object is")
         looks = load(args.looks) if args.looks else None
-        strokes, found = clipasso(clip, picture, strokes=args.strokes or 16, masks=mask, looks=looks, **beside)
+        width = args.width or 1.5 * args.size / min(clip.image_size)
+        strokes, found = clipasso(
+            clip, picture, strokes=args.strokes or 16, masks=mask, looks=looks, width=width, **beside
+        )
     best = int(found.loss.argmin())
     write_svg(strokes, base.with_name(f"{base.name}.svg"), best)
     pixels = (found.pictures[best].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -24,6 +24,7 @@ def render_outlines(
     unsteady: float = 0.0,
     gaps: float = 0.0,
     still: bool = False,
+    hatched: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Draws one shape a picture, black on white.
 
@@ -36,6 +37,7 @@ def render_outlines(
         unsteady: how far lines go astray, as a share of the radius.
         gaps: greatest share of an outline that is missing.
         still: all in the middle, upright, of one size.
+        hatched: share of pictures whose shape is shaded by lines, in one direction or two, half of them outlined too.
 
     Returns:
         pictures `(batch, 3, size, size)` in [0, 1], shapes `(batch,)` int64.
@@ -67,6 +69,18 @@ def render_outlines(
     ink = torch.where(uniform(1, 1) < filled, (0.5 - distance).clamp(0, 1), line)[:, None]
     is_coloured = uniform(1, 1, 1) < coloured
     paper, pen = uniform(3, 1, 1), uniform(3, 1, 1)
+    if hatched:
+        inside = (0.5 + 2 * waves[:, 2] - distance).clamp(0, 1)  # lines end before the edge, or after it
+        shade = torch.zeros_like(distance)
+        for layer in range(2):
+            turn, apart = uniform(1, 1, high=math.pi), uniform(1, 1, low=0.04, high=0.16) * size
+            bent = torch.roll(waves, layer + 1, 1)[:, 0] * uniform(1, 1) * apart
+            across = (turn.cos() * dx + turn.sin() * dy) * radius + bent
+            beside = (across / apart - (across / apart).round()).abs() * apart
+            drawn = uniform(1, 1) < 0.5 if layer else torch.ones(batch, 1, 1, dtype=torch.bool)
+            shade = torch.where(drawn, shade.maximum((half + 0.5 - beside).clamp(0, 1)), shade)
+        shade = (shade * inside).maximum(torch.where(uniform(1, 1) < 0.5, line, 0.0))
+        ink = torch.where((uniform(1, 1) < hatched)[:, None], shade[:, None], ink)
     pen = torch.where((pen - paper).abs().amax(1, keepdim=True) < 0.35, (paper + 0.5) % 1, pen)
     paper, pen = torch.where(is_coloured, paper, 1.0), torch.where(is_coloured, pen, 0.0)
     return paper + ink * (pen - paper), chosen

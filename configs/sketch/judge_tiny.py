@@ -1,11 +1,11 @@
-"""A network that names the twelve shapes, from fills and outlines of random width, in all colours, by unsteady hands.
+"""A network that names the twelve shapes, from fills, outlines and shading, in all colours, by unsteady hands.
 
-It judges drawings that a CLIP made, which that CLIP itself cannot.
+It judges drawings that were made for a CLIP, which that CLIP itself cannot; it never sees one of them in training.
 
 Command:   clipkit train sketch/judge_tiny.py
 Hardware:  1 CPU core
-Time:      80 s of CPU time (one core of an AMD EPYC, beside other work, 2026-11-30)
-Expected:  names 100.0 % of 512 clean outlines (one seed)
+Time:      100 s of CPU time (one core of an AMD EPYC, beside other work, 2026-11-30)
+Expected:  names 100.0 % of 1,024 clean outlines (one seed)
 """
 
 plugins = ["sketch"]
@@ -25,6 +25,7 @@ train_dataloader = dict(
         coloured=0.5,
         unsteady=0.08,
         gaps=0.3,
+        hatched=0.4,
     ),
 )
 val_dataloader = dict(

@@ -67,7 +67,7 @@ def clipasso(
     start: str = "saliency",
     layers: Mapping[int, float] | None = None,
     embedding_weight: float = 0.1,
-    relative: bool = False,
+    relative: bool | None = None,
     semantic: FrozenCLIP | None = None,
     looks: FrozenCLIP | None = None,
     masks: Tensor | None = None,
@@ -91,7 +91,8 @@ def clipasso(
         seeds: a drawing is made for each; all in one batch.
         start: 'saliency', or 'random' for comparison.
         layers: layer -> weight; default the two in the middle (the release: stages 2 and 3 of RN101).
-        relative: divide each layer's loss by the picture's mean square, as residual streams of transformers want it.
+        relative: divide each layer's loss by the picture's mean square; default: of transformers, whose residual
+            streams grow from block to block, but not of convolutional towers (the release: never).
         semantic: whose embedding is compared instead of `clip`'s.
         looks: whose attention says where strokes begin; the release's is ViT-B-32. Default: `clip`.
         masks: `(N, H, W)`, 1 where the object is: the rest becomes white, and no stroke begins there.
@@ -110,6 +111,7 @@ def clipasso(
     drawn = first_strokes(looks or clip, pictures, strokes, start=start, width=width, seeds=seeds, masks=masks)
     middle = clip.num_layers // 2
     layers = {middle - 1: 1.0, middle: 1.0} if layers is None else layers
+    relative = clip.patch_size is not None if relative is None else relative
     parts = [ClipLoss(clip, layers=layers, relative=relative, embedding_weight=0 if semantic else embedding_weight)]
     if semantic is not None:
         parts.append(ClipLoss(semantic, embedding_weight=embedding_weight))

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from clipkit_plugins.sketch.claims import measure, measure_words
 from clipkit_plugins.sketch.clipasso import clipasso, first_strokes
+from clipkit_plugins.sketch.clipdraw import clipdraw
 from clipkit_plugins.sketch.saliency import edges, start_points, where_clip_looks
 from torch.nn import functional as F
 
@@ -100,16 +102,82 @@ def test_all_that_may_be_chosen(clip, hearts):
     assert torch.isfinite(found.loss).all()
 
 
+@pytest.mark.parametrize("what", ["pictures", "words"])
+def test_a_drawing_that_was_interrupted_ends_the_same(what, clip, hearts, tmp_path):
+    def draw(steps_seen=None, **more):
+        def slower(share):
+            seen.append(share)
+            if len(set(seen)) == steps_seen:
+                raise KeyboardInterrupt
+            return 1.0
+
+        seen: list[float] = []
+        options = dict(strokes=3, seeds=(0, 1), copies=2, steps=6, every=2, lr=0.5, schedule=slower, **more)
+        if what == "pictures":
+            return *clipasso(clip, hearts, **options), len(set(seen))
+        return *clipdraw(clip, "a red heart", size=(48, 48), **options), len(set(seen))
+
+    whole, found, _ = draw()
+    with pytest.raises(KeyboardInterrupt):
+        draw(6, checkpoint=tmp_path / "drawing.pt")
+    resumed, again, steps = draw(checkpoint=tmp_path / "drawing.pt")
+    assert steps == 2  # four were kept
+    assert torch.equal(whole.points, resumed.points) and torch.equal(found.history, again.history)
+
+
+def test_words_that_a_drawing_shall_not_be_keep_away_from_it(clip):
+    other = "a green circle"
+    near = {}
+    for away in ((), (other,)):
+        strokes, found = clipdraw(
+            clip, "a red heart", away_from=away, strokes=12, size=(64, 64), steps=15, copies=2, every=5
+        )
+        assert strokes.width.min() >= 1 and strokes.colour.min() >= 0 and strokes.colour.max() <= 1
+        near[away] = (clip.encode_image(found.pictures) @ clip.encode_text([other]).T).item()
+    assert near[(other,)] < near[()] - 0.05
+
+
+QUICK = {
+    "train_cfg.max_iters": 12, "train_cfg.val_interval": 12, "param_scheduler.1.end": 60,
+    "train_dataloader.batch_size": 16, "val_dataloader.dataset.length": 64,
+    "test_dataloader.dataset.length": 64,
+}  # fmt: skip
+
+
+def test_starts_are_compared_shape_by_shape_on_equal_seeds(tmp_path):
+    arms = {name: dict(strokes=2, start=name) for name in ("saliency", "random")} | {"three": dict(strokes=3)}
+    quick = dict(cfg_options=QUICK, early=1, every=1, steps=2, copies=0)
+    found = measure(3, tmp_path / "run", arms, **quick)
+    assert found["saliency"]["below"] + found["random"]["below"] == pytest.approx(100) and "below" not in found["three"]
+    assert found["saliency"]["early_loss"] != found["random"]["early_loss"]
+    assert all(0 <= found[arm]["loss"] <= found[arm]["early_loss"] for arm in arms)
+    assert (tmp_path / "run" / "three.png").is_file()
+    kept = (tmp_path / "judge" / "last_checkpoint").stat().st_mtime_ns
+    again = measure(3, tmp_path / "other", {"random": arms["random"]}, **quick)
+    assert again == {arm: {k: v for k, v in found[arm].items() if k != "below"} for arm in ("clean outlines", "random")}
+    assert (tmp_path / "judge" / "last_checkpoint").stat().st_mtime_ns == kept
+    words = measure_words(3, tmp_path / "words", cfg_options=QUICK, strokes=2, steps=1, copies=1, size=(32, 32))
+    assert set(words) == {"words by CLIP", "words by the judge"} and 0 <= words["words by CLIP"]["named"] <= 100
+
+
 def test_the_judge_learns_by_its_config(tmp_path):
-    options = {
-        "train_cfg.max_iters": 12, "train_cfg.val_interval": 12, "param_scheduler.1.end": 60,
-        "train_dataloader.batch_size": 16, "val_dataloader.dataset.length": 64,
-    }  # fmt: skip
-    runner = build_runner("sketch/judge_tiny.py", work_dir=tmp_path, seed=0, cfg_options=options, for_training=True)
+    runner = build_runner("sketch/judge_tiny.py", work_dir=tmp_path, seed=0, cfg_options=QUICK, for_training=True)
     runner.train()
     scores = runner.val()
     assert 0 <= scores["named"] <= 100 and f"named_{SHAPES[0]}" in scores
     assert runner.model(*render_outlines(64, seed=5))["loss"] < 3
+
+
+def test_a_hatched_shape_has_lines_inside_and_nothing_beside_it():
+    options = dict(shapes=torch.full((32,), SHAPES.index("square")), still=True, width=(1.0, 1.0))
+    filled = render_outlines(32, filled=1.0, **options)[0][:, 0] < 0.5
+    drawn = render_outlines(32, hatched=1.0, **options)[0][:, 0] < 0.5
+    assert not torch.equal(drawn, render_outlines(32, **options)[0][:, 0] < 0.5)
+    near = F.max_pool2d(filled.float()[:, None], 7, 1, 3)[:, 0] > 0
+    inside = -F.max_pool2d(-filled.float()[:, None], 7, 1, 3)[:, 0] > 0
+    assert not (drawn & ~near).any()
+    shares = (drawn & inside).flatten(1).sum(1) / inside.flatten(1).sum(1)
+    assert shares.min() > 0.03 and shares.max() < 0.8
 
 
 def test_outlines_are_a_seeds_and_as_wide_as_asked():

@@ -20,6 +20,7 @@ ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
 MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
 DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
+ONNX = ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.22"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
     "pytest>=8",
@@ -29,6 +30,7 @@ TEST = [
     "tensorboard",
     "av>=15",
     *FORMATS,
+    *ONNX,
     *POINTS,
     "plyfile>=1.0",
     "trimesh>=4",
@@ -69,6 +71,7 @@ setup(
         "video": VIDEO,
         "points": POINTS,
         "depth": DEPTH,
+        "onnx": ONNX,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,

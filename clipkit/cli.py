@@ -25,6 +25,7 @@ COMMANDS = {
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
     "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
+    "export": ("clipkit.commands.export", "a trained model or a CLIP as one ONNX file, checked against torch"),
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),

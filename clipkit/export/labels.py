@@ -1,0 +1,129 @@
+"""The labels of an exported file: its own, or any others by the CLIP that its metadata name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from clipkit.backbone import FrozenCLIP
+from clipkit.backbone.options import build_frozen
+from clipkit.errors import ClipkitError
+from clipkit.export.read import OnnxFile
+from clipkit.text import Background, TextBank, TextEmbeddings, Vocabulary
+from clipkit.text.class_rows import as_vocabulary
+from clipkit.text.labels import Labels, TextLabels
+
+BACKGROUND = "background"
+
+
+def prompted(vocabulary: Vocabulary, about: Mapping[str, Any]) -> Vocabulary:
+    """The words in the prompts of `About.text`, and a label `background`, or none, as the exported model has it."""
+    words = dict(zip(vocabulary.names, vocabulary.words))
+    background, rule = vocabulary.background, about.get("background_label")
+    if about.get("neutral") and not background.has_class:
+        background = Background("words", tuple(about["neutral"]))
+    elif rule and BACKGROUND in words and len(words) > 1 and not background.has_class:
+        behind, threshold = words.pop(BACKGROUND), about.get("threshold")
+        background = Background("words", behind, threshold) if rule == "words" else Background.of(threshold)
+    synonyms = [group[1:] for group in words.values()]
+    templates, reduce = about.get("templates") or ("{}",), about.get("reduce") or "mean"
+    return Vocabulary(list(words), synonyms, templates, reduce, background)
+
+
+class NamedText(nn.Module):
+    """Rows from the text tower of the CLIP that the metadata name; it is built when labels are first given.
+
+    Args:
+        about: `About.text`.
+        path: of the file, for messages.
+    """
+
+    def __init__(self, about: Mapping[str, Any], path: object) -> None:
+        super().__init__()
+        self.about, self.path = about, path
+        self.templates = tuple(about.get("templates") or ("{}",))
+
+    @cached_property
+    def clip(self) -> FrozenCLIP:
+        """The CLIP itself.
+
+        Raises:
+            ClipkitError: the metadata name none, or it has other weights than at the export.
+        """
+        if not self.about.get("clip"):
+            raise ClipkitError(f"{self.path}: names no CLIP to encode words with: leave --labels out")
+        clip = build_frozen(self.about["clip"])
+        if clip.weights_hash != self.about.get("weights"):
+            raise ClipkitError(f"{self.path}: {clip.name} has other weights here than at the export: export it again")
+        return clip
+
+    @property
+    def embed_dim(self) -> int:
+        """Width of the rows."""
+        return self.clip.embed_dim
+
+    @cached_property
+    def bank(self) -> TextBank:
+        """Keeps what was encoded."""
+        return TextBank(self.clip)
+
+    def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
+        """Rows of length 1."""
+        return self.bank.encode(vocabulary)
+
+
+class OnnxModel(TextLabels, nn.Module):
+    """An exported file where predictors look for a model: its labels can be replaced, `run` gives its outputs.
+
+    Raises:
+        ClipkitError: see `OnnxFile`.
+    """
+
+    def __init__(self, file: OnnxFile) -> None:
+        super().__init__()
+        self.file, self.about = file, file.about
+        self.text = NamedText(self.about.text, file.path)  # type: ignore[assignment]
+        self.reduce = "max" if self.about.text.get("reduce") == "max" else "mean"
+        self.register_buffer("label_text", torch.empty(0), persistent=False)
+        own = self.about.own()
+        if own is not None:
+            self.own_labels = own
+            super().set_labels()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """As `TextLabels.label_names`.
+
+        Raises:
+            ClipkitError: the file has no labels of its own, and none were given.
+        """
+        if not hasattr(self, "labels"):
+            raise ClipkitError(f'{self.file.path}: has no labels of its own: give some, --labels "cat, bench"')
+        return super().label_names
+
+    def set_labels(self, labels: Labels | None = None) -> tuple[str, ...]:
+        """As `TextLabels.set_labels`; a file with frozen labels takes no others."""
+        if labels is not None and self.about.frozen:
+            raise ClipkitError(f"{self.file.path}: its labels are frozen in the graph: leave --labels out")
+        return self.label_names if labels is None and not hasattr(self, "own_labels") else super().set_labels(labels)
+
+    def encode_labels(self, labels: Labels) -> TextEmbeddings:
+        """As `TextLabels.encode_labels`, names in the prompts of the export."""
+        if not isinstance(labels, (Vocabulary, TextEmbeddings)):
+            labels = self.own_prompts(as_vocabulary(labels, self.text.templates, self.reduce))
+        return super().encode_labels(labels)
+
+    def own_prompts(self, vocabulary: Vocabulary) -> Vocabulary:
+        """See `prompted`."""
+        return prompted(vocabulary, self.about.text)
+
+    def run(self, **inputs: torch.Tensor) -> list[torch.Tensor]:
+        """The file's outputs for its inputs but the rows, which are those of the labels."""
+        arrays = {name: value.numpy() for name, value in inputs.items()}
+        if "text" in self.file.inputs:
+            arrays["text"] = self.label_text.float().numpy()
+        return [torch.from_numpy(one).float() for one in self.file.run(**arrays)]

@@ -65,17 +65,12 @@ class PictureGraph(Graph):
         return F.interpolate(unit, self.size, mode="bilinear", align_corners=False, antialias=True)
 
     def example(self, seed: int) -> tuple[Tensor, ...]:
-        """Patches of colour with noise."""
         # Of seed 0, which is traced, not square: there a tower would leave its table of positions as it is.
         least = -(-64 // self.multiple)
         high, wide = ((least + step * (seed + 1) % 3) * self.multiple for step in (1, 2))
         if self.size is not None:
             high, wide = (side + 7 * (seed % 5 + 1) for side in self.size)
-        generator = torch.Generator().manual_seed(seed)
-        coarse = torch.rand(BATCH, 3, 4, 5, generator=generator)
-        pixels = F.interpolate(coarse, (high, wide), mode="nearest")
-        pixels = (pixels + 0.1 * torch.randn(pixels.shape, generator=generator)).clamp(0, 1)
-        return (255 * pixels).round().byte().permute(0, 2, 3, 1).contiguous(), self.rows(seed)
+        return coloured(BATCH, high, wide, seed), self.rows(seed)
 
     def axes(self) -> tuple[dict[int, Any], ...]:
         free = torch.export.Dim.DYNAMIC
@@ -84,6 +79,14 @@ class PictureGraph(Graph):
         sides = (torch.export.Dim(name, min=2, max=4096 // self.multiple) for name in ("rows", "columns"))
         high, wide = (self.multiple * side if self.multiple > 1 else side for side in sides)
         return {0: free, 1: high, 2: wide}, {0: free}
+
+
+def coloured(count: int, high: int, wide: int, seed: int) -> Tensor:
+    """`(count, high, wide, 3)` uint8: patches of colour with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = F.interpolate(torch.rand(count, 3, 4, 5, generator=generator), (high, wide), mode="nearest")
+    pixels = (pixels + 0.1 * torch.randn(pixels.shape, generator=generator)).clamp(0, 1)
+    return (255 * pixels).round().byte().permute(0, 2, 3, 1).contiguous()
 
 
 class ClassifyGraph(PictureGraph):
@@ -158,20 +161,20 @@ class SegmentorGraph(PictureGraph):
 
 
 class Frozen(Graph):
-    """A graph whose rows are fixed: without the input `text`."""
+    """Another graph whose rows are fixed: without the input `text`."""
 
     def __init__(self, graph: Graph, rows: Tensor) -> None:
         super().__init__()
-        self.graph, self.inputs, self.outputs = graph, graph.inputs[:-1], graph.outputs
+        self.inner, self.inputs, self.outputs = graph, graph.inputs[:-1], graph.outputs
         self.dim, self.classes = graph.dim, graph.classes
         self.register_buffer("text", rows.float().clone(), persistent=False)
 
     def forward(self, *inputs: Tensor) -> Any:
-        return self.graph(*inputs, self.text)
+        return self.inner(*inputs, self.text)
 
     def example(self, seed: int) -> tuple[Tensor, ...]:
-        return self.graph.example(seed)[:-1]
+        return self.inner.example(seed)[:-1]
 
     def axes(self) -> tuple[dict[int, Any], ...]:
         # One dict for `*inputs`, which torch.export takes for a single argument.
-        return (self.graph.axes()[:-1],)  # type: ignore[return-value]
+        return (self.inner.axes()[:-1],)  # type: ignore[return-value]

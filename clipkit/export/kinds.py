@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from clipkit.backbone import ClipModel
 from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.embed.encoder import preprocessing
@@ -13,9 +15,10 @@ from clipkit.engine.traps import normalises
 from clipkit.errors import ClipkitError
 from clipkit.export.about import About
 from clipkit.export.graphs import ClassifyGraph, DenseGraph, Graph, SegmentorGraph
+from clipkit.export.sequences import SoundGraph, VideoGraph, ViewGraph
 from clipkit.predict.dense import NEUTRAL, DenseSegmenter
 from clipkit.predict.predictor import is_instance_of
-from clipkit.text import get_templates
+from clipkit.text import TextEmbeddings, get_templates
 
 Size = tuple[int, int] | None | str
 """Height and width; 'any' for pictures that come ready; None: the model's own."""
@@ -85,6 +88,12 @@ def _graph_of(bare: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, Abo
         return _classify(bare.clip, size, _text_of(clip_options(written.clip), bare.clip, templates))
     if is_instance_of(bare, "clipkit.segmentation.text_segmentor", "TextSegmentor"):
         return _segmentor(bare, written, cfg, size)
+    if type(bare).__name__ in ("CLIP4Clip", "ActionCLIP"):
+        return _videos(bare, written, cfg, size)
+    if type(bare).__name__ == "PointCLIP":
+        return _clouds(bare, written, size)
+    if type(bare).__name__ == "AudioCLIP":
+        return _sounds(bare, written, size)
     raise ClipkitError(f"{type(bare).__name__} has no form for export: {_WHY.get(type(bare).__name__, _REST)}")
 
 
@@ -137,6 +146,57 @@ def _segmentor(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, A
     }
     trained = not text.get("clip") and hasattr(model.text, "encode_text")  # GroupViT's, whose rows are as old as itself
     about.keep(model.encode_labels([model.classes[i] for i in model.named]) if trained else model.own_labels)
+    return graph, about
+
+
+def _videos(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, About]:
+    head, kind = model.head, type(model).__name__
+    if not (head.pools or type(head).__name__ == "QueryScoring"):
+        raise ClipkitError(f"{kind}: its head {type(head).__name__} reads each word of a sentence, and rows hold none")
+    chosen = _chosen(size, model.clip.image_size, 1)
+    if chosen is None:
+        raise ClipkitError(f"{kind}: frames have one size in a file: give --size")
+    tune = written.get("tune") or {}
+    free = not (set(tune) & {"join_frames", "shift_tokens", "frames"}) and type(head).__name__ != "SeqLSTM"
+    scale = float(model.test_scale) if kind == "ActionCLIP" else float(model.logit_scale().detach())
+    data = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    frames = int(data.get("max_frames") or data.get("frames") or 8)
+    graph = VideoGraph(model.clip, head, scale if head.cosine else 1.0, chosen, frames, free)
+    templates = model.templates if kind == "ActionCLIP" else ("{}",)
+    about = About("videos", kind, chosen, 1, _text_of(clip_options(written.clip), model.clip, templates))
+    about.options = {**_normalisation(model.clip), "frames": frames, "any_number_of_frames": free}
+    return graph, about
+
+
+def _clouds(model: Any, written: Any, size: Size) -> tuple[Graph, About]:
+    if size is not None:
+        raise ClipkitError("PointCLIP: its views have one size: leave --size out")
+    if "network" in model.predicting:
+        raise ClipkitError("PointCLIP: its network reads points, no views: set model.predict to the other parts")
+    graph = ViewGraph(model)
+    text = _text_of(clip_options(written.get("clip", "tiny_clip")), model.clip, model.text.templates)
+    about = About("clouds", type(model).__name__, graph.shape[2:], 1, text)
+    about.options = {"projection": dict(written.get("projection") or {}), "parts": list(model.predicting)}
+    if getattr(model, "label_names", ()):
+        about.keep(TextEmbeddings(model.label_names, model.rows()))
+    return graph, about
+
+
+def _sounds(model: Any, written: Any, size: Size) -> tuple[Graph, About]:
+    if size is not None:
+        raise ClipkitError("AudioCLIP: its windows have one length: leave --size out")
+    waves = torch.zeros(1, round(model.seconds * model.rate))
+    shape = tuple((waves if model.takes_waves else model.spectrogram(waves)).shape[1:])
+    scale = float(model.loss.scales["audio-text"]().detach())
+    graph = SoundGraph(model.tower, shape, model.clip.embed_dim, scale)
+    text = _text_of(clip_options(written.clip), model.clip, (model.prompt,))
+    if model.heads or written.get("own_clip"):
+        text = {}  # rows of other names need what was trained beside or in the CLIP
+    about = About("sounds", type(model).__name__, None, 1, text)
+    about.options = {"rate": model.rate, "seconds": model.seconds, "scale": scale, "waves": model.takes_waves}
+    about.options |= {} if model.takes_waves else {"spectrogram": dict(model.spectrogram.settings)}
+    if names := getattr(model, "label_names", ()):
+        about.keep(TextEmbeddings(tuple(names), model.encode_names(names)))
     return graph, about
 
 

@@ -33,6 +33,8 @@ class OnnxFile:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         content = path.read_bytes()
+        if not content:
+            raise ClipkitError(f"{path}: is empty: copy or export it again")
         self.about: About = parse_about(checked_metadata(content, path), path)
         self.session = open_session(content, device, str(path))
         self.inputs = [one.name for one in self.session.get_inputs()]

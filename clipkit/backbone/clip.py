@@ -236,7 +236,8 @@ class ClipModel(nn.Module):
             raise ValueError(f"videos must be (M, F, 3, H, W), got {tuple(videos.shape)}")
         with self._tower.of_videos(videos.shape[1]):
             embedding = self.encode_image(videos.flatten(0, 1), normalize)
-        return embedding.unflatten(0, (len(videos), -1)) if len(videos) else embedding[:, None]
+        count = videos.shape[0]  # not `len`, which would fix it where this is traced
+        return embedding.unflatten(0, (count, -1)) if count else embedding[:, None]
 
     def features(
         self, images: Pictures, layers: Sequence[int] = (), *, dense: bool = True, stride: int | None = None

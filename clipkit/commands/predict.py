@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
         parents=[_options.labels("what to look for, instead of what was trained"), _options.device()],
     )
     parser.add_argument(
-        "config", metavar="WORK_DIR", help="the folder that `clipkit train` filled; or a config, as for `clipkit test`; "
+        "config",
+        metavar="WORK_DIR",
+        help="the folder that `clipkit train` filled; or a config, as for `clipkit test`; "
         "or what `clipkit export` wrote",
     )
     parser.add_argument(

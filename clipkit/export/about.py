@@ -18,7 +18,8 @@ from clipkit.text import Background, TextEmbeddings
 KEY = "clipkit"
 FORMAT = 1
 KINDS = ("classify", "segment", "groups", "videos", "clouds", "sounds")
-_MOST = 8192  # of any number of pixels in a file of a stranger
+MOST = 8192
+"""Pixels of a side that a file of a stranger may ask for."""
 
 
 @dataclass
@@ -104,7 +105,7 @@ def _check(about: About) -> None:
         if not isinstance(part, Mapping):
             raise ValueError("a part is no object")
     for number in (*(about.size or ()), about.multiple):
-        if not 1 <= number <= _MOST:
+        if not 1 <= number <= MOST:
             raise ValueError(f"{number} pixels")
     if about.labels:
         _check_labels(about.labels)

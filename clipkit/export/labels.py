@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -122,8 +123,15 @@ class OnnxModel(TextLabels, nn.Module):
         return prompted(vocabulary, self.about.text)
 
     def run(self, **inputs: torch.Tensor) -> list[torch.Tensor]:
-        """The file's outputs for its inputs but the rows, which are those of the labels."""
+        """The file's outputs for its inputs but the rows, which are those of the labels.
+
+        Raises:
+            ClipkitError: its scores are not those of so many rows.
+        """
         arrays = {name: value.numpy() for name, value in inputs.items()}
         if "text" in self.file.inputs:
             arrays["text"] = self.label_text.float().numpy()
-        return [torch.from_numpy(one).float() for one in self.file.run(**arrays)]
+        found = [torch.from_numpy(np.asarray(one)).float() for one in self.file.run(**arrays)]
+        if not found or found[0].ndim not in (2, 4) or found[0].shape[1] != len(self.label_text):
+            raise ClipkitError(f"{self.file.path}: gives no scores of {len(self.label_text)} rows: export it again")
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 from clipkit.export.labels import OnnxModel
 from clipkit.export.namer import NamedFiles, OnnxNamer
 from clipkit.export.read import OnnxFile
@@ -27,9 +27,11 @@ def open_onnx(path: str | Path, device: str | None = None) -> tuple[Any, Any]:
     """
     file = OnnxFile(path, device)
     if file.about.kind not in _OF_KIND:
-        raise ClipkitError(f'{path}: of "{file.about.kind}" no files are written: use clipkit.export.OnnxFile in Python')
+        raise ClipkitError(
+            f'{path}: of "{file.about.kind}" no files are written: use clipkit.export.OnnxFile in Python'
+        )
     predictor, writer = _OF_KIND[file.about.kind]
     try:
         return predictor(OnnxModel(file)), writer
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ClipkitError(f"{path}: its metadata are broken ({error}): export it again") from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ClipkitError(f"{path}: its metadata are broken ({shown(error, 120)}): export it again") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clipkit.export.about import MOST
 from clipkit.export.labels import OnnxModel
 from clipkit.inference import resample, sliding_window
 from clipkit.predict.predictor import ImagePredictor
@@ -31,6 +32,7 @@ class OnnxSegmenter(ImagePredictor):
     def __init__(self, model: OnnxModel) -> None:
         super().__init__(model)
         self.about = model.about
+        check_options(self.about.options)
 
     @property
     def device(self) -> torch.device:
@@ -79,6 +81,31 @@ class OnnxSegmenter(ImagePredictor):
         if threshold is not None:
             best = best.masked_fill(probability < threshold, len(labels))
         return best, probability
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Whether these are options as the export writes them: a file's may be a stranger's.
+
+    Raises:
+        ValueError, TypeError, KeyError: they are not.
+    """
+    windows, rule = options.get("windows") or {}, options.get("resize")
+    if windows:
+        window, stride = (_sides(windows[key]) for key in ("window", "stride"))
+        if set(windows) != {"window", "stride"} or any(step > side for step, side in zip(stride, window)):
+            raise ValueError(f"windows {windows}")
+    if rule is not None:
+        _sides(rule["short_side"] if "short_side" in rule else rule["scale"])
+        if "scale" in rule and not isinstance(rule["keep_ratio"], bool):
+            raise ValueError(f"resize {rule}")
+
+
+def _sides(value: Any) -> tuple[int, ...]:
+    """One number of pixels or two, as two."""
+    sides = (value, value) if isinstance(value, int) else tuple(value)
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= MOST for side in sides):
+        raise ValueError(f"{value} pixels")
+    return sides
 
 
 def working_size(size: tuple[int, int], rule: dict[str, Any] | None, multiple: int) -> tuple[int, int]:

@@ -30,9 +30,12 @@ class VideoGraph(PictureGraph):
         self.outputs = ("scores", "embedding") if head.pools else ("scores",)
 
     def forward(self, frames: Tensor, mask: Tensor, text: Tensor) -> Any:
-        pixels = self.read(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        count, length = frames.shape[:2]
+        assert self.size is not None
+        pixels = self.read(frames.flatten(0, 1)).view(count, length, 3, *self.size)
         seen = self.clip.encode_frames(pixels).float()
-        mask = mask[:, : seen.shape[1]]
+        if not self.free:  # joined frames are one
+            mask = mask[:, : seen.shape[1]]
         if not self.head.pools:
             return self.scale * self.head.similarity(text, seen, mask).T
         video = self.head(seen, mask)
@@ -48,9 +51,11 @@ class VideoGraph(PictureGraph):
         return pixels, mask, self.rows(seed)
 
     def axes(self) -> tuple[dict[int, Any], ...]:
-        free = torch.export.Dim.DYNAMIC
-        time = {1: free} if self.free else {}
-        return {0: free, **time, 2: free, 3: free}, {0: free, **time}, {0: free}
+        free, batch = torch.export.Dim.DYNAMIC, torch.export.Dim("batch")
+        # Where the head has positions: one for each frame, and one for a class token.
+        most = len(getattr(self.head, "positions", range(1024))) - hasattr(self.head, "token")
+        shared = {0: batch, 1: torch.export.Dim("frames", min=1, max=most)} if self.free else {0: batch}
+        return {**shared, 2: free, 3: free}, shared, {0: free}
 
 
 class ViewGraph(Graph):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx")
 pytest.importorskip("onnxruntime", reason="the extra onnx")
@@ -11,39 +12,22 @@ pytest.importorskip("onnxruntime", reason="the extra onnx")
 from onnx import TensorProto, helper
 
 from clipkit.errors import ClipkitError
-from clipkit.export import About, OnnxFile, open_onnx
+from clipkit.export import OnnxFile, open_onnx
 from clipkit.text import TextEmbeddings
+from fuzz.read_exports import small_about, small_model
 
 
-def about(**changes):
-    made = About("segment", "Small", None, 1, {"templates": ["{}"]}, options={"join": "classes"})
-    import torch
-
-    made.keep(TextEmbeddings(("a", "b"), torch.eye(2, 3)))
-    return {**json.loads(made.dump()), **changes}
-
-
-def model(nodes=None, initializers=(), metadata=None, opset=18):
-    """Scores `(B, 2, h, w)`: red and green."""
-    ends = helper.make_tensor("ends", TensorProto.INT64, [1], [2])
-    starts = helper.make_tensor("starts", TensorProto.INT64, [1], [0])
-    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [3])
-    plain = [
-        helper.make_node("Slice", ["pictures", "starts", "ends", "axes"], ["two"]),
-        helper.make_node("Transpose", ["two"], ["turned"], perm=[0, 3, 1, 2]),
-        helper.make_node("Cast", ["turned"], ["scores"], to=TensorProto.FLOAT),
-    ]
-    graph = helper.make_graph(
-        plain if nodes is None else nodes, "small",
-        [helper.make_tensor_value_info("pictures", TensorProto.UINT8, ["b", "h", "w", 3])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["b", 2, "h", "w"])],
-        initializer=[starts, ends, axes, *initializers],
-    )  # fmt: skip
-    domains = sorted({"", *(node.domain for node in graph.node)})
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid(name, opset) for name in domains])
-    made.ir_version = 10
-    if metadata is not False:
-        made.metadata_props.add(key="clipkit", value=json.dumps(about()) if metadata is None else metadata)
+def model(nodes=None, initializers=(), metadata=None):
+    made = small_model(small_about())
+    if nodes is not None:
+        del made.graph.node[:]
+        made.graph.node.extend(nodes)
+        made.opset_import.extend(helper.make_opsetid(node.domain, 1) for node in nodes if node.domain)
+    made.graph.initializer.extend(initializers)
+    if metadata is not None:
+        del made.metadata_props[:]
+    if metadata:
+        made.metadata_props.add(key="clipkit", value=metadata)
     return made
 
 
@@ -66,12 +50,12 @@ BRANCH = helper.make_graph(
     "inner", [], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
 )  # fmt: skip
 REFUSED = {
-    "another project's": (dict(metadata=False), "no metadata of clipkit"),
+    "another project's": (dict(metadata=""), "no metadata of clipkit"),
     "metadata that are no JSON": (dict(metadata="{"), "metadata are broken"),
-    "an unknown kind": (dict(metadata=json.dumps(about(kind="x"))), "metadata are broken"),
-    "another format": (dict(metadata=json.dumps(about(format=9))), "format 9"),
+    "an unknown kind": (dict(metadata=small_about(kind="x")), "metadata are broken"),
+    "another format": (dict(metadata=small_about(format=9)), "format 9"),
     "rows of another number": (
-        dict(metadata=json.dumps(about(labels={**about()["labels"], "row_class": [0, 5]}))),
+        dict(metadata=small_about(labels={**json.loads(small_about())["labels"], "row_class": [0, 5]})),
         "metadata are broken",
     ),
     "weights in a file above": (dict(initializers=[outside("../../secret")]), "weights in other files"),
@@ -110,6 +94,27 @@ def test_no_such_file(tmp_path):
         OnnxFile(tmp_path / "empty.onnx")
     with pytest.raises(FileNotFoundError, match="no such file"):
         OnnxFile(tmp_path / "a.onnx")
+
+
+OPTIONS = {
+    "a window of no pixels": dict(windows=dict(window=0, stride=0)),
+    "a window that is a word": dict(windows=dict(window="x", stride=1)),
+    "a resize to a million": dict(resize=dict(scale=[10**6, 10**6], keep_ratio=False)),
+    "a resize without a size": dict(resize=dict(antialias=True)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_that_no_export_writes(name, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(model(metadata=small_about(options=OPTIONS[name])).SerializeToString())
+    with pytest.raises(ClipkitError, match="a.onnx: its metadata are broken"):
+        open_onnx(tmp_path / "a.onnx")
+
+
+def test_scores_of_other_rows(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(model().SerializeToString())
+    with pytest.raises(ClipkitError, match=r"a\.onnx: gives no scores of 3 rows"):
+        open_onnx(tmp_path / "a.onnx")[0](np.zeros((4, 4, 3), np.uint8), TextEmbeddings(("a", "b", "c"), torch.eye(3)))
 
 
 def test_inputs_that_do_not_fit_are_one_line(tmp_path):

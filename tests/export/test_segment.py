@@ -18,6 +18,7 @@ from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.export import Frozen, OnnxFile, export_onnx, model_graph, open_onnx
 from clipkit.predict.segmenter import Segmenter
+from support.groupvit_parts import small
 from support.scenes import scene
 
 PREPROCESSOR = dict(
@@ -99,6 +100,19 @@ def test_frozen_labels_are_no_input(lseg, photo, tmp_path):
     predictor, _ = open_onnx(tmp_path / "a.onnx")
     assert torch.equal(predictor(photo).labels, segmenter(photo, ["water", "grass"]).labels)
     with pytest.raises(ClipkitError, match="frozen"):
+        predictor(photo, ["cat"])
+
+
+def test_groups_keep_their_own_text(photo, tmp_path):
+    model = small().float()
+    cfg = Config(dict(model=dict(text=dict(width=16)), test_dataloader=dict(dataset=dict(pipeline=[]))))
+    graph, about = model_graph(model, cfg)
+    assert graph.size is None and not about.text.get("clip")
+    check = export_onnx(graph, about, tmp_path / "a.onnx")
+    wanted, predictor = Segmenter(model)(photo), open_onnx(tmp_path / "a.onnx")[0]
+    assert check.difference <= 1e-4
+    assert (predictor(photo).labels == wanted.labels).float().mean() > 0.999
+    with pytest.raises(ClipkitError, match="names no CLIP"):
         predictor(photo, ["cat"])
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 pytest.importorskip("onnxruntime", reason="the extra onnx")
 
-from clipkit.adapters import ClipAdapter, TipAdapter
+from clipkit.adapters import TipAdapter
 from clipkit.backbone import FrozenCLIP
 from clipkit.cli import main
 from clipkit.export import About, HeadGraph, OnnxFile, export_onnx, open_onnx
@@ -74,12 +74,11 @@ def test_a_dense_map_segments_as_try_does(clip, tmp_path):
     assert (found.labels == wanted.labels).float().mean() > 0.999
 
 
-@pytest.mark.parametrize("kind", ["tip", "adapter"])
-def test_few_shot_heads(clip, kind, tmp_path):
+def test_a_few_shot_head(clip, tmp_path):
     torch.manual_seed(0)
     rows, shots = F.normalize(torch.randn(3, 128), dim=1), torch.randn(1, 6, 128)
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
-    head = TipAdapter(shots, labels, rows, 20.0) if kind == "tip" else ClipAdapter(rows, 20.0)
+    head = TipAdapter(shots, labels, rows, 20.0)
     graph = HeadGraph(clip, head.eval(), (64, 64))
     about = About("classify", type(head).__name__, (64, 64), 8)
     assert export_onnx(graph, about, tmp_path / "head.onnx").agreement >= 0.999

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exports, checks and says how far the file is from torch; returns 0."""
     args = parser().parse_args(argv)
     from clipkit.errors import ClipkitError
-    from clipkit.export import Frozen, clip_graph, export_onnx, model_graph
+    from clipkit.export import Frozen, clip_graph, export_onnx, export_pt2, model_graph
 
     if (args.clip is None) == (args.config is None):
         raise ClipkitError("give a work folder (or a config and a checkpoint), or --clip NAME[:TAG]")
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         graph, about.frozen = Frozen(graph, own.matrix), True
         about.keep(own)
     path = Path(args.out or folder / f"model.{args.format}")
-    found = export_onnx(graph, about, path)
+    found = (export_onnx if args.format == "onnx" else export_pt2)(graph, about, path)
     print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB): {', '.join(graph.inputs)} in, {_shape(about)}; {found}")
     return 0
 

@@ -4,7 +4,7 @@ from clipkit.export.about import About
 from clipkit.export.check import Check, compare
 from clipkit.export.graphs import ClassifyGraph, DenseGraph, Frozen, Graph, HeadGraph, PictureGraph, SegmentorGraph
 from clipkit.export.kinds import clip_graph, model_graph
-from clipkit.export.onnx import export_onnx
+from clipkit.export.onnx import export_onnx, export_pt2
 from clipkit.export.predictors import open_onnx
 from clipkit.export.read import OnnxFile
 
@@ -22,6 +22,7 @@ __all__ = [
     "clip_graph",
     "compare",
     "export_onnx",
+    "export_pt2",
     "model_graph",
     "open_onnx",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from clipkit.backbone import FrozenCLIP
-from clipkit.backbone.options import build_frozen
+from clipkit.backbone.options import build_frozen, clip_options
 from clipkit.errors import ClipkitError
 from clipkit.export.read import OnnxFile
 from clipkit.text import Background, TextBank, TextEmbeddings, Vocabulary
@@ -36,45 +35,44 @@ def prompted(vocabulary: Vocabulary, about: Mapping[str, Any]) -> Vocabulary:
 
 
 class NamedText(nn.Module):
-    """Rows from the text tower of the CLIP that the metadata name; it is built when labels are first given.
+    """Rows from the text tower of the CLIP that the metadata name; it is built when words are first given, and is None until then.
 
     Args:
         about: `About.text`.
         path: of the file, for messages.
+        dim: of the rows, where the file's own say it.
     """
 
-    def __init__(self, about: Mapping[str, Any], path: object) -> None:
+    def __init__(self, about: Mapping[str, Any], path: object, dim: int | None = None) -> None:
         super().__init__()
-        self.about, self.path = about, path
+        self.about, self.path, self.dim = about, path, dim
         self.templates = tuple(about.get("templates") or ("{}",))
-
-    @cached_property
-    def clip(self) -> FrozenCLIP:
-        """The CLIP itself.
-
-        Raises:
-            ClipkitError: the metadata name none, or it has other weights than at the export.
-        """
-        if not self.about.get("clip"):
-            raise ClipkitError(f"{self.path}: names no CLIP to encode words with: leave --labels out")
-        clip = build_frozen(self.about["clip"])
-        if clip.weights_hash != self.about.get("weights"):
-            raise ClipkitError(f"{self.path}: {clip.name} has other weights here than at the export: export it again")
-        return clip
+        self.clip: FrozenCLIP | None = None
+        self.bank: TextBank | None = None
 
     @property
     def embed_dim(self) -> int:
         """Width of the rows."""
-        return self.clip.embed_dim
-
-    @cached_property
-    def bank(self) -> TextBank:
-        """Keeps what was encoded."""
-        return TextBank(self.clip)
+        return self._built().clip.embed_dim if self.dim is None else self.dim  # type: ignore[attr-defined]
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
-        """Rows of length 1."""
-        return self.bank.encode(vocabulary)
+        """Rows of length 1.
+
+        Raises:
+            ClipkitError: the metadata name no CLIP, or it has other weights than at the export.
+        """
+        return self._built().encode(vocabulary)
+
+    def _built(self) -> TextBank:
+        if self.bank is None:
+            if not self.about.get("clip"):
+                raise ClipkitError(f"{self.path}: names no CLIP to encode words with: leave --labels out")
+            self.clip = build_frozen(clip_options(self.about["clip"]))
+            if self.clip.weights_hash != self.about.get("weights"):
+                name = self.clip.name
+                raise ClipkitError(f"{self.path}: {name} has other weights here than at the export: export it again")
+            self.bank = TextBank(self.clip)
+        return self.bank
 
 
 class OnnxModel(TextLabels, nn.Module):
@@ -87,10 +85,10 @@ class OnnxModel(TextLabels, nn.Module):
     def __init__(self, file: OnnxFile) -> None:
         super().__init__()
         self.file, self.about = file, file.about
-        self.text = NamedText(self.about.text, file.path)  # type: ignore[assignment]
         self.reduce = "max" if self.about.text.get("reduce") == "max" else "mean"
         self.register_buffer("label_text", torch.empty(0), persistent=False)
         own = self.about.own()
+        self.text = NamedText(self.about.text, file.path, None if own is None else own.dim)  # type: ignore[assignment]
         if own is not None:
             self.own_labels = own
             super().set_labels()

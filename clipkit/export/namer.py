@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 
+from clipkit.backbone.clip import unit_preprocess
 from clipkit.data.draw import enlarge, save_picture, with_legend
 from clipkit.data.picture import Picture
+from clipkit.export.about import MOST
 from clipkit.export.labels import OnnxModel
 from clipkit.files import write_text
 from clipkit.predict.files import ImageFiles
@@ -63,10 +64,11 @@ class OnnxNamer(ImagePredictor):
     def __init__(self, model: OnnxModel) -> None:
         super().__init__(model)
         made = model.about.options["preprocessing"]
-        chosen = {key: made[key] for key in ("interpolation", "resize_mode")}
-        size = model.about.size or tuple(made["size"])
-        config = PreprocessCfg(size=size, mean=(0.0,) * 3, std=(1.0,) * 3, **chosen)
-        self.cut = image_transform_v2(config, is_train=False)
+        chosen = {key: str(made[key]) for key in ("interpolation", "resize_mode")}
+        size = model.about.size or (int(made["size"][0]), int(made["size"][1]))
+        if not all(1 <= side <= MOST for side in size):
+            raise ValueError(f"{size} pixels")
+        self.cut = unit_preprocess({"size": size, **chosen})
 
     @property
     def device(self) -> torch.device:

@@ -17,7 +17,7 @@ from clipkit.export.about import KEY, About
 from clipkit.export.check import Check, compare
 from clipkit.export.graphs import Graph
 from clipkit.export.read import open_session
-from clipkit.files import write_bytes
+from clipkit.files import write_bytes, writing
 
 OPSET = 18  # the first one whose Resize has antialias
 LIMIT = 2**31 - 2**20  # bytes that protobuf takes
@@ -40,6 +40,27 @@ def export_onnx(graph: Graph, about: About, path: str | Path) -> Check:
     found = compare(graph, lambda inputs: session.run(None, dict(zip(graph.inputs, inputs))))
     found.require(str(path))
     write_bytes(path, content)
+    return found
+
+
+def export_pt2(graph: Graph, about: About, path: str | Path) -> Check:
+    """Writes `graph` as torch.export's own `.pt2`, with its metadata as the extra file `clipkit`; read it by
+    `torch.export.load`, and only where you trust who wrote it. Returns how far the traced graph is from the module.
+
+    Raises:
+        ClipkitError: see `export_onnx`.
+    """
+    program = export_program(graph)
+    traced = program.module()
+
+    def run(inputs: list[Any]) -> list[Any]:
+        found = traced(*map(torch.from_numpy, inputs))
+        return [one.numpy() for one in ([found] if isinstance(found, torch.Tensor) else found)]
+
+    found = compare(graph, run)
+    found.require(str(path))
+    with writing(path) as partial, _quiet(), partial.open("wb") as file:
+        torch.export.save(program, file, extra_files={KEY: about.dump()})
     return found
 
 
@@ -69,12 +90,25 @@ def export_program(graph: Graph) -> torch.export.ExportedProgram:
     """
     try:
         with _quiet(), torch.no_grad():
-            return torch.export.export(
+            program = torch.export.export(
                 graph.eval(), graph.example(0), dynamic_shapes=graph.axes(), strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,  # a size of its own is no other case to a tower
             )  # fmt: skip
+            _without_assertions(program)
+            return program
     except Exception as error:  # torch's own kinds, of which some are not public
         raise ClipkitError(f"torch.export cannot trace this model: {one_line(_cause(error), 300)}") from error
+
+
+def _without_assertions(program: torch.export.ExportedProgram) -> None:
+    """Takes out that a size differs from the tower's own: what was traced, which resizes positions, is right for that
+    size too, as `compare` tries."""
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    program.graph_module.recompile()
 
 
 def _cause(error: BaseException) -> BaseException:

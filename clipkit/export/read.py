@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from clipkit.device import usable_device
 from clipkit.errors import ClipkitError, one_line, some
@@ -22,13 +23,14 @@ class OnnxFile:
     Args:
         path: what `clipkit export` wrote.
         device: 'cpu' (also None), or 'cuda' where onnxruntime has it.
+        threads: of onnxruntime on the CPU; None: as many as torch uses.
 
     Raises:
         FileNotFoundError: no such file.
         ClipkitError: one line: it is no such file, damaged, or asks for what no graph of clipkit's needs.
     """
 
-    def __init__(self, path: str | Path, device: str | None = None) -> None:
+    def __init__(self, path: str | Path, device: str | None = None, threads: int | None = None) -> None:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
@@ -36,7 +38,7 @@ class OnnxFile:
         if not content:
             raise ClipkitError(f"{path}: is empty: copy or export it again")
         self.about: About = parse_about(checked_metadata(content, path), path)
-        self.session = open_session(content, device, str(path))
+        self.session = open_session(content, device, str(path), threads)
         self.inputs = [one.name for one in self.session.get_inputs()]
         self.path = path
 
@@ -81,7 +83,7 @@ def checked_metadata(content: bytes, path: object) -> str | None:
     return metadata
 
 
-def open_session(content: bytes, device: str | None = None, name: str = "the graph") -> Any:
+def open_session(content: bytes, device: str | None = None, name: str = "the graph", threads: int | None = None) -> Any:
     """onnxruntime's session of a checked model.
 
     Raises:
@@ -94,6 +96,7 @@ def open_session(content: bytes, device: str | None = None, name: str = "the gra
         if providers[0] not in runtime.get_available_providers():
             raise ClipkitError(f"onnxruntime has no {device} here: pip install onnxruntime-gpu, or --device cpu")
     options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 4  # what it logs it also raises
     try:
         return runtime.InferenceSession(content, options, providers=providers)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-onnx = pytest.importorskip("onnx", reason="the extra onnx")
+pytest.importorskip("onnx", reason="the extra onnx")
 pytest.importorskip("onnxruntime", reason="the extra onnx")
 
 from onnx import TensorProto, helper

@@ -13,6 +13,7 @@ from clipkit.adapters import TipAdapter
 from clipkit.backbone import FrozenCLIP
 from clipkit.cli import main
 from clipkit.export import About, HeadGraph, OnnxFile, export_onnx, open_onnx
+from clipkit.export.about import parse_about
 from clipkit.predict.dense import DenseSegmenter
 from support.scenes import scene
 
@@ -86,3 +87,16 @@ def test_a_few_shot_head(clip, tmp_path):
     with torch.no_grad():
         wanted = head(clip.encode_image(torch.tensor(scene()[None]).permute(0, 3, 1, 2), normalize=False))
     assert np.allclose(scores, wanted.numpy(), atol=1e-4)
+
+
+def test_pt2_is_read_by_torch(clip, tmp_path, capsys):
+    path = tmp_path / "tower.pt2"
+    assert main(["export", "--clip", "tiny_clip", "--format", "pt2", "--size", "any", "--out", str(path)]) == 0
+    assert "10 inputs: largest difference" in capsys.readouterr().out
+    extra = {"clipkit": ""}
+    program = torch.export.load(path, extra_files=extra)
+    assert parse_about(extra["clipkit"], path).multiple == 8
+    rows = clip.encode_text(["grass", "water"])
+    scores, _ = program.module()(torch.from_numpy(scene()[None]), rows)
+    wanted = clip.logit_scale * clip.encode_image(torch.tensor(scene()[None]).permute(0, 3, 1, 2)) @ rows.T
+    assert torch.allclose(scores, wanted, atol=1e-4)

@@ -66,8 +66,17 @@ def command(main: Callable[[Sequence[str]], int], *arguments: object) -> None:
 
 def table() -> dict[str, Reader]:
     """Every row by its name; a new reader adds one to the module of its kind."""
-    from fuzz import read_data, read_exports, read_films, read_lines, read_media, read_points, read_stores
-    from fuzz import read_weights, read_words
+    from fuzz import (
+        read_data,
+        read_exports,
+        read_films,
+        read_lines,
+        read_media,
+        read_points,
+        read_stores,
+        read_weights,
+        read_words,
+    )
 
     pictures = (read_media, read_films, read_exports)
     modules = (read_weights, read_data, *pictures, read_stores, read_lines, read_words, read_points)

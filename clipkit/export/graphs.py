@@ -51,7 +51,7 @@ class PictureGraph(Graph):
             with sides that are multiples of `multiple`.
     """
 
-    inputs = ("pictures", "text")
+    inputs: tuple[str, ...] = ("pictures", "text")
 
     def __init__(self, dim: int, size: tuple[int, int] | None, multiple: int) -> None:
         super().__init__()

@@ -78,7 +78,7 @@ def model_graph(model: Any, cfg: Any, size: Size = None) -> tuple[Graph, About]:
     graph, about = _graph_of(bare, bare_config, cfg, size)
     for module in bare.modules():
         if isinstance(getattr(module, "precision", None), str):
-            module.precision = "fp32"  # type: ignore[assignment]
+            module.precision = "fp32"
     return graph.eval().float(), about  # the hash of the CLIP's weights was taken before
 
 

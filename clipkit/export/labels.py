@@ -35,7 +35,7 @@ def prompted(vocabulary: Vocabulary, about: Mapping[str, Any]) -> Vocabulary:
 
 
 class NamedText(nn.Module):
-    """Rows from the text tower of the CLIP that the metadata name; it is built when words are first given, and is None until then.
+    """Rows from the text tower of the CLIP that the metadata name; until words are first given `clip` is None.
 
     Args:
         about: `About.text`.
@@ -53,7 +53,7 @@ class NamedText(nn.Module):
     @property
     def embed_dim(self) -> int:
         """Width of the rows."""
-        return self._built().clip.embed_dim if self.dim is None else self.dim  # type: ignore[attr-defined]
+        return self._built().clip.embed_dim if self.dim is None else self.dim
 
     def encode(self, vocabulary: Vocabulary) -> TextEmbeddings:
         """Rows of length 1.

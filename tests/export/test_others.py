@@ -66,6 +66,7 @@ def test_videos_of_any_length(clip4clip, count):
     assert torch.allclose(torch.from_numpy(scores), wanted.T, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_frames_that_the_tower_shifts_have_one_number(tmp_path):
     model, check, file = exported(tmp_path / "a.onnx", "actionclip", SHIFTED)
     assert check.difference <= 1e-4 and file.about.options["any_number_of_frames"] is False

@@ -103,6 +103,7 @@ def test_frozen_labels_are_no_input(lseg, photo, tmp_path):
         predictor(photo, ["cat"])
 
 
+@pytest.mark.slow
 def test_groups_keep_their_own_text(photo, tmp_path):
     model = small().float()
     cfg = Config(dict(model=dict(text=dict(width=16)), test_dataloader=dict(dataset=dict(pipeline=[]))))

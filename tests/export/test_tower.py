@@ -63,6 +63,7 @@ def test_without_labels_of_its_own_it_asks_for_some(tower, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
+@pytest.mark.slow
 def test_a_dense_map_segments_as_try_does(clip, tmp_path):
     path = tmp_path / "dense.onnx"
     command = ["export", "--clip", "tiny_clip", "--dense", "vanilla", "--out", str(path)]
@@ -75,6 +76,7 @@ def test_a_dense_map_segments_as_try_does(clip, tmp_path):
     assert (found.labels == wanted.labels).float().mean() > 0.999
 
 
+@pytest.mark.slow
 def test_a_few_shot_head(clip, tmp_path):
     torch.manual_seed(0)
     rows, shots = F.normalize(torch.randn(3, 128), dim=1), torch.randn(1, 6, 128)
@@ -89,6 +91,7 @@ def test_a_few_shot_head(clip, tmp_path):
     assert np.allclose(scores, wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pt2_is_read_by_torch(clip, tmp_path, capsys):
     path = tmp_path / "tower.pt2"
     assert main(["export", "--clip", "tiny_clip", "--format", "pt2", "--size", "any", "--out", str(path)]) == 0

@@ -163,7 +163,9 @@ def _videos(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, Abou
     frames = int(data.get("max_frames") or data.get("frames") or 8)
     graph = VideoGraph(model.clip, head, scale if head.cosine else 1.0, chosen, frames, free)
     templates = model.templates if kind == "ActionCLIP" else ("{}",)
-    about = About("videos", kind, chosen, 1, _text_of(clip_options(written.clip), model.clip, templates))
+    # Rows of other names need what was trained in the CLIP.
+    text = {} if tune else _text_of(clip_options(written.clip), model.clip, templates)
+    about = About("videos", kind, chosen, 1, text)
     about.options = {**_normalisation(model.clip), "frames": frames, "any_number_of_frames": free}
     return graph, about
 
@@ -240,7 +242,7 @@ def _chosen(size: Size, own: tuple[int, int] | None, multiple: int) -> tuple[int
         return None
     chosen = own if size is None else size
     assert isinstance(chosen, tuple)
-    if any(side % multiple for side in chosen):
+    if size is not None and any(side % multiple for side in chosen):  # a tower's own may leave a rest unseen
         raise ClipkitError(f"--size {chosen[0]}x{chosen[1]}: both sides must be multiples of {multiple}")
     return chosen
 

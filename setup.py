@@ -20,6 +20,7 @@ ON_WINDOWS = "sys_platform == 'win32' and platform_machine == 'AMD64'"
 MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
 DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
+ONNX = ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.22"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 DEMO = ["gradio>=6,<7", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
@@ -30,6 +31,7 @@ TEST = [
     "tensorboard",
     "av>=15",
     *FORMATS,
+    *ONNX,
     *POINTS,
     "plyfile>=1.0",
     "trimesh>=4",
@@ -81,6 +83,7 @@ setup(
         "points": POINTS,
         "depth": DEPTH,
         "demo": DEMO,
+        "onnx": ONNX,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,

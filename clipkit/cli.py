@@ -27,6 +27,7 @@ COMMANDS = {
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
     "bundle": ("clipkit.commands.bundle", "a trained model as a folder without code, to share; also to Hugging Face"),
     "demo": ("clipkit.commands.demo", "a page in the browser: pictures and words in, what the models say out"),
+    "export": ("clipkit.commands.export", "a trained model or a CLIP as one ONNX file, checked against torch"),
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),

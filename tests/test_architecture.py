@@ -17,7 +17,7 @@ ORDER = (
     *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert", "bundle"),
     "plugins",
-    *("predict", "demo", "cli", "commands", "doctor", "__main__"),
+    *("predict", "export", "demo", "cli", "commands", "doctor", "__main__"),
 )
 OPENMMLAB = ("mmengine", "mmcv", "mmseg", "mmdet")
 # What a room may import of OpenMMLab; what is not named here needs none of it.

@@ -29,6 +29,15 @@ Tokenizer = Callable[..., Tensor]
 Model = TypeVar("Model", bound="ClipModel")
 
 
+def unit_preprocess(config: Mapping[str, Any]) -> Callable[[Any], Tensor]:
+    """`ClipModel.preprocess` of a configuration: `size`, `interpolation`, `resize_mode`."""
+    config = {**config, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    size = config["size"]
+    least = min(size) if isinstance(size, (list, tuple)) else size
+    return partial(without_excess, transform, config.get("resize_mode", "shortest"), least)
+
+
 class ClipModel(nn.Module):
     """An open_clip model with clipkit's interface. Use `FrozenCLIP` or `TunableCLIP`.
 
@@ -180,11 +189,7 @@ class ClipModel(nn.Module):
     @property
     def preprocess(self) -> Callable[[Any], Tensor]:
         """PIL image to `(3, h, w)` float RGB in [0, 1]: the model's own resize and crop, **not** normalised."""
-        config = {**self.preprocess_cfg, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-        transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
-        size = config["size"]
-        least = min(size) if isinstance(size, (list, tuple)) else size
-        return partial(without_excess, transform, config.get("resize_mode", "shortest"), least)
+        return unit_preprocess(self.preprocess_cfg)
 
     @property
     def weights_hash(self) -> str:
@@ -236,7 +241,8 @@ class ClipModel(nn.Module):
             raise ValueError(f"videos must be (M, F, 3, H, W), got {tuple(videos.shape)}")
         with self._tower.of_videos(videos.shape[1]):
             embedding = self.encode_image(videos.flatten(0, 1), normalize)
-        return embedding.unflatten(0, (len(videos), -1)) if len(videos) else embedding[:, None]
+        count = videos.shape[0]  # not `len`, which would fix it where this is traced
+        return embedding.unflatten(0, (count, -1)) if count else embedding[:, None]
 
     def features(
         self, images: Pictures, layers: Sequence[int] = (), *, dense: bool = True, stride: int | None = None

@@ -15,7 +15,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit predict",
         usage="clipkit predict [options] WORK_DIR INPUT [INPUT ...]\n"
-        "       clipkit predict [options] CONFIG CHECKPOINT INPUT [INPUT ...]",
+        "       clipkit predict [options] CONFIG CHECKPOINT INPUT [INPUT ...]\n"
+        "       clipkit predict [options] MODEL.onnx INPUT [INPUT ...]",
         description="Segment or detect with any labels: a picture with names and a JSON for each image; a segmenter "
         "also writes an indexed PNG, a detector one file of all detections in COCO's format. A video gives a film. "
         "A model of questions (vqa/...) answers those of --ask, and shows where it looked; one of clouds of points "
@@ -25,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "config", metavar="WORK_DIR",
-        help="the folder that `clipkit train` filled; a bundle, its folder or hf-hub:OWNER/NAME; or a config, as for "
-        "`clipkit test`",
+        help="the folder that `clipkit train` filled; a bundle, its folder or hf-hub:OWNER/NAME; what `clipkit export` "
+        "wrote; or a config, as for `clipkit test`",
     )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT",
@@ -71,7 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ClipkitError("--ask and --labels are for models of different kinds: give one of them")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    predictor, files_of = open_predictor(args.config, checkpoint, args.device, parse_options(args.cfg_options))
+    options = parse_options(args.cfg_options)
+    if _is_onnx(args.config):
+        from clipkit.export import open_onnx
+
+        if options:
+            raise ClipkitError(f"{args.config}: has no config: leave --cfg-options out")
+        predictor, files_of = open_onnx(args.config, args.device)
+    else:
+        predictor, files_of = open_predictor(args.config, checkpoint, args.device, options)
     if files_of is None:
         raise ClipkitError(f"{args.config}: {type(predictor).__name__} writes no files: use `clipkit test`, or Python")
     if args.ask:
@@ -114,8 +123,13 @@ def _split(config: str, inputs: Sequence[str]) -> tuple[str | None, Sequence[str
     from clipkit.engine.checkpoint import given_checkpoint
     from clipkit.errors import ClipkitError
 
-    if Path(config).is_dir() or is_bundle(config):
+    if Path(config).is_dir() or is_bundle(config) or _is_onnx(config):
         return None, inputs
     if len(inputs) < 2:
         raise ClipkitError(f"{config} is no work folder: after a config come a checkpoint (or `none`) and images")
     return given_checkpoint(inputs[0]), inputs[1:]
+
+
+def _is_onnx(config: str) -> bool:
+    """Whether this is what `clipkit export` writes, by its ending."""
+    return Path(config).suffix.lower() == ".onnx"

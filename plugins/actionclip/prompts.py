@@ -69,7 +69,7 @@ class ClassTokenTransformer(TemporalPool):
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings of unit length, `(M, D)`."""
         hidden = ~F.pad(frame_mask(frames, mask), (1, 0), value=True)
-        x = torch.cat((self.token.expand(len(frames), 1, -1), frames), dim=1)
+        x = torch.cat((self.token.expand(frames.shape[0], 1, -1), frames), dim=1)
         x = x + positions_of(self.positions, x.shape[1])
         return F.normalize(self.encoder(x, src_key_padding_mask=hidden)[:, 0], dim=-1)
 

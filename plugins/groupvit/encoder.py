@@ -38,7 +38,7 @@ class Stage(nn.Module):
         """`x` (B, N, d) and the last stage's group tokens -> both as the blocks leave them, not grouped yet."""
         tokens = None
         if self.group_token is not None:
-            tokens = self.group_token.expand(len(x), -1, -1)
+            tokens = self.group_token.expand(x.shape[0], -1, -1)
             if self.group_projector is not None:
                 tokens = tokens + self.group_projector(previous)
             x = torch.cat([x, tokens], dim=1)

@@ -128,19 +128,24 @@ class PointCLIP(BaseModel):
 
     # ---- what is said ----------------------------------------------------------------------------------------------
 
-    def view_logits(self, views: Tensor) -> Tensor:
-        """`(B, V, D)` -> s · cosine with each class, `(B, V, K)`."""
-        return self.clip.logit_scale * F.normalize(views, dim=-1) @ self.rows().T
+    def scale(self) -> Tensor:
+        """s of the cosines, CLIP's own."""
+        return self.clip.model.logit_scale.detach().float().exp()
 
-    def logits(self, views: Tensor, points: Tensor | None = None) -> dict[str, Tensor]:
-        """Of each part `(B, K)`, from embeddings `(B, V, D)` and points `(B, P, 3)`."""
-        each = self.view_logits(views)
+    def view_logits(self, views: Tensor, rows: Tensor | None = None) -> Tensor:
+        """`(B, V, D)` -> s · cosine with each class, `(B, V, K)`; `rows` `(K, D)` in place of the classes' own."""
+        return self.scale() * F.normalize(views, dim=-1) @ (self.rows() if rows is None else rows).T
+
+    def logits(self, views: Tensor, points: Tensor | None = None, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Of each part `(B, K)`, from embeddings `(B, V, D)` and points `(B, P, 3)`; `rows` as for `view_logits`."""
+        rows = self.rows() if rows is None else rows
+        each = self.view_logits(views, rows)
         found = {"zero-shot": torch.einsum("bvk,v->bk", each, self.given)}
         if self.view_weights is not None:
             found["weighted"] = torch.einsum("bvk,v->bk", each, self.view_weights.softmax(0))
         if self.adapter is not None:
             adapted = F.normalize(self.adapter(views).flatten(1), dim=1).view_as(views)
-            found["adapter"] = self.clip.logit_scale * adapted.sum(1) @ self.rows().T / views.shape[1] ** 0.5
+            found["adapter"] = self.scale() * adapted.sum(1) @ rows.T / views.shape[1] ** 0.5
         if self.network is not None and points is not None:
             found["network"] = self.network(points)
             if found["network"].shape[1] != each.shape[2]:

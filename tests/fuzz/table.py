@@ -69,6 +69,7 @@ def table() -> dict[str, Reader]:
     from fuzz import (
         read_bundles,
         read_data,
+        read_exports,
         read_films,
         read_lines,
         read_media,
@@ -78,6 +79,7 @@ def table() -> dict[str, Reader]:
         read_words,
     )
 
-    modules = (read_weights, read_data, read_films, read_media, read_stores, read_lines, read_words, read_points)
-    rows = [row for module in (*modules, read_bundles) for row in module.READERS]
+    pictures = (read_media, read_films, read_exports)
+    modules = (read_weights, read_data, *pictures, read_stores, read_lines, read_words, read_points, read_bundles)
+    rows = [row for module in modules for row in module.READERS]
     return {row.name: row for row in rows}

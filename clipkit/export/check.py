@@ -1,0 +1,67 @@
+"""Compares an exported file with the module that it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clipkit.errors import ClipkitError
+from clipkit.export.graphs import Graph
+
+COUNT = 10
+DIFFERENCE = 1e-4
+AGREEMENT = 0.999
+
+
+@dataclass
+class Check:
+    """How far a file is from torch.
+
+    Attributes:
+        difference: the largest absolute one, of all numbers of all outputs.
+        agreement: share of the places (pictures, pixels) with the same best label.
+        inputs: how many were compared.
+    """
+
+    difference: float
+    agreement: float
+    inputs: int
+
+    def __str__(self) -> str:
+        share = f"{100 * self.agreement:.2f} %"
+        return f"{self.inputs} inputs: largest difference {self.difference:.1e}, same best label {share}"
+
+    def require(self, path: str) -> None:
+        """Raises:
+        ClipkitError: it is further away than rounding in float32 explains.
+        """
+        if not (self.difference <= DIFFERENCE and self.agreement >= AGREEMENT):
+            raise ClipkitError(f"{path}: is not written, it would differ from torch ({self}): please report this model")
+
+
+@torch.no_grad()
+def compare(graph: Graph, run: Callable[[list[np.ndarray]], Sequence[Any]], count: int = COUNT) -> Check:
+    """Both on `count` inputs of different sizes and numbers of labels, `Graph.example` of 1, 2, ….
+
+    Args:
+        graph: in torch.
+        run: the exported one: arrays in, arrays out.
+    """
+    difference, same, places = 0.0, 0, 0
+    for seed in range(1, count + 1):
+        inputs = graph.example(seed)
+        wanted = graph(*inputs)
+        wanted = [wanted] if isinstance(wanted, Tensor) else list(wanted)
+        found = [torch.from_numpy(np.asarray(one)).float() for one in run([one.numpy() for one in inputs])]
+        if [one.shape for one in wanted] != [one.shape for one in found]:
+            shapes = ", ".join(str(tuple(one.shape)) for one in found)
+            raise ClipkitError(f"the exported graph gives {shapes} where torch gives other shapes: please report it")
+        difference = max(difference, *(float((a - b).abs().max()) for a, b in zip(wanted, found)))
+        best = wanted[0].argmax(graph.classes) == found[0].argmax(graph.classes)
+        same, places = same + int(best.sum()), places + best.numel()
+    return Check(difference, same / places, count)

@@ -25,6 +25,10 @@ COMMANDS = {
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
     "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
+    "edit": (
+        "clipkit.commands.edit",
+        "a photo changed by words, until CLIP sees the one instead of the other: PNG and film",
+    ),
     "convert": ("clipkit.commands.convert", "checkpoints of a plugin's original, both ways"),
     "claim": ("clipkit.commands.claim", "run a paper's claim over seeds"),
     "report": ("clipkit.commands.report", "one page of all claims' results"),

@@ -87,7 +87,7 @@ class SoftScenes(nn.Module):
         cos, sin = ((f(latents[:, 6]) / (EXTENT * radius))[:, None, None] for f in (torch.cos, torch.sin))
         grid = torch.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1)
         distances, _ = tables(str(latents.device))
-        field = latents[:, FACTORS["shape"]].softmax(1) @ distances.view(len(SHAPES), -1)
+        field = latents[:, FACTORS["shape"]].softmax(1) @ distances.view(len(SHAPES), -1).to(latents)
         depth = _sample(field.view(-1, RESOLUTION, RESOLUTION), grid, "bilinear") * radius[:, None, None]
         return depth, grid
 

@@ -2,8 +2,8 @@
 
 Command:   clipkit test latent_edit/latent_edit_tiny_shapes.py none
            --cfg-options variables.what=colour test_dataloader.dataset.seed=1
-Options:   model.options.draws=1 model.options.restarts=1 (from where it is)
-           model.options.keep=squares model.options.keep_weight=0.008 (StyleCLIP's)
+Options:   model.draws=1 model.restarts=1 (from where it is)
+           model.keep=squares model.keep_weight=0.008 (StyleCLIP's)
            model.way=direction (one way for all pictures)
 Hardware:  1 CPU core
 Time:      TIME
@@ -22,4 +22,11 @@ test_dataloader = dict(
 )
 test_evaluator = dict(type="EditsRight")
 test_cfg = dict(type="TestLoop")
-model = dict(type="StyleEditor", clip="tiny_clip", way="optimise", options=dict())
+model = dict(
+    type="StyleEditor",
+    clip="tiny_clip",
+    way="optimise",
+    jittered=["colour", "shape"],  # what these words can name
+    draws=80,
+    keep_weight=0.2,
+)

@@ -2,7 +2,7 @@
 
 Command:   clipkit test latent_edit/latent_edit_tiny_shapes_pictures.py none --cfg-options variables.way=pixels
            variables.way=vq model.generator=work_dirs/latent_edit/vqgan (see vqgan_tiny_shapes.py)
-Options:   variables.what=colour; model.options.keep_weight=10
+Options:   variables.what=colour; model.keep_weight=10
            test_evaluator.judge_file=FILE (of sketch/judge_tiny.py): what another network says
 Hardware:  1 CPU core
 Time:      TIME
@@ -14,4 +14,4 @@ plugins = ["sketch", "latent_edit"]
 variables = dict(way="fourier")
 
 test_evaluator = dict(judge=dict(type="ShapeJudge"), judge_file=None)
-model = dict(_delete_=True, type="PictureEditor", clip="tiny_clip", way="{way}", generator=None, options=dict())
+model = dict(_delete_=True, type="PictureEditor", clip="tiny_clip", way="{way}", generator=None)

@@ -90,9 +90,10 @@ class StyleEditor(_Editor):
 
     Args:
         clip: whose words count.
-        way: 'optimise' (`edit_latents`), or 'direction': `global_direction` of 32 other scenes' channels, as far as
-            CLIP's loss finds it best of twelve strengths.
-        options: of either.
+        way: 'optimise' (`edit_latents`), or 'direction': `global_direction` of other scenes' channels, as far as CLIP's
+            loss finds it best of twelve strengths.
+        keep, keep_weight, draws, restarts, jitter, jittered, steps, lr: of `edit_latents`.
+        scenes, threshold: of `channel_directions` and `global_direction`.
 
     Raises:
         ClipkitError: another way.
@@ -102,14 +103,27 @@ class StyleEditor(_Editor):
         self,
         clip: str | Mapping[str, Any] = "tiny_clip",
         way: str = "optimise",
-        options: Mapping[str, Any] | None = None,
+        keep: str = "factors",
+        keep_weight: float = 0.1,
+        draws: int = 60,
+        restarts: int = 3,
+        jitter: float = 1.5,
+        jittered: Sequence[str] | None = None,
+        steps: int = 40,
+        lr: float = 0.1,
+        scenes: int = 32,
+        threshold: float = 0.1,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(clip, data_preprocessor, init_cfg)
         if way not in ("optimise", "direction"):
             raise ClipkitError(f'StyleEditor: way="{way}" is neither "optimise" nor "direction"')
-        self.way, self.options = way, dict(options or {})
+        self.way, self.scenes, self.threshold = way, scenes, threshold
+        self.options: dict[str, Any] = {
+            "keep": keep, "keep_weight": keep_weight, "draws": draws, "restarts": restarts, "jitter": jitter,
+            "jittered": jittered, "steps": steps, "lr": lr,
+        }  # fmt: skip
         self._channels: Tensor | None = None
 
     def edit(self, scene: SoftScenes, base: str, to: str) -> dict[str, Any]:
@@ -118,9 +132,9 @@ class StyleEditor(_Editor):
             edited = edit_latents(self.clip, scene, scene.start, to, base, **self.options)
             return {"latents": edited.latents, "picture": edited.picture}
         if self._channels is None:
-            others = SoftScenes(32, seed=0)
+            others = SoftScenes(self.scenes, seed=0)
             self._channels = channel_directions(self.clip, others, others.start)
-        way = global_direction(self.clip, self._channels, scene.spread, to, base, **self.options)
+        way = global_direction(self.clip, self._channels, scene.spread, to, base, self.threshold)
         latents = scene.start + torch.tensor(_STRENGTHS)[:, None] * way
         scene.clamp_(latents)
         with torch.no_grad():
@@ -139,7 +153,7 @@ class PictureEditor(_Editor):
         clip: whose words count.
         way: see `edit_picture`.
         generator: for 'vq': a folder, see `read_vq_model`.
-        options: of `edit_picture`.
+        steps, lr, copies, keep_weight: of `edit_picture`.
     """
 
     def __init__(
@@ -147,19 +161,20 @@ class PictureEditor(_Editor):
         clip: str | Mapping[str, Any] = "tiny_clip",
         way: str = "fourier",
         generator: str | None = None,
-        options: Mapping[str, Any] | None = None,
+        steps: int = 60,
+        lr: float | None = None,
+        copies: int = 4,
+        keep_weight: float = 0.0,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(clip, data_preprocessor, init_cfg)
-        self.way, self.options = way, dict(options or {})
+        self.options = {"way": way, "steps": steps, "lr": lr, "copies": copies, "keep_weight": keep_weight}
         self.generator = None if generator is None else read_vq_model(generator)
 
     def edit(self, scene: SoftScenes, base: str, to: str) -> dict[str, Any]:
         """`picture`."""
-        picture, _ = edit_picture(
-            self.clip, scene.scenes.images, to, base, way=self.way, model=self.generator, **self.options
-        )
+        picture, _ = edit_picture(self.clip, scene.scenes.images, to, base, model=self.generator, **self.options)
         return {"picture": picture}
 
 

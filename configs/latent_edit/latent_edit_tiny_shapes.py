@@ -27,6 +27,7 @@ model = dict(
     clip="tiny_clip",
     way="optimise",
     jittered=["colour", "shape"],  # what these words can name
-    draws=80,
+    draws=160,
+    restarts=2,
     keep_weight=0.2,
 )

@@ -239,5 +239,5 @@ def _seen(scene: SoftScenes, asked: Mapping[str, int], picture: Tensor) -> dict[
     either = object_ | scene.mask(int(scene.scenes.shape[0, 0]))
     mean = (picture * object_).sum((2, 3)) / object_.sum()
     known = (painted * object_).sum((2, 3)) / object_.sum()
-    changed = (picture - scene.scenes.images).abs().mean(1)[~either[0]]
+    changed = (picture - scene.scenes.images).abs().mean(1)[~either]
     return {"colour": float(torch.cdist(mean, known).argmin() == asked["colour"]), "outside": float(changed.mean())}

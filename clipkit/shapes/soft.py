@@ -45,6 +45,10 @@ class SoftScenes(nn.Module):
     factors = FACTORS
     start: Tensor
     spread: Tensor
+    ground: Tensor
+    grain: Tensor
+    light: Tensor
+    texture: Tensor
 
     def __init__(self, count: int, *, size: int = 64, seed: int = 0, edge: float = 3.0) -> None:
         super().__init__()

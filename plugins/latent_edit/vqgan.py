@@ -107,7 +107,7 @@ class _Half(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
-        blocks = list(self.down_blocks if self.down else self.up_blocks)
+        blocks = getattr(self, "down_blocks" if self.down else "up_blocks")
         for part in [*blocks, self.mid_block] if self.down else [self.mid_block, *blocks]:
             x = part(x)
         return self.conv_out(F.silu(self.conv_norm_out(x)))
@@ -154,7 +154,8 @@ class VQGAN(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """`(codes, C)`."""
-        return self.quantize["embedding"].weight
+        book: Tensor = self.quantize["embedding"].weight
+        return book
 
     def encode(self, pictures: Tensor) -> Tensor:
         """`(B, 3, H, W)` in [0, 1], sides divisible by `stride` -> `(B, C, H / stride, W / stride)`, not words yet."""

@@ -28,8 +28,8 @@ _STRENGTHS = tuple(0.5 * step for step in range(1, 13))  # of a global direction
 
 
 def phrase(colour: int, shape: int) -> str:
-    """`a red star`."""
-    return f"a {COLOURS[colour]} {SHAPES[shape]}"
+    """`a red star`, as the world's captions have it."""
+    return f"{'an' if COLOURS[colour][0] in 'aeiou' else 'a'} {COLOURS[colour]} {SHAPES[shape]}"
 
 
 @DATASETS.register_module()

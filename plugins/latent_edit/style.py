@@ -89,10 +89,12 @@ def rise_and_fall(share: float) -> float:
     return min(1.0, share / 0.05 + _LEAST_STEP) * (1.0 if share < 0.5 else 0.5 * (1 - math.cos(2 * math.pi * share)))
 
 
-def distance_moved(generator: StyleGenerator, latents: Tensor, start: Tensor, keep: str) -> Tensor:
+def distance_moved(
+    generator: StyleGenerator, latents: Tensor, start: Tensor, keep: str = "factors", half: float = 1.0
+) -> Tensor:
     """`(B,)` what moving costs, in units of the generator's spread.
 
-    - `factors`: Σ over factors of q/(1 + q), q = ‖Δ‖²: a small move is drawn back; a factor that has left pays 1,
+    - `factors`: Σ over factors of q/(half + q), q = ‖Δ‖²: a small move is drawn back; a factor that has left pays 1,
       however far it goes. A cost that grows with the way stops an edit halfway, where CLIP already names it.
     - `squares`: Σ Δ² (StyleCLIP, equation 1).
 
@@ -105,7 +107,7 @@ def distance_moved(generator: StyleGenerator, latents: Tensor, start: Tensor, ke
     if keep != "factors":
         raise ClipkitError(f'keep="{keep}" is unknown; known: factors, squares')
     far = torch.stack([moved[:, channels].square().sum(1) for channels in generator.factors.values()])
-    return (far / (1 + far)).sum(0)
+    return (far / (half + far)).sum(0)
 
 
 def edit_latents(
@@ -118,6 +120,7 @@ def edit_latents(
     distance: str = "direction",
     keep: str = "factors",
     keep_weight: float = 0.1,
+    half: float = 1.0,
     draws: int = 60,
     restarts: int = 3,
     jitter: float = 1.5,
@@ -135,7 +138,7 @@ def edit_latents(
     Args:
         start: `(1, C)`, what the picture is now.
         distance: see `clipkit.optimise.ClipLoss`.
-        keep, keep_weight: see `distance_moved`.
+        keep, keep_weight, half: see `distance_moved`.
         draws, restarts: see above.
         jitter: standard deviation of the starts, in units of the generator's spread.
         jittered: factors of which starts are drawn; default all.
@@ -153,7 +156,7 @@ def edit_latents(
         source = generator(start)
 
     def losses(pictures: Tensor, latents: Tensor) -> dict[str, Tensor]:
-        moved = distance_moved(generator, latents, start, keep)
+        moved = distance_moved(generator, latents, start, keep, half)
         return {**toward(pictures, source=source), "moved": keep_weight * moved}
 
     g = torch.Generator().manual_seed(seed)

@@ -92,7 +92,7 @@ class StyleEditor(_Editor):
         clip: whose words count.
         way: 'optimise' (`edit_latents`), or 'direction': `global_direction` of other scenes' channels, as far as CLIP's
             loss finds it best of twelve strengths.
-        keep, keep_weight, draws, restarts, jitter, jittered, steps, lr: of `edit_latents`.
+        keep, keep_weight, half, draws, restarts, jitter, jittered, steps, lr: of `edit_latents`.
         scenes, threshold: of `channel_directions` and `global_direction`.
 
     Raises:
@@ -105,6 +105,7 @@ class StyleEditor(_Editor):
         way: str = "optimise",
         keep: str = "factors",
         keep_weight: float = 0.1,
+        half: float = 1.0,
         draws: int = 60,
         restarts: int = 3,
         jitter: float = 1.5,
@@ -121,7 +122,7 @@ class StyleEditor(_Editor):
             raise ClipkitError(f'StyleEditor: way="{way}" is neither "optimise" nor "direction"')
         self.way, self.scenes, self.threshold = way, scenes, threshold
         self.options: dict[str, Any] = {
-            "keep": keep, "keep_weight": keep_weight, "draws": draws, "restarts": restarts, "jitter": jitter,
+            "keep": keep, "keep_weight": keep_weight, "half": half, "draws": draws, "restarts": restarts, "jitter": jitter,
             "jittered": jittered, "steps": steps, "lr": lr,
         }  # fmt: skip
         self._channels: Tensor | None = None

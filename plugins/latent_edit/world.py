@@ -122,8 +122,8 @@ class StyleEditor(_Editor):
             raise ClipkitError(f'StyleEditor: way="{way}" is neither "optimise" nor "direction"')
         self.way, self.scenes, self.threshold = way, scenes, threshold
         self.options: dict[str, Any] = {
-            "keep": keep, "keep_weight": keep_weight, "half": half, "draws": draws, "restarts": restarts, "jitter": jitter,
-            "jittered": jittered, "steps": steps, "lr": lr,
+            "keep": keep, "keep_weight": keep_weight, "half": half, "draws": draws, "restarts": restarts,
+            "jitter": jitter, "jittered": jittered, "steps": steps, "lr": lr,
         }  # fmt: skip
         self._channels: Tensor | None = None
 

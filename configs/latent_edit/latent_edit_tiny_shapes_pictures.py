@@ -5,8 +5,8 @@ Command:   clipkit test latent_edit/latent_edit_tiny_shapes_pictures.py none --c
 Options:   variables.what=colour; model.keep_weight=10
            test_evaluator.judge_file=FILE (of sketch/judge_tiny.py): what another network says
 Hardware:  1 CPU core
-Time:      TIME
-Expected:  EXPECTED
+Time:      67 s of CPU time for 20 edits of colour (one core of an AMD EPYC, beside other work, 2026-11-30)
+Expected:  named 100, colour 25, outside 0.15 (fourier, variables.what=colour, 20 edits, seed 0)
 """
 
 _base_ = ["./latent_edit_tiny_shapes.py"]

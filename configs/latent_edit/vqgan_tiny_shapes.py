@@ -5,8 +5,8 @@ Command:   clipkit train latent_edit/vqgan_tiny_shapes.py
            --generator work_dirs/latent_edit/vqgan
 Options:   variables.folder=DIR (where the generator goes)
 Hardware:  1 CPU core
-Time:      TIME
-Expected:  EXPECTED
+Time:      0.32 s of CPU time a step (one core of an AMD EPYC, beside other work, 2026-11-30)
+Expected:  not measured yet; 22 dB on held-out scenes are aimed at
 """
 
 plugins = ["latent_edit"]

@@ -8,7 +8,7 @@ Options:   model.half=0.1 (for colours)
            model.way=direction (one way for all pictures)
 Hardware:  1 CPU core
 Time:      50 s of CPU time (one core of an AMD EPYC, beside other work, 2026-11-30)
-Expected:  shape right 88.9, kept 100 (seeds 0-2); what=colour EXPC
+Expected:  shape right 88.9, kept 100 (seeds 0-2); what=colour model.half=0.1 66.7, kept 100
 """
 
 plugins = ["latent_edit"]

@@ -16,7 +16,7 @@ from clipkit.shapes.soft import SoftScenes
 
 clip = tiny_clip()
 lines, right = [], 0
-for seed, words in ((4, {"shape": "heart"}), (8, {"colour": "blue"})):
+for seed, words in ((5, {"shape": "cross"}), (8, {"colour": "blue"})):
     scene = SoftScenes(1, seed=seed)
     was = scene.named(scene.start)
     names = {"colour": COLOURS[was["colour"]], "shape": SHAPES[was["shape"]]}

@@ -40,7 +40,7 @@ TEST = [
     "resvg-py>=0.2",
 ]
 # What only `pytest -m slow` needs.
-TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2", *DEMO, "playwright>=1.50"]
+TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2", "diffusers>=0.35", *DEMO, "playwright>=1.50"]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.6"]  # ruff breaks long signatures
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]

@@ -25,6 +25,10 @@ COMMANDS = {
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
     "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
+    "edit": (
+        "clipkit.commands.edit",
+        "a photo changed by words, until CLIP sees the one instead of the other: PNG and film",
+    ),
     "bundle": ("clipkit.commands.bundle", "a trained model as a folder without code, to share; also to Hugging Face"),
     "demo": ("clipkit.commands.demo", "a page in the browser: pictures and words in, what the models say out"),
     "export": ("clipkit.commands.export", "a trained model or a CLIP as one ONNX file, checked against torch"),

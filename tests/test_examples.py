@@ -36,6 +36,7 @@ def test_every_example_is_tested():
         "depthclip.py",
         "distillation.py",
         "draw.py",
+        "edit.py",
         "few_shot.py",
         "fusion.py",
         "glip.py",
@@ -56,6 +57,11 @@ def test_every_example_is_tested():
 def test_contrastive_finds_the_pairs():
     (recall,) = percentages("contrastive.py")
     assert recall > 60
+
+
+def test_words_edit_a_scene():
+    (right,) = percentages("edit.py")
+    assert right == 100
 
 
 def test_the_student_learns_the_teachers_names():

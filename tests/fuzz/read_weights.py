@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from clipkit_plugins.latent_edit.vq_files import read_vq_model, write_vq_model
+from clipkit_plugins.latent_edit.vqgan import VQGAN
 from clipkit_plugins.lseg.convert import Sizes
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
@@ -217,6 +219,16 @@ def _convert(plugin: str, folder: Path) -> Any:
     return torch.load(target, weights_only=True)
 
 
+# -- generators -------------------------------------------------------------------------------------------------------
+
+
+def _generators(root: Path) -> None:
+    small: dict[str, Any] = {"widths": (4, 8), "layers": 1, "latent_channels": 3, "codes": 6, "groups": 2}
+    more = {"attention": [False, True], "decoder_attention": [True, False], "code_channels": 2}
+    for name, options in (("plain", small), ("attending", {**small, **more})):
+        write_vq_model(VQGAN(**options), root / name, **options)
+
+
 READERS = [
     Reader("clip files", _clip_files, _load_clip_file, checked=("zip", "wrapped", "torchscript"), share=2),
     Reader("clip folders", _clip_folders, _load_folder, checked=("pickled",)),
@@ -225,6 +237,7 @@ READERS = [
     Reader("checkpoints", _checkpoints, _load_checkpoint, checked=("zip", "bare"), share=2),
     Reader("pretrained weights", _pretrained, _load_pretrained, checked=("zip",)),
     Reader("resume", _runs, _resume, checked=("*",), share=0.1, cases=100),
+    Reader("generators", _generators, lambda folder: read_vq_model(folder).state_dict()),
     Reader("convert lseg", _lseg, partial(_convert, "lseg"), checked=("*",)),
     Reader("convert actionclip", _actionclip, partial(_convert, "actionclip"), checked=("*",)),
     Reader("convert clip4clip", _clip4clip, partial(_convert, "clip4clip"), checked=("*",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -27,6 +28,7 @@ class Work(ABC, Generic[Item]):
 
     Attributes:
         problems: id -> what is wrong with its file.
+        counts: what else is to be told at the end, and how often it was so.
         unit: of what `speed` counts; `per_row` of them make a row.
     """
 
@@ -36,6 +38,7 @@ class Work(ABC, Generic[Item]):
     def __init__(self, pool: ThreadPoolExecutor, on_bad: str = "raise") -> None:
         self.pool, self.on_bad = pool, on_bad
         self.problems: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
         self._reading: dict[str, Future[Item | str | None]] = {}
         self._rows, self._begun = 0, time.monotonic()
 

@@ -1,0 +1,111 @@
+"""Who does the work of `clipkit precompute`, `frames` and `embed`: this process beside those of torchrun or Slurm
+(`Alone`), or workers of a Ray cluster (`clipkit.embed.ray_crew`). Both do the tasks of one plan, see
+`clipkit.store.share`, and end with the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+
+from clipkit.device import own_device, usable_device
+from clipkit.embed._work import Work
+from clipkit.errors import ClipkitError
+from clipkit.store.share import Shelf, own_rank, share
+
+Load = Callable[[torch.device], tuple[Any, dict[str, Any]]]
+"""A device -> a model there, and the part of a store's key that it makes; such as `load_frozen` without its device."""
+Make = Callable[[Any, Mapping[str, Any], ThreadPoolExecutor], Work]
+"""The model, id -> what is read for it, threads that read -> the work. For a `Crew` of Ray it must pickle: a class, or
+a `functools.partial` of one."""
+
+
+@dataclass
+class Done:
+    """What came of the items: those that could not be read, id -> why, and what else was `Work.counts`."""
+
+    problems: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Crew(Protocol):
+    """Those who compute the records of a shelf.
+
+    Attributes:
+        made_by: what their model says, see `Load`.
+        reports: whether this process tells what came of it all; of several, one does.
+    """
+
+    made_by: dict[str, Any]
+    reports: bool
+
+    def fill(
+        self, shelf: Shelf, sources: Mapping[str, Any], make: Make, *, desc: str, unit: str, progress: bool = True
+    ) -> Done:
+        """Computes what `shelf` lacks of `sources`, and returns when all is there.
+
+        Args:
+            sources: id -> what the work reads for it.
+            desc, unit: what the progress bar says.
+        """
+        ...
+
+
+class Alone:
+    """This process; where torchrun or Slurm started it, it shares the work with the others.
+
+    Args:
+        model: what `make` gets.
+        workers: threads that read.
+    """
+
+    def __init__(self, model: Any, made_by: Mapping[str, Any], workers: int) -> None:
+        if workers < 1:
+            raise ClipkitError("--workers must be at least 1")
+        self.model, self.made_by, self.workers = model, dict(made_by), workers
+        self.reports = own_rank()[0] == 0
+
+    def fill(
+        self, shelf: Shelf, sources: Mapping[str, Any], make: Make, *, desc: str, unit: str, progress: bool = True
+    ) -> Done:
+        """See `Crew.fill`."""
+        tasks = shelf.plan(sources)
+        with ThreadPoolExecutor(self.workers) as pool:
+            work = make(self.model, sources, pool)
+            share(
+                shelf, tasks, work, ranks=own_rank(), progress=progress, desc=desc, unit=unit, ahead=work.ahead,
+                note=work.speed,
+            )  # fmt: skip
+        return Done(work.problems, work.counts)
+
+
+@contextmanager
+def hire(load: Load, ray: str | None, device: str | None, workers: int) -> Iterator[Crew]:
+    """Who works: on the cluster `ray`, or this process where that is None.
+
+    Args:
+        ray: address of a Ray cluster, 'auto' for the one that this machine belongs to.
+        device: of this process's model; Ray's workers take the GPU that they are given.
+        workers: threads that read, of each.
+
+    Raises:
+        ClipkitError: the device or the cluster cannot be used.
+    """
+    if ray is None:
+        model, made_by = load(usable_device(device or own_device()))
+        yield Alone(model, made_by, workers)
+        return
+    from clipkit.embed.ray_crew import RayCrew
+
+    with RayCrew(ray, partial(_load_own, load, device), workers) as crew:
+        yield crew
+
+
+def _load_own(load: Load, device: str | None) -> tuple[Any, dict[str, Any]]:
+    return load(usable_device(device or own_device()))

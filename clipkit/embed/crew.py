@@ -15,20 +15,20 @@ from typing import Any, Protocol
 import torch
 
 from clipkit.device import own_device, usable_device
-from clipkit.embed._work import Work
+from clipkit.embed._work import BaseWork
 from clipkit.errors import ClipkitError
 from clipkit.store.share import Shelf, own_rank, share
 
 Load = Callable[[torch.device], tuple[Any, dict[str, Any]]]
 """A device -> a model there, and the part of a store's key that it makes; such as `load_frozen` without its device."""
-Make = Callable[[Any, Mapping[str, Any], ThreadPoolExecutor], Work]
+Make = Callable[[Any, Mapping[str, Any], ThreadPoolExecutor], BaseWork]
 """The model, id -> what is read for it, threads that read -> the work. For a `Crew` of Ray it must pickle: a class, or
 a `functools.partial` of one."""
 
 
 @dataclass
 class Done:
-    """What came of the items: those that could not be read, id -> why, and what else was `Work.counts`."""
+    """What came of the items: those that could not be read, id -> why, and what else was `BaseWork.counts`."""
 
     problems: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)

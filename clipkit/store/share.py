@@ -6,15 +6,20 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from clipkit.store._files import claim, commit, explain
+from clipkit.store._files import StoreError, claim, commit, explain, sweep
+from clipkit.store._key import differences
 from clipkit.store._shard import encode
 
+__all__ = [
+    "Ahead", "Compute", "Shelf", "ShardTask", "Task", "Tick", "claim", "own_rank", "progress_bar", "refuse_other",
+    "share", "sweep", "write",
+]  # fmt: skip
 _BAR_DELAY = 1.0  # seconds; work that takes less shows no bar
 Compute = Callable[[list[str]], Sequence[Any]]
 Ahead = Callable[[list[str]], Any]
@@ -101,9 +106,15 @@ def write(fd: int, path: Path, chunks: list[bytes | memoryview], shards: int) ->
     try:
         commit(fd, path, chunks)
     except OSError as error:
-        count = len(list(path.parent.glob("shard-*.safetensors")))
+        count = len(list(path.parent.glob("*.safetensors" if path.suffix == ".json" else f"*{path.suffix}")))
         kept = f"{count} of {shards} shards are complete and stay"
         raise explain(error, path, sum(map(len, chunks)), kept) from None
+
+
+def refuse_other(folder: str | Path, made: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raises StoreError where what made a folder is not what is asked for; the line names the fields."""
+    if wrong := differences(made, asked):
+        raise StoreError(f"{folder}: was made by something else: {'; '.join(wrong)}; use another folder")
 
 
 def own_rank() -> tuple[int, int]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from clipkit.store._files import StoreError, claim, commit, explain, open_file, sweep, temporary_of
-from clipkit.store._key import differences, digest, plain
+from clipkit.store._key import digest, plain
 from clipkit.store._shard import Record, Shard
-from clipkit.store.share import Compute, ShardTask, own_rank, share, write
+from clipkit.store.share import Compute, ShardTask, own_rank, refuse_other, share, write
 
 FORMAT = 1
 _OPEN_SHARDS = 256  # each open map holds a file descriptor
@@ -67,10 +67,10 @@ class Store:
             raise StoreError(
                 f"{self.folder / 'store.json'}: is damaged (key, {', '.join(sizes)}); delete the store and build again"
             )
-        wrong = [] if asked is None else differences(made["key"], asked)
-        wrong += [f"{n} is {made[n]} in the store and {v} here" for n, v in sizes.items() if v not in (None, made[n])]
-        if wrong:
-            raise StoreError(f"{self.folder}: was made by something else: {'; '.join(wrong)}; use another folder")
+        sizes = {name: value for name, value in sizes.items() if value is not None}
+        if asked is not None or sizes:
+            same = made["key"] if asked is None else asked
+            refuse_other(self.folder, {**made["key"], **{n: made[n] for n in sizes}}, {**same, **sizes})
         self.key: dict[str, Any] = made["key"]
         self.shard_size: int = made["shard_size"]
         self.batch_size: int = made["batch_size"]

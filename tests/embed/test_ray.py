@@ -1,0 +1,83 @@
+"""Two local Ray nodes, of which one is killed in the middle: the store is that of one process, byte for byte."""
+
+import io
+import tarfile
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from clipkit import cli
+from clipkit.shapes import render
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray", reason="needs the extra ray")
+PARTS = 24
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archives")
+    pictures = (render(4 * PARTS, size=64, seed=3).images * 255).round().byte().movedim(1, -1).numpy()
+    for part in range(PARTS):
+        with tarfile.open(folder / f"{part:05d}.tar", "w") as archive:
+            for number in range(4 * part, 4 * part + 4):
+                file = io.BytesIO()
+                Image.fromarray(pictures[number]).save(file, "PNG")
+                member = tarfile.TarInfo(f"{number:06d}.png")
+                member.size = file.tell()
+                file.seek(0)
+                archive.addfile(member, file)
+    return folder
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers too, so that sums are in one order
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    found.victim = found.add_node(num_cpus=1, object_store_memory=100 << 20)
+    yield found
+    found.shutdown()
+
+
+def tree(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("layout", ["store", "clip-retrieval"])
+def test_a_node_that_dies_costs_its_shard_alone(layout, archives, cluster, tmp_path, monkeypatch):
+    import torch
+
+    def embed(out, *more):
+        options = ["--clip", "tiny_clip", "--precision", "fp32", "--device", "cpu", "--layout", layout, *more]
+        return cli.run("embed", [str(archives), "--out", str(out), *options])
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert embed(tmp_path / "alone") == 0
+    torch.set_num_threads(threads)
+    out, killed_at = tmp_path / "ray", []
+    pattern = "shard-*.safetensors" if layout == "store" else "metadata_*.parquet"
+
+    def kill():
+        while len(done := list(out.rglob(pattern))) < 4:
+            time.sleep(0.002)
+        killed_at.append(len(done))
+        cluster.remove_node(cluster.victim, allow_graceful=False)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    assert embed(out, "--ray", cluster.address) == 0
+    killer.join()
+    assert killed_at[0] < PARTS  # the test means something only if work was left
+    assert tree(out) == tree(tmp_path / "alone")
+
+
+def test_where_no_cluster_answers_it_is_one_line(archives, tmp_path, capsys):
+    options = ["--clip", "tiny_clip", "--ray", "127.0.0.1:1"]
+    assert cli.run("embed", [str(archives), "--out", str(tmp_path / "out"), *options]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: --ray 127.0.0.1:1: no cluster answers there")

@@ -63,6 +63,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
                 yield Member(own_name, length, what, file)
             name = size = None
         place += _BLOCK + -(-length // _BLOCK) * _BLOCK
+    raise TarError("cut off: it has no end")
 
 
 def _is_right(head: bytes) -> bool:

@@ -29,6 +29,20 @@ def is_local(address: str) -> bool:
     return "://" not in address and "::" not in address
 
 
+def whole(address: str) -> str:
+    """The one way to write it: absolute, without a slash at its end.
+
+    Raises:
+        ClipkitError: no such protocol, or one within another.
+    """
+    if is_local(address):
+        return os.path.abspath(address)
+    if "::" in address:
+        raise ClipkitError(f"{address}: protocols within one another (::) are not read here")
+    fs, path = _fs(address)
+    return fs.unstrip_protocol(path).rstrip("/")
+
+
 def join(root: str, name: str) -> str:
     """`root/name`."""
     return f"{root.rstrip('/')}/{name}" if root != "/" else f"/{name}"
@@ -56,8 +70,8 @@ def below(root: str, name: str) -> str | None:
 
 
 def find(address: str) -> list[tuple[str, int]]:
-    """(address, bytes) of a file, of what a pattern with `*` means, or of all files in a folder and its subfolders,
-    sorted.
+    """(whole address, bytes) of a file, of what a pattern with `*` means, or of all files in a folder and its
+    subfolders, sorted.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -73,8 +87,8 @@ def find(address: str) -> list[tuple[str, int]]:
         found = fs.glob(path, detail=True) if any(sign in path for sign in "*?[") else fs.find(path, detail=True)
     if not found:
         raise FileNotFoundError(f"{address}: no such file or folder")
-    whole = str if is_local(address) else fs.unstrip_protocol
-    return [(whole(name), about["size"] or 0) for name, about in sorted(found.items()) if about["type"] == "file"]
+    full = str if is_local(address) else fs.unstrip_protocol
+    return [(full(name), about["size"] or 0) for name, about in sorted(found.items()) if about["type"] == "file"]
 
 
 def size_of(address: str) -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +55,7 @@ def plan(sources: Sequence[str], wanted: str = "pictures", root: str | None = No
     others: Counter[str] = Counter()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for source in sources:
-            whole = os.path.abspath(source) if addresses.is_local(source) else source.rstrip("/")
+            whole = addresses.whole(source)
             files, left = addresses.find(whole), list[str]()
             if len(files) == 1 and files[0][0] == whole and PurePosixPath(whole).suffix.lower() in LISTS:
                 found = list(plan_list(whole, root or addresses.parent(whole)))

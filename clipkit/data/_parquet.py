@@ -25,7 +25,8 @@ def groups(address: str) -> int:
     try:
         with _open(address) as file:
             return max(file.metadata.num_row_groups, 1)
-    except _errors():
+    except _errors() as error:
+        _refuse_systems(error)
         return 1
 
 
@@ -49,6 +50,7 @@ def read_group(part: Part, wanted: str) -> Iterator[Sample | Skipped]:
     except OverBudget as error:
         yield Skipped(f"group {number}", one_line(error), max(total, 1))
     except _errors() as error:
+        _refuse_systems(error)
         yield Skipped(f"group {number} from row {place} on", f"damaged ({one_line(error, 200)})", max(total - place, 1))
 
 
@@ -106,4 +108,10 @@ def _errors() -> tuple[type[Exception], ...]:
     """What pyarrow raises on damaged files; without it, `_open` raises first."""
     import pyarrow
 
-    return pyarrow.ArrowException, ValueError, KeyError, IndexError, OverflowError
+    return pyarrow.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError
+
+
+def _refuse_systems(error: Exception) -> None:
+    """Raises what a disk or network says; pyarrow's own are of the same type, without a number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error

@@ -93,7 +93,7 @@ class NpyParquet:
         with addresses.reading(place) as file:
             try:
                 found = json.loads(file.read())
-                key, parts = found["key"], found["parts"]
+                key, parts = dict(found["key"]), found["parts"]
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise StoreError(f"{place}: is damaged ({one_line(error, 80)}); use another folder") from None
         refuse_other(self.out, {"format": found.get("format"), **key}, {"format": FORMAT, **self.key})

@@ -7,6 +7,7 @@ between processes of one program: connect to clusters of your own only.
 
 from __future__ import annotations
 
+import socket
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,8 +46,9 @@ class RayCrew:
             raise ClipkitError("--workers must be at least 1")
         self._ray = ray
         try:
+            _knock(address)
             ray.init(address, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ClipkitError(f"--ray {address}: no cluster answers there ({one_line(error, 200)})") from None
         resources = ray.cluster_resources()
         gpus, cpus = (int(resources.get(kind, 0)) for kind in ("GPU", "CPU"))
@@ -150,6 +152,13 @@ class RayCrew:
             raise getattr(error, "cause", None) or error from None
         except tuple(getattr(exceptions, name) for name in _LOST):
             return None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens: Ray itself tries for minutes, and then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class _Worker:

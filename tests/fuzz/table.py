@@ -67,11 +67,17 @@ def command(main: Callable[[Sequence[str]], int], *arguments: object) -> None:
 def table() -> dict[str, Reader]:
     """Every row by its name; a new reader adds one to the module of its kind."""
     from fuzz import (
-        read_data, read_films, read_lines, read_media, read_points, read_samples, read_stores, read_weights, read_words,
-    )  # fmt: skip
+        read_data,
+        read_films,
+        read_lines,
+        read_media,
+        read_points,
+        read_samples,
+        read_stores,
+        read_weights,
+        read_words,
+    )
 
-    modules = (
-        read_weights, read_data, read_films, read_media, read_stores, read_lines, read_words, read_points, read_samples,
-    )  # fmt: skip
-    rows = [row for module in modules for row in module.READERS]
+    modules = (read_weights, read_data, read_films, read_media, read_stores, read_lines, read_words, read_points)
+    rows = [row for module in (*modules, read_samples) for row in module.READERS]
     return {row.name: row for row in rows}

@@ -1,15 +1,12 @@
 """Two local Ray nodes, of which one is killed in the middle: the store is that of one process, byte for byte."""
 
-import io
-import tarfile
 import threading
 import time
 
 import pytest
-from PIL import Image
 
 from clipkit import cli
-from clipkit.shapes import render
+from support.archives import tree, write_archives
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray", reason="needs the extra ray")
@@ -18,18 +15,7 @@ PARTS = 24
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("archives")
-    pictures = (render(4 * PARTS, size=64, seed=3).images * 255).round().byte().movedim(1, -1).numpy()
-    for part in range(PARTS):
-        with tarfile.open(folder / f"{part:05d}.tar", "w") as archive:
-            for number in range(4 * part, 4 * part + 4):
-                file = io.BytesIO()
-                Image.fromarray(pictures[number]).save(file, "PNG")
-                member = tarfile.TarInfo(f"{number:06d}.png")
-                member.size = file.tell()
-                file.seek(0)
-                archive.addfile(member, file)
-    return folder
+    return write_archives(tmp_path_factory.mktemp("ray") / "archives", PARTS)
 
 
 @pytest.fixture
@@ -41,10 +27,6 @@ def cluster(monkeypatch):
     found.victim = found.add_node(num_cpus=1, object_store_memory=100 << 20)
     yield found
     found.shutdown()
-
-
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.mark.parametrize("layout", ["store", "clip-retrieval"])

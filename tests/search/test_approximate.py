@@ -32,7 +32,7 @@ def clustered(count, width=32, clusters=50, seed=0):
 ROWS = clustered(4000)
 
 
-@pytest.mark.parametrize("factory", ["IVF32,PQ16", "HNSW16", "OPQ8,IVF16,PQ8x4fs", "Flat"])
+@pytest.mark.parametrize("factory", ["IVF32,PQ16", "HNSW16", "PCA24,IVF16,SQ8", "Flat"])
 def test_factory_strings_reach_the_recall_and_scores_are_exact(factory, tmp_path):
     setting, recall = build(tmp_path / "a", ROWS, factory, "x", recall=0.95, shard=1500)
     index = Approximate(tmp_path / "a", ROWS, "x")

@@ -57,6 +57,7 @@ class RayCrew:
         self._coming: dict[Any, Any] = {}  # what each new worker says when it is ready -> the worker
         self._idle: list[Any] = []
         self._losses = 0
+        self._most_losses = TRIES * (gpus or cpus)  # one after another, before any worker did something
         for _ in range(gpus or cpus):
             self._hire()
         if not self._coming:
@@ -124,9 +125,9 @@ class RayCrew:
         worker, about = self._coming.pop(answer), self._result(answer)
         if about is None:
             self._losses += 1
-            if self._losses >= TRIES and not self._coming:
+            if self._losses >= self._most_losses:
                 raise ClipkitError(
-                    f"Ray's workers died {TRIES} times before they had loaded CLIP; look into Ray's logs"
+                    f"Ray's workers died {self._losses} times before they had loaded CLIP; look into Ray's logs"
                 )
             self._hire()
             return

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from _timing import Report, Spread, interleaved, parser, ratio, start
 
-from clipkit.search.approximate import Approximate, build, measure_recall
+from clipkit.search.approximate import Approximate, Questions, build
 
 NEAREST = 10
 
@@ -57,7 +57,7 @@ def main() -> None:
             setting, _ = build(Path(folder) / "index", rows, factory, "benchmark")
             built = time.process_time() - before
             index = Approximate(Path(folder) / "index", rows, "benchmark")
-            recall = measure_recall(index, queries=200, seed=1)
+            recall = Questions(rows, 200, seed=1).recall(index)
             times = interleaved(
                 {"exact": exact, factory: lambda index=index: index.search(next(asked), NEAREST)}, args.rounds, "cpu"
             )

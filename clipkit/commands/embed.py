@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data.samples import Skipped, plan
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.embed.bulk import embed_parts
-    from clipkit.embed.crew import hire
     from clipkit.embed.encoder import load_frozen
     from clipkit.embed.frame_source import FrameSource
+    from clipkit.embed.hire import hire
 
     if not args.fps > 0:
         raise ClipkitError(f"--fps must be positive, got {args.fps}")

@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data import video_sets
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.embed.captions import embed_captions
-    from clipkit.embed.crew import hire
     from clipkit.embed.encoder import load_frozen
     from clipkit.embed.frame_source import FrameSource, make_sampling
+    from clipkit.embed.hire import hire
     from clipkit.embed.videos import embed_frames
 
     found = [video_sets.read_video_set(args.set, args.root, split, args.videos) for split in args.split]

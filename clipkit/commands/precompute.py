@@ -82,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.data.proposals import list_dataset
     from clipkit.detection.rpn import RPNProposals
     from clipkit.device import own_device, usable_device
-    from clipkit.embed.crew import hire
     from clipkit.embed.encoder import load_teacher
+    from clipkit.embed.hire import hire
     from clipkit.embed.proposals import ContrastProposals, FileProposals
     from clipkit.embed.regions import embed_regions
 

@@ -1,20 +1,17 @@
 """Who does the work of `clipkit precompute`, `frames` and `embed`: this process beside those of torchrun or Slurm
-(`Alone`), or workers of a Ray cluster (`clipkit.embed.ray_crew`). Both do the tasks of one plan, see
-`clipkit.store.share`, and end with the same bytes."""
+(`Alone`), or workers of a Ray cluster (`clipkit.embed.ray_crew`), as `clipkit.embed.hire` chooses. Both do the tasks of
+one plan, see `clipkit.store.share`, and end with the same bytes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import torch
 
-from clipkit.device import own_device, usable_device
 from clipkit.embed._work import BaseWork
 from clipkit.errors import ClipkitError
 from clipkit.store.share import Shelf, own_rank, share
@@ -83,29 +80,3 @@ class Alone:
                 note=work.speed,
             )  # fmt: skip
         return Done(work.problems, work.counts)
-
-
-@contextmanager
-def hire(load: Load, ray: str | None, device: str | None, workers: int) -> Iterator[Crew]:
-    """Who works: on the cluster `ray`, or this process where that is None.
-
-    Args:
-        ray: address of a Ray cluster, 'auto' for the one that this machine belongs to.
-        device: of this process's model; Ray's workers take the GPU that they are given.
-        workers: threads that read, of each.
-
-    Raises:
-        ClipkitError: the device or the cluster cannot be used.
-    """
-    if ray is None:
-        model, made_by = load(usable_device(device or own_device()))
-        yield Alone(model, made_by, workers)
-        return
-    from clipkit.embed.ray_crew import RayCrew
-
-    with RayCrew(ray, partial(_load_own, load, device), workers) as crew:
-        yield crew
-
-
-def _load_own(load: Load, device: str | None) -> tuple[Any, dict[str, Any]]:
-    return load(usable_device(device or own_device()))

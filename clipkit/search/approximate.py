@@ -127,13 +127,13 @@ def build(
     _write_manifest(folder, made)
     found = Approximate(folder, rows, about)
     kind = "nprobe" if cells else "efSearch" if "HNSW" in factory else ""
-    reached, most = 0.0, cells or 4096
+    questions, most = Questions(rows), cells or 4096
     value = 1 if cells else 16
     while True:
         if kind:
             found.setting = {kind: value}
             _set(found._parts, found.setting)
-        reached = measure_recall(found)
+        reached = questions.recall(found)
         if reached >= recall or not kind or value >= most:
             break
         value = min(2 * value, most)
@@ -141,19 +141,32 @@ def build(
     return found.setting, reached
 
 
-def measure_recall(index: Approximate, queries: int = _QUERIES, seed: int = 0) -> float:
-    """Share of the 10 nearest rows that are found, on average over queries that lie between two rows each."""
-    rng = np.random.default_rng(seed)
-    between = (
-        index.rows[rng.integers(0, len(index.rows), queries)] + index.rows[rng.integers(0, len(index.rows), queries)]
-    )
-    asked = between / np.linalg.norm(between, axis=1, keepdims=True)
-    nearest = min(_NEAREST, len(index.rows))
-    hits = 0
-    for query in asked:
-        exact = np.argpartition(-(index.rows @ query), nearest - 1)[:nearest]
-        hits += len(np.intersect1d(exact, index.search(query, nearest)[0]))
-    return hits / (queries * nearest)
+class Questions:
+    """Queries that lie between two rows each, and the 10 nearest rows of each, found by comparing all.
+
+    Args:
+        rows: `(N, D)` float32 of unit length.
+        count: queries.
+    """
+
+    def __init__(self, rows: Matrix, count: int = _QUERIES, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        between = rows[rng.integers(0, len(rows), count)] + rows[rng.integers(0, len(rows), count)]
+        self.asked = between / np.linalg.norm(between, axis=1, keepdims=True)
+        self.nearest: np.ndarray = np.zeros((count, 0), np.int64)
+        best: np.ndarray = np.zeros((count, 0), np.float32)
+        for start in range(0, len(rows), _BLOCK):
+            scores = self.asked @ rows[start : start + _BLOCK].T
+            best = np.concatenate([best, scores], 1)
+            self.nearest = np.concatenate([self.nearest, np.tile(np.arange(scores.shape[1]) + start, (count, 1))], 1)
+            kept = np.argpartition(-best, min(_NEAREST, best.shape[1]) - 1, 1)[:, :_NEAREST]
+            best = np.take_along_axis(best, kept, 1)
+            self.nearest = np.take_along_axis(self.nearest, kept, 1)
+
+    def recall(self, index: Approximate) -> float:
+        """Share of the nearest rows that an index finds when it is asked for as many, on average."""
+        found = [index.search(query, self.nearest.shape[1])[0] for query in self.asked]
+        return float(np.mean([np.isin(nearest, rows).mean() for nearest, rows in zip(self.nearest, found)]))
 
 
 def _skip_annealing(faiss: Any, index: Any) -> None:

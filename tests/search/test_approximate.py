@@ -10,7 +10,7 @@ import pytest
 from clipkit import cli
 from clipkit.errors import ClipkitError
 from clipkit.search import matrix
-from clipkit.search.approximate import Approximate, build, measure_recall
+from clipkit.search.approximate import Approximate, Questions, build
 from clipkit.search.index import SearchIndex
 from clipkit.search.rows import Stacked
 
@@ -36,7 +36,7 @@ ROWS = clustered(4000)
 def test_factory_strings_reach_the_recall_and_scores_are_exact(factory, tmp_path):
     setting, recall = build(tmp_path / "a", ROWS, factory, "x", recall=0.95, shard=1500)
     index = Approximate(tmp_path / "a", ROWS, "x")
-    assert recall >= 0.95 and measure_recall(index, seed=1) > 0.9 and index.setting == setting
+    assert recall >= 0.95 and Questions(ROWS, seed=1).recall(index) > 0.9 and index.setting == setting
     assert set(setting) <= {"nprobe", "efSearch"} and bool(setting) == (factory != "Flat")
     assert len(list((tmp_path / "a").glob("*.faiss"))) == 3
     rows, scores = index.search(ROWS[2000], 10)

@@ -105,9 +105,11 @@ def _open(address: str) -> Iterator[Any]:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What pyarrow raises on damaged files; without it, `_open` raises first."""
-    import pyarrow
-
+    """What pyarrow raises on damaged files; without it nothing, as `_open` says so."""
+    try:
+        import pyarrow
+    except ModuleNotFoundError:
+        return ()
     return pyarrow.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError
 
 

@@ -76,10 +76,7 @@ def find(address: str) -> list[tuple[str, int]]:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    if is_local(address) and not any(sign in address for sign in "*?["):
-        place = Path(address)
-        if not place.exists():
-            raise FileNotFoundError(f"{address}: no such file or folder")
+    if is_local(address) and (place := Path(address)).exists():
         files = walk(place) if place.is_dir() else [place]
         return [(file.as_posix(), file.stat().st_size) for file in files]
     fs, path = _fs(address)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,8 @@ def _plan_files(
             kind = "film" if suffix in VIDEO_SUFFIXES and wanted != "texts" else ""
         kinds[kind].append((address, size))
     found = [part for parts in pool.map(partial(_of_archive, root), kinds["archive"]) for part in parts]
-    is_file = len(files) == 1 and files[0][0] == source
-    folder = addresses.parent(source.partition("*")[0]) if "*" in source or is_file else source
+    is_folder = all(address.startswith(source.rstrip("/") + "/") for address, _ in files)
+    folder = source if is_folder else addresses.parent(re.split(r"[*?\[]", source)[0])
     for kind, most in (("picture", PICTURES), ("film", FILMS)):
         for start in range(0, len(kinds[kind]), most):
             block = kinds[kind][start : start + most]

@@ -8,8 +8,9 @@ between processes of one program: connect to clusters of your own only.
 from __future__ import annotations
 
 import socket
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,7 +89,7 @@ class RayCrew:
         running: dict[Any, tuple[Any, Task]] = {}
         tries: Counter[int] = Counter()
         with progress_bar(progress, None, total=total, initial=total - left, desc=desc, unit=unit) as tick:
-            while waiting or running:
+            while waiting or running or (waiting := self._left(shelf, tasks)):
                 while waiting and self._idle:
                     worker, task = self._idle.pop(), waiting.popleft()
                     own = {key: sources[key] for key in task.ids if key in sources}
@@ -116,6 +117,14 @@ class RayCrew:
                     tick(len(task.ids))
         shelf.tidy()
         return done
+
+    def _left(self, shelf: Shelf, tasks: Sequence[Task]) -> deque[Task]:
+        """What is missing when all have answered: a worker that was thought dead may still hold a shard."""
+        complete = shelf.complete()
+        left = deque(task for task in tasks if task.number not in complete)
+        if left:
+            time.sleep(1)
+        return left
 
     def _hire(self) -> None:
         worker: Any = self._class.remote(*self._about)
@@ -166,11 +175,12 @@ class _Worker:
     """Runs on the cluster."""
 
     def __init__(self, load: Callable[[], tuple[Any, dict[str, Any]]], workers: int) -> None:
-        self.model, self.made_by = load()
-        self.workers = workers
+        self.load, self.workers = load, workers
 
     def about(self) -> dict[str, Any]:
-        return self.made_by
+        # Not in the constructor: what is wrong with the weights would then look like a worker that died.
+        self.model, made_by = self.load()
+        return made_by
 
     def compute(self, task: Task, sources: Mapping[str, Any], make: Make) -> tuple[dict[str, str], Counter[str]]:
         with ThreadPoolExecutor(self.workers) as pool, torch.no_grad():

@@ -117,6 +117,12 @@ def test_a_folder_with_captions_beside(photos):
     assert skipped == {"sub/1.png": "no text", "sub/2.png": "no text"}
     assert [sample.name for sample in read(photos)[0]] == [f"sub/{i}.png" for i in range(3)]
     assert read(photos, "texts")[0] == [Sample("sub/0.txt", text="a cat")]
+    odd = photos.rename(photos.parent / "in [2020]")  # no pattern, where it exists
+    assert [sample.name for sample in read(odd)[0]] == [f"sub/{i}.png" for i in range(3)]
+    assert [sample.name for sample in read(odd.parent / "in*/sub/[01].png")[0]] == [
+        f"in [2020]/sub/{i}.png" for i in (0, 1)
+    ]
+    odd.rename(photos)
     (photos / "notes.pkl").write_bytes(b"x")
     assert plan([str(photos)])[1] == {".pkl": 1, ".txt": 1}
 

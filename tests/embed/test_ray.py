@@ -80,6 +80,14 @@ def test_a_node_that_dies_costs_its_shard_alone(layout, archives, cluster, crews
     assert tree(out) == tree(tmp_path / "alone")
 
 
+def test_what_a_worker_says_is_one_line(archives, cluster, tmp_path, capsys):
+    (tmp_path / "clip").mkdir()
+    command = ["embed", str(archives), "--out", str(tmp_path / "out"), "--ray", cluster.address]
+    assert cli.run(command[0], [*command[1:], "--clip", f"local-dir:{tmp_path / 'clip'}"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ") and "open_clip_config.json" in line
+
+
 def test_where_no_cluster_answers_it_is_one_line(archives, tmp_path, capsys):
     options = ["--clip", "tiny_clip", "--ray", "127.0.0.1:1"]
     assert cli.run("embed", [str(archives), "--out", str(tmp_path / "out"), *options]) == 2

@@ -51,6 +51,14 @@ class RayCrew:
             ray.init(address, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise ClipkitError(f"--ray {address}: no cluster answers there ({one_line(error, 200)})") from None
+        try:
+            self._begin(load, workers, address)
+        except BaseException:
+            ray.shutdown()
+            raise
+
+    def _begin(self, load: Callable[[], tuple[Any, dict[str, Any]]], workers: int, address: str) -> None:
+        ray = self._ray
         resources = ray.cluster_resources()
         gpus, cpus = (int(resources.get(kind, 0)) for kind in ("GPU", "CPU"))
         self._class = ray.remote(_Worker).options(num_cpus=1, num_gpus=1 if gpus else 0)

@@ -27,7 +27,7 @@ from clipkit.store import hash_file
 
 FORMAT = 1
 SHARD = 1 << 20  # rows of a file
-REFINE = 16  # rows that are compared again, for each that is wanted
+REFINE = (16, 128)  # rows that are compared again, for each that is wanted: at first, and where codes are too coarse
 _BLOCK = 1 << 16  # rows that are added at once
 _SAMPLE = 50_000  # rows that train, and at least
 _FOR_EACH = 48  # of FAISS's cells; it asks for 39 and more
@@ -73,7 +73,7 @@ class Approximate:
         """
         found = []
         for part, start in zip(self._parts, self._starts):
-            near = part.search(query[None], min(count * REFINE, part.ntotal))[1][0]
+            near = part.search(query[None], min(count * self.setting["refine"], part.ntotal))[1][0]
             found.append(near[near >= 0] + start)
         rows = np.concatenate(found)
         if allowed is not None:
@@ -96,7 +96,8 @@ def build(
         shard: rows of a file.
 
     Returns:
-        How far a search looks (`nprobe` or `efSearch`), and the recall that was measured.
+        How far a search looks (`nprobe` or `efSearch`) and how many rows it compares again for each that is wanted
+        (`refine`), and the recall that was measured.
 
     Raises:
         ClipkitError: a factory string that FAISS does not know, or that these rows cannot train; no faiss.
@@ -122,18 +123,26 @@ def build(
         name = f"part-{len(files):04d}.faiss"
         faiss.write_index(part, str(folder / name))
         files[name] = start
-    made: dict[str, Any] = {"format": FORMAT, "rows": about, "factory": factory, "files": files, "setting": {}}
+    made: dict[str, Any] = {
+        "format": FORMAT,
+        "rows": about,
+        "factory": factory,
+        "files": files,
+        "setting": {"refine": REFINE[0]},
+    }
     made["sha256"] = {name: hash_file(folder / name) for name in files}
     _write_manifest(folder, made)
     found = Approximate(folder, rows, about)
     kind = "nprobe" if cells else "efSearch" if "HNSW" in factory else ""
     questions, most = Questions(rows), cells or 4096
     value = 1 if cells else 16
+    reached = 0.0
     while True:
-        if kind:
-            found.setting = {kind: value}
-            _set(found._parts, found.setting)
-        reached = questions.recall(found)
+        for refine in REFINE:
+            if reached < recall:
+                found.setting = {**({kind: value} if kind else {}), "refine": refine}
+                _set(found._parts, found.setting)
+                reached = questions.recall(found)
         if reached >= recall or not kind or value >= most:
             break
         value = min(2 * value, most)
@@ -180,7 +189,7 @@ def _skip_annealing(faiss: Any, index: Any) -> None:
 def _set(parts: list[Any], setting: dict[str, int]) -> None:
     space = _faiss().ParameterSpace()
     for part in parts:
-        for name, value in setting.items():
+        for name, value in setting.items() - {("refine", setting["refine"])}:
             space.set_index_parameter(part, name, value)
 
 

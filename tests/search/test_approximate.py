@@ -37,7 +37,7 @@ def test_factory_strings_reach_the_recall_and_scores_are_exact(factory, tmp_path
     setting, recall = build(tmp_path / "a", ROWS, factory, "x", recall=0.95, shard=1500)
     index = Approximate(tmp_path / "a", ROWS, "x")
     assert recall >= 0.95 and Questions(ROWS, seed=1).recall(index) > 0.9 and index.setting == setting
-    assert set(setting) <= {"nprobe", "efSearch"} and bool(setting) == (factory != "Flat")
+    assert set(setting) <= {"nprobe", "efSearch", "refine"} and len(setting) == 1 + (factory != "Flat")
     assert len(list((tmp_path / "a").glob("*.faiss"))) == 3
     rows, scores = index.search(ROWS[2000], 10)
     assert 2000 in rows and np.allclose(scores, ROWS[rows] @ ROWS[2000])

@@ -92,7 +92,7 @@ def build(
         rows, about: see `Approximate`.
         factory: FAISS's, https://github.com/facebookresearch/faiss/wiki/The-index-factory.
         recall: how many of the 10 nearest rows are to be found on average; the search looks further until it does.
-            Measured on 64 queries that each lie between two rows.
+            Measured on 64 queries, each a row and half of another one.
         shard: rows of a file.
 
     Returns:
@@ -151,7 +151,7 @@ def build(
 
 
 class Questions:
-    """Queries that lie between two rows each, and the 10 nearest rows of each, found by comparing all.
+    """Queries, each a row and half of another one, and the 10 nearest rows of each, found by comparing all.
 
     Args:
         rows: `(N, D)` float32 of unit length.
@@ -160,8 +160,8 @@ class Questions:
 
     def __init__(self, rows: Matrix, count: int = _QUERIES, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        between = rows[rng.integers(0, len(rows), count)] + rows[rng.integers(0, len(rows), count)]
-        self.asked = between / np.linalg.norm(between, axis=1, keepdims=True)
+        moved = rows[rng.integers(0, len(rows), count)] + 0.5 * rows[rng.integers(0, len(rows), count)]
+        self.asked = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
         self.nearest: np.ndarray = np.zeros((count, 0), np.int64)
         best: np.ndarray = np.zeros((count, 0), np.float32)
         for start in range(0, len(rows), _BLOCK):

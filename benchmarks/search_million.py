@@ -52,6 +52,7 @@ def main() -> None:
     options = parser(__doc__, rounds=20)
     options.add_argument("--rows", type=int, default=1_000_000)
     options.add_argument("--factories", nargs="+", default=["IVF1024,PQ64"], help="FAISS's factory strings")
+    options.add_argument("--recall", type=float, default=0.96, help="that the index is set to (default: 0.96)")
     args = options.parse_args()
     start(args)
     count, width, clusters = (4000, 32, 50) if args.quick else (args.rows, 512, max(args.rows // 100, 1))
@@ -67,7 +68,7 @@ def main() -> None:
 
         for factory in factories:
             before = time.process_time()
-            setting, _ = build(Path(folder) / "index", rows, factory, "benchmark")
+            setting, _ = build(Path(folder) / "index", rows, factory, "benchmark", args.recall)
             built = time.process_time() - before
             index = Approximate(Path(folder) / "index", rows, "benchmark")
             recall = Questions(rows, 200, seed=1).recall(index)

@@ -84,8 +84,8 @@ def parser() -> argparse.ArgumentParser:
     )
     compress.add_argument("index", nargs="?", default=INDEX, help=f"the index (default: {INDEX})")
     compress.add_argument(
-        "--factory", default="IVF1024,PQ64",
-        help="FAISS's factory string: IVF4096,PQ64; HNSW32; … (default: IVF1024,PQ64, for a million)",
+        "--factory", default="IVF1024,PQ128x4fs",
+        help="FAISS's factory string: IVF4096,PQ64; HNSW32; … (default: IVF1024,PQ128x4fs, for a million, 512 wide)",
     )  # fmt: skip
     compress.add_argument(
         "--recall", type=float, default=0.97, help="share of the 10 nearest rows that are to be found (default: 0.97)"

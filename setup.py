@@ -21,6 +21,8 @@ MEDIA = ["av>=15", f"decord>=0.6; {ON_LINUX} or {ON_WINDOWS}"]
 VIDEO = [*ENGINE, *MEDIA]
 DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
 ONNX = ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.22"]
+PARQUET = ["pyarrow>=17"]
+RAY = ["ray>=2.40"]
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 DEMO = ["gradio>=6,<7", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
@@ -33,6 +35,7 @@ TEST = [
     *FORMATS,
     *ONNX,
     *POINTS,
+    *PARQUET,
     "plyfile>=1.0",
     "trimesh>=4",
     "faiss-cpu>=1.9",
@@ -40,7 +43,16 @@ TEST = [
     "resvg-py>=0.2",
 ]
 # What only `pytest -m slow` needs.
-TEST_SLOW = ["lightning>=2.5", "accelerate>=1.2", "diffusers>=0.35", *DEMO, "playwright>=1.50"]
+TEST_SLOW = [
+    "lightning>=2.5",
+    "accelerate>=1.2",
+    "diffusers>=0.35",
+    *DEMO,
+    "playwright>=1.50",
+    *RAY,
+    "moto[server]>=5",
+    "s3fs>=2024.6",
+]
 DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "ruff>=0.6"]  # ruff breaks long signatures
 
 plugin_packages = ["clipkit_plugins" + ("." + name if name else "") for name in ["", *find_packages("plugins")]]
@@ -70,6 +82,7 @@ setup(
         "open_clip_torch>=3.3,<5",
         "timm>=1.0.17",
         "einops>=0.8",
+        "fsspec>=2024.6",
         "numpy>=1.26",
         "safetensors>=0.4.5",
         "tqdm>=4.66",
@@ -84,10 +97,12 @@ setup(
         "depth": DEPTH,
         "demo": DEMO,
         "onnx": ONNX,
+        "parquet": PARQUET,
+        "ray": RAY,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,
-        "all": sorted({*SEG, *DET, *VIDEO, *DEPTH, *FORMATS}),
+        "all": sorted({*SEG, *DET, *VIDEO, *DEPTH, *FORMATS, *PARQUET}),
     },
     entry_points={"console_scripts": ["clipkit = clipkit.cli:main"]},
 )

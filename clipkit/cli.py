@@ -23,6 +23,10 @@ COMMANDS = {
     "browse": ("clipkit.commands.browse", "look at what the data pipeline feeds the model"),
     "precompute": ("clipkit.commands.precompute", "embed the regions of many images with CLIP, once, for distillation"),
     "frames": ("clipkit.commands.frames", "embed the frames of videos and their sentences with CLIP, once"),
+    "embed": (
+        "clipkit.commands.embed",
+        "embed pictures, films and texts in any number, from archives, tables, lists, clouds",
+    ),
     "search": ("clipkit.commands.search", "find the image, or the second of a video, by words or by another picture"),
     "draw": ("clipkit.commands.draw", "a photo or words in, a drawing of a few strokes out: SVG, PNG and film"),
     "edit": (
@@ -49,6 +53,8 @@ _EXTRAS = {
     **dict.fromkeys(("mmengine", "mmcv", "mmseg", "matplotlib", "scipy", "jinja2"), "seg"),
     "mmdet": "det",
     **dict.fromkeys(("av", "decord"), "media"),
+    "pyarrow": "parquet",
+    "ray": "ray",
     **dict.fromkeys(("supervision", "pycocotools"), "formats"),
     **dict.fromkeys(("gradio", "fastapi", "uvicorn"), "demo"),
 }

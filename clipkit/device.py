@@ -35,7 +35,8 @@ def usable_device(name: str | torch.device) -> torch.device:
 def own_device() -> str:
     """This process's GPU (`cuda:N`, or `mps` on a Mac), or `cpu`."""
     if torch.cuda.is_available():
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
+        local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
+        return f"cuda:{int(local) % torch.cuda.device_count()}"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

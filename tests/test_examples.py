@@ -37,6 +37,7 @@ def test_every_example_is_tested():
         "distillation.py",
         "draw.py",
         "edit.py",
+        "embed.py",
         "few_shot.py",
         "fusion.py",
         "glip.py",
@@ -116,6 +117,11 @@ def test_glip_finds_pairs_that_it_never_saw():
 
 def test_search_finds_the_second():
     assert percentages("search.py") == [100.0]
+
+
+def test_embed_finds_by_words():
+    (found,) = percentages("embed.py")
+    assert found > 80  # 100.0 where it was written
 
 
 def test_clip4clip_sees_the_order_of_frames():

@@ -148,6 +148,11 @@ def embedding(what: str) -> argparse.ArgumentParser:
         help=f"{what} that cannot be read: skip, name it at the end, exit with 1 (default), or raise at once",
     )  # fmt: skip
     options.add_argument("--broken", choices=("skip", "stop"), help=argparse.SUPPRESS)  # its name until 1.0
+    options.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="let workers of this Ray cluster do it, one a GPU, or CPU where there is none; auto: the cluster "
+        "of this machine (extra `ray`)",
+    )  # fmt: skip
     return options
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from clipkit.commands import _options
 from clipkit.commands._headers import docstring
-from clipkit.errors import ClipkitError, one_line
+from clipkit.errors import one_line
 
 SETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "youcook2", "csv")
 DTYPES = ("fp16", "fp32")
@@ -24,8 +25,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit frames",
         description="Embed the frames of videos and their sentences with a frozen CLIP, once, so that temporal heads\n"
-        "train without CLIP. Kill it when you like: the same command goes on. Under torchrun, all processes\n"
-        "share the work.",
+        "train without CLIP. Kill it when you like: the same command goes on. The processes of torchrun or\n"
+        "srun share the work, and so do the workers of a Ray cluster (--ray).",
         epilog=docstring(Path(__file__).parents[1] / "data/video_sets.py"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_options.embedding("a video"), _options.device(), _options.videos()],
@@ -51,34 +52,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from clipkit.data import video_sets
     from clipkit.data.video import DEFAULT_BACKEND
-    from clipkit.device import own_device, usable_device
     from clipkit.embed.captions import embed_captions
     from clipkit.embed.encoder import load_frozen
     from clipkit.embed.frame_source import FrameSource, make_sampling
+    from clipkit.embed.hire import hire
     from clipkit.embed.videos import embed_frames
 
-    if args.workers < 1:
-        raise ClipkitError("--workers must be at least 1")
     found = [video_sets.read_video_set(args.set, args.root, split, args.videos) for split in args.split]
     videos = list({video.id: video for part in found for video in part.videos}.values())
     given = {key: getattr(args, key) for key in ("fps", "uniform", "segments") if getattr(args, key) is not None}
     make_sampling(given := given or {"fps": 1.0})  # a wrong number is told before CLIP is loaded
     source = FrameSource(given, args.short_side, args.backend or DEFAULT_BACKEND, args.timeout)
-    device = usable_device(args.device or own_device())
-    clip, made_by = load_frozen(args.clip, args.pretrained, args.precision, device)
     captions = [text for part in found for video in part.videos for text in video.captions]
-    embed_captions(args.out, captions, clip, made_by, tokens=args.tokens, dtype=args.dtype)
-    broken = embed_frames(
-        args.out,
-        videos,
-        source,
-        clip,
-        made_by,
-        dtype=args.dtype,
-        workers=args.workers,
-        on_bad=args.on_bad,
-        broken=args.broken,
-    )
+    load = partial(load_frozen, args.clip, args.pretrained, args.precision)
+    with hire(load, args.ray, args.device, args.workers) as crew:
+        embed_captions(args.out, captions, None, crew.made_by, tokens=args.tokens, dtype=args.dtype, crew=crew)
+        broken = embed_frames(
+            args.out, videos, source, None, crew.made_by, dtype=args.dtype, on_bad=args.on_bad, broken=args.broken,
+            crew=crew,
+        )  # fmt: skip
     size = sum(path.stat().st_size for path in Path(args.out).rglob("*") if path.is_file())
     print(f"{len(videos)} videos, {len(set(captions))} sentences, {size / 2**20:.1f} MiB in {args.out}")
     for split, part in zip(args.split, found):

@@ -1,7 +1,7 @@
 """`clipkit precompute IMAGES --out STORE …`: what a frozen CLIP says about the regions of many images, once.
 
-It may be killed at any moment: the same command goes on, and ends with the same bytes. Processes of torchrun share the
-work. `clipkit.embed.region_store.TeacherStore` reads the result.
+It may be killed at any moment: the same command goes on, and ends with the same bytes. Processes of torchrun or
+Slurm and workers of Ray share the work. `clipkit.embed.region_store.TeacherStore` reads the result.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clipkit precompute",
         description="Embed the regions of many images with a frozen CLIP, once, for distillation. Kill it when you\n"
-        "like: the same command goes on. Under torchrun, all processes share the work.",
+        "like: the same command goes on. The processes of torchrun or srun share the work, and so do the workers of\n"
+        "a Ray cluster (--ray).",
         epilog=docstring(Path(__file__).parents[1] / "data/proposals.py").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[_options.embedding("an image"), _options.device()],
@@ -81,27 +83,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.detection.rpn import RPNProposals
     from clipkit.device import own_device, usable_device
     from clipkit.embed.encoder import load_teacher
+    from clipkit.embed.hire import hire
     from clipkit.embed.proposals import ContrastProposals, FileProposals
     from clipkit.embed.regions import embed_regions
 
-    if args.max_boxes < 1 or args.workers < 1:
-        raise ClipkitError("--max-boxes and --workers must be at least 1")
-    device = usable_device(args.device or own_device())
+    if args.max_boxes < 1:
+        raise ClipkitError("--max-boxes must be at least 1")
     images = list_dataset(args.images, args.annotations)
     source: RegionSource
     if args.proposals:
         source = FileProposals(args.proposals, images, args.images)
     elif args.rpn:
-        source = RPNProposals(args.rpn[0], args.rpn[1], args.max_boxes, device)
+        source = RPNProposals(args.rpn[0], args.rpn[1], args.max_boxes, usable_device(args.device or own_device()))
     else:
         source = ContrastProposals(args.max_boxes)
-    teacher, made_by = load_teacher(
-        args.clip, args.pretrained, args.precision, device, args.scales, args.order, args.resize_mode
-    )
-    problems = embed_regions(
-        args.out, args.images, images, source, teacher, made_by, dtype=args.dtype, most=args.max_boxes,
-        workers=args.workers, on_bad=args.on_bad, broken=args.broken,
+    load = partial(
+        load_teacher, args.clip, args.pretrained, args.precision, scales=args.scales, order=args.order,
+        resize_mode=args.resize_mode,
     )  # fmt: skip
+    with hire(load, args.ray, args.device, args.workers) as crew:
+        problems = embed_regions(
+            args.out, args.images, images, source, None, crew.made_by, dtype=args.dtype, most=args.max_boxes,
+            workers=args.workers, on_bad=args.on_bad, broken=args.broken, crew=crew,
+        )  # fmt: skip
     for kind, names in problems.items():
         print(f"{len(names)} images {kind}: {some(names, 20)}", file=sys.stderr)
     return 1 if problems else 0

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         'photos`, then `clipkit search query "a red ball"`.',
     )
     reading = [_options.device(), _options.videos()]
-    commands = parser.add_subparsers(dest="command", required=True, metavar="index|query")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="index|query|compress")
     index = commands.add_parser(
         "index",
         help="embed videos and images with CLIP; only what is new or has changed",
@@ -64,7 +64,32 @@ def parser() -> argparse.ArgumentParser:
         help="the index's model, where it is called otherwise here (default: as the index says)",
     )
     query.add_argument("--pretrained", metavar="TAG|FILE", help="its weights")
+    query.add_argument(
+        "--path", metavar="PATTERN", help="only files whose path this means, such as '*/holiday/*.mp4' (* means / too)"
+    )
+    query.add_argument(
+        "--between", nargs=2, type=float, metavar="SECONDS", help="only frames of films that are shown within these"
+    )
+    query.add_argument(
+        "--approximate",
+        action="store_true",
+        help="look where `clipkit search compress` leads; far faster, nearly the same",
+    )
     query.add_argument("--faiss", action="store_true", help="let FAISS compare, for large indexes; the same answers")
+    compress = commands.add_parser(
+        "compress",
+        help="make an index of an index, for millions of pictures: `query --approximate`",
+        description="Train a FAISS index (pip install faiss-cpu) over an index, for `query --approximate`; again when "
+        "files came.",
+    )
+    compress.add_argument("index", nargs="?", default=INDEX, help=f"the index (default: {INDEX})")
+    compress.add_argument(
+        "--factory", default="IVF1024,PQ128x4fs",
+        help="FAISS's factory string: IVF4096,PQ64; HNSW32; … (default: IVF1024,PQ128x4fs, for a million, 512 wide)",
+    )  # fmt: skip
+    compress.add_argument(
+        "--recall", type=float, default=0.97, help="share of the 10 nearest rows that are to be found (default: 0.97)"
+    )
     return parser
 
 
@@ -77,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.index, args.text = _index_and_text(args.words, args.image)
         except ValueError as error:
             reader.error(str(error))
-    return _index(args) if args.command == "index" else _query(args)
+    return {"index": _index, "query": _query, "compress": _compress}[args.command](args)
 
 
 def _index(args: argparse.Namespace) -> int:
@@ -127,7 +152,10 @@ def _query(args: argparse.Namespace) -> int:
     index = SearchIndex(args.index)
     clip, made_by, named = load_model(args.index, args.clip, args.pretrained, "fp32", args.device)
     index.check_model(made_by, named["clip"])
-    moments = index.search(index.vector(clip, args.text, args.image), args.top, faiss=args.faiss)
+    moments = index.search(
+        index.vector(clip, args.text, args.image), args.top, faiss=args.faiss, approximate=args.approximate,
+        paths=args.path, between=args.between and (args.between[0], args.between[1]),
+    )  # fmt: skip
     asked = args.text or args.image
     if args.json:
         print(Found(asked, moments).json())
@@ -141,7 +169,9 @@ def _query(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if not moments:
-        print("no file that was indexed is still there" if len(index) else "the index is empty", file=sys.stderr)
+        filtered = args.path is not None or args.between is not None
+        gone = "no such file or second was found" if filtered else "no file that was indexed is still there"
+        print(gone if len(index) else "the index is empty", file=sys.stderr)
     elif args.contact_sheet:
         from PIL import Image
 
@@ -150,6 +180,19 @@ def _query(args: argparse.Namespace) -> int:
         sheet = contact_sheet(asked, moments, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
         save_picture(Image.fromarray(sheet), args.contact_sheet)
         print(f"thumbnails in {args.contact_sheet}", file=sys.stderr if args.json else None)
+    return 0
+
+
+def _compress(args: argparse.Namespace) -> int:
+    from clipkit.errors import ClipkitError
+    from clipkit.search.index import SearchIndex
+
+    if not 0 < args.recall <= 1:
+        raise ClipkitError(f"--recall is a share between 0 and 1, got {args.recall}")
+    index = SearchIndex(args.index)
+    setting, recall = index.compress(args.factory, args.recall)
+    far = "".join(f", {name} {value}" for name, value in setting.items())
+    print(f"{len(index)} rows in {args.index} compressed to {args.factory}{far}: recall@10 {recall:.3f}")
     return 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from clipkit.data.proposals import ImageFile
+from clipkit.device import own_device, usable_device
 from clipkit.embed.proposals import Found
 from clipkit.errors import ClipkitError
 from clipkit.store import hash_file
@@ -39,6 +40,7 @@ class RPNProposals:
         from clipkit.engine.registry import MODELS
         from clipkit.engine.runner import load_weights
 
+        self._made_of = (config, checkpoint, most)
         cfg = prepare_config(config, for_training=False)
         file = resolve_checkpoint(checkpoint)
         rpn = (cfg.model.get("test_cfg") or {}).get("rpn")
@@ -59,6 +61,10 @@ class RPNProposals:
         self._head = getattr(self._model, "rpn_head", None) or self._model.bbox_head
         self.key = {"from": "rpn", "model": _plain(cfg.model), "pipeline": _plain(pipeline), "weights": hash_file(file)}
 
+    def __reduce__(self) -> Any:
+        # On another machine the detector is loaded again, on that machine's device.
+        return _load_here, self._made_of
+
     @torch.no_grad()
     def __call__(self, image: ImageFile, pixels: np.ndarray) -> Found:
         # mmdet's pictures are BGR from the file on; ori_shape comes from the array.
@@ -69,6 +75,10 @@ class RPNProposals:
         features = self._model.extract_feat(batch["inputs"])
         found = self._head.predict(features, batch["data_samples"], rescale=True)[0]
         return found.bboxes.double().cpu().numpy(), found.scores.double().cpu().numpy()
+
+
+def _load_here(config: str, checkpoint: str, most: int) -> RPNProposals:
+    return RPNProposals(config, checkpoint, most, usable_device(own_device()))
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from clipkit.errors import ClipkitError, one_line
 Item = TypeVar("Item")
 
 
-class Work(ABC, Generic[Item]):
-    """What `Store.build` calls: ids -> their records. A subclass says how one is read, and how a batch is embedded.
+class BaseWork(ABC):
+    """What a crew calls: ids -> what a shard keeps of them.
 
     Args:
         pool: threads that read.
@@ -27,6 +28,7 @@ class Work(ABC, Generic[Item]):
 
     Attributes:
         problems: id -> what is wrong with its file.
+        counts: what else is to be told at the end, and how often it was so.
         unit: of what `speed` counts; `per_row` of them make a row.
     """
 
@@ -36,8 +38,34 @@ class Work(ABC, Generic[Item]):
     def __init__(self, pool: ThreadPoolExecutor, on_bad: str = "raise") -> None:
         self.pool, self.on_bad = pool, on_bad
         self.problems: dict[str, str] = {}
-        self._reading: dict[str, Future[Item | str | None]] = {}
+        self.counts: Counter[str] = Counter()
         self._rows, self._begun = 0, time.monotonic()
+
+    @abstractmethod
+    def __call__(self, ids: list[str]) -> list[Any]:
+        """Of each id what its shard keeps."""
+
+    def ahead(self, ids: list[str]) -> None:
+        """Hears which ids come next, where that is of use."""
+        return
+
+    def speed(self) -> str:
+        """'12 frames/s', since the beginning."""
+        return f"{self._rows * self.per_row / (time.monotonic() - self._begun):.0f} {self.unit}/s"
+
+    def checked(self, rows: Tensor) -> Tensor:
+        """`finite`, and counts the rows."""
+        self._rows += len(rows)
+        return finite(rows)
+
+
+class Work(BaseWork, Generic[Item]):
+    """A `BaseWork` whose items are read whole, in threads, while those before are embedded. A subclass says how one is
+    read, and how a batch is embedded."""
+
+    def __init__(self, pool: ThreadPoolExecutor, on_bad: str = "raise") -> None:
+        super().__init__(pool, on_bad)
+        self._reading: dict[str, Future[Item | str | None]] = {}
 
     @abstractmethod
     def read(self, key: str) -> Item | str | None:
@@ -51,15 +79,6 @@ class Work(ABC, Generic[Item]):
     def ahead(self, ids: list[str]) -> None:
         """Starts to read these, and forgets others."""
         self._reading = {key: self._reading.get(key) or self.pool.submit(self.read, key) for key in ids}
-
-    def speed(self) -> str:
-        """'12 frames/s', since the beginning."""
-        return f"{self._rows * self.per_row / (time.monotonic() - self._begun):.0f} {self.unit}/s"
-
-    def checked(self, rows: Tensor) -> Tensor:
-        """`finite`, and counts the rows."""
-        self._rows += len(rows)
-        return finite(rows)
 
     @torch.no_grad()
     def __call__(self, ids: list[str]) -> list[dict[str, np.ndarray]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import torch
 from torch import Tensor
 
 from clipkit.backbone import ClipModel
+from clipkit.embed._work import Work
+from clipkit.embed.crew import Alone, Crew
 from clipkit.embed.frame_store import DTYPES, FORMAT, caption_id
 from clipkit.errors import ClipkitError
 from clipkit.store import Store, StoreError
@@ -20,39 +24,63 @@ from clipkit.store import Store, StoreError
 CAPTIONS = 256  # sentences that are embedded at once
 
 
-@torch.no_grad()
 def embed_captions(
     out: str | Path,
     captions: Iterable[str],
-    clip: ClipModel,
+    clip: ClipModel | None,
     made_by: Mapping[str, Any],
     *,
     tokens: bool = False,
     dtype: str = "fp16",
     progress: bool = True,
+    crew: Crew | None = None,
 ) -> None:
     """Computes what the store `out/captions` (`out/tokens` for tokens) lacks of `captions`; equal ones once.
 
     Args:
         tokens: one row a token, the last one the end of text's; else the sentence's row alone. They are the same row.
+        crew: who works, each with a CLIP of its own; `clip` is then not used. None: this process.
     """
     kind = "tokens" if tokens else "captions"
     made = {key: made_by[key] for key in ("weights", "precision")}
     key = {"kind": kind, "format": FORMAT, **made, "normalized": False, "dtype": dtype}
     store = Store(Path(out) / kind, key, shard_size=CAPTIONS, batch_size=CAPTIONS)
     text_of = {caption_id(text): text for text in captions}
+    make = partial(_Captions, tokens=tokens, dtype=dtype, folder=store.folder)
+    crew = crew or Alone(clip, made_by, 1)
+    crew.fill(store, text_of, make, desc="sentences", unit="sentence", progress=progress)
 
-    def compute(ids: list[str]) -> list[dict[str, np.ndarray]]:
-        if missing := [key for key in ids if key not in text_of]:
+
+class _Captions(Work[tuple[str]]):
+    unit = "sentences"
+
+    def __init__(
+        self,
+        clip: ClipModel,
+        texts: Mapping[str, str],
+        pool: ThreadPoolExecutor,
+        *,
+        tokens: bool,
+        dtype: str,
+        folder: Path,
+    ) -> None:
+        super().__init__(pool)
+        self.clip, self.texts, self.tokens, self.dtype, self.folder = clip, texts, tokens, dtype, folder
+
+    def read(self, key: str) -> tuple[str]:
+        if key not in self.texts:
             raise StoreError(
-                f"{store.folder}: {len(missing)} sentences of a run that was stopped are not among these; delete this "
-                "folder, sentences are soon embedded again"
+                f"{self.folder}: sentences of a run that was stopped are not among these; delete this folder, "
+                "sentences are soon embedded again"
             )
-        texts = [text_of[key] for key in ids]
-        rows = [row.float().cpu().numpy() for row in sentence_rows(clip, texts, tokens)]
-        return [{"embeddings": np.atleast_2d(row).astype(DTYPES[dtype])} for row in rows]
+        return (self.texts[key],)
 
-    store.build(list(text_of), compute, desc="sentences", unit="sentence", progress=progress)
+    def embed(self, ids: list[str], items: list[tuple[str] | None]) -> list[dict[str, np.ndarray]]:
+        texts = [item[0] for item in items if item is not None]
+        rows = [
+            self.checked(torch.atleast_2d(row.float().cpu())) for row in sentence_rows(self.clip, texts, self.tokens)
+        ]
+        return [{"embeddings": row.numpy().astype(DTYPES[self.dtype])} for row in rows]
 
 
 def sentence_rows(clip: ClipModel, texts: list[str], tokens: bool) -> list[Tensor]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from clipkit.data.images import read_image
 from clipkit.data.proposals import ImageFile, clean_boxes
 from clipkit.embed import region_store
 from clipkit.embed._work import Work
+from clipkit.embed.crew import Alone, Crew
 from clipkit.embed.proposals import Found, RegionSource
 from clipkit.errors import ClipkitError, one_line
 from clipkit.store import Store, StoreError, hash_file
@@ -48,7 +49,7 @@ def embed_regions(
     folder: str | Path,
     images: Sequence[ImageFile],
     source: RegionSource,
-    teacher: CLIPTeacher,
+    teacher: CLIPTeacher | None,
     made_by: dict[str, Any],
     *,
     dtype: str = "fp16",
@@ -57,6 +58,7 @@ def embed_regions(
     on_bad: str = "skip",
     progress: bool = True,
     broken: str | None = None,
+    crew: Crew | None = None,
 ) -> dict[str, list[str]]:
     """Computes what the store `out` lacks of `images`, and returns when all is there.
 
@@ -69,6 +71,7 @@ def embed_regions(
         workers: threads that read images.
         on_bad: 'skip' gives images that cannot be read no regions; 'raise' ends at the first.
         broken: the name of `on_bad` before, see `read_on_bad`.
+        crew: who works, each with a teacher of its own; `teacher` is then not used. None: this process.
 
     Returns: what is wrong with which images; empty if all is well, and on all ranks but the first.
 
@@ -86,16 +89,17 @@ def embed_regions(
             kind, names = next(iter(problems.items()))
             raise ClipkitError(f"{Path(folder) / names[0]}: {kind} ({len(names)} such images in all)")
         _refuse_changed(store, ids)
-        work = _Regions(Path(folder), ids, source, teacher, dtype, most, on_bad, pool)
-        store.build(ids, work, desc="embedding", unit="image", ahead=work.ahead, note=work.speed, progress=progress)
-        if work.outside:
-            print(f"{work.outside} boxes lay outside their image or had no area: left out", file=sys.stderr)
-        if os.environ.get("RANK", "0") != "0":
+        crew = crew or Alone(teacher, made_by, workers)
+        make = partial(_Regions, folder=Path(folder), source=source, dtype=dtype, most=most, on_bad=on_bad)
+        done = crew.fill(store, ids, make, desc="embedding", unit="image", progress=progress)
+        for what, count in done.counts.items():
+            print(f"{count} {what}", file=sys.stderr)
+        if not crew.reports:
             return {}  # one process reports for all
         counts = {image.name: store.count(key) for key, image in ids.items()}
         empty = [name for name, count in counts.items() if not count]
         tried = zip(empty, pool.map(_try_image, _below(folder, empty)))
-        skipped = {region_store.name_of(key) for key in work.problems}
+        skipped = {region_store.name_of(key) for key in done.problems}
         unreadable = [name for name, found in tried if found or name in skipped]
     if unreadable:
         problems["not readable, left without regions"] = unreadable
@@ -112,18 +116,19 @@ class _Regions(Work[np.ndarray]):
 
     def __init__(
         self,
-        folder: Path,
-        ids: dict[str, ImageFile],
-        source: RegionSource,
         teacher: CLIPTeacher,
+        ids: Mapping[str, ImageFile],
+        pool: ThreadPoolExecutor,
+        *,
+        folder: Path,
+        source: RegionSource,
         dtype: str,
         most: int,
         on_bad: str,
-        pool: ThreadPoolExecutor,
     ) -> None:
         super().__init__(pool, on_bad)
         self.folder, self.ids, self.source, self.teacher = folder, ids, source, teacher
-        self.dtype, self.most, self.per_row, self.outside = dtype, most, len(teacher.crop_scales), 0
+        self.dtype, self.most, self.per_row = dtype, most, len(teacher.crop_scales)
         self.device = next(iter(teacher.clip.parameters())).device
 
     def read(self, key: str) -> np.ndarray | str:
@@ -142,7 +147,8 @@ class _Regions(Work[np.ndarray]):
             found: Found = (np.zeros((0, 4)), np.zeros(0)) if read is None else self.source(self.ids[key], read)
             pixels.append(np.zeros((1, 1, 3), np.uint8) if read is None else read)
             own, score, outside = clean_boxes(found[0], found[1], pixels[-1].shape[:2], self.most)
-            self.outside += outside
+            if outside:
+                self.counts["boxes lay outside their image or had no area: left out"] += outside
             # Rounded as they will be stored, so that what is embedded is what is stored.
             boxes.append(region_store.unpack_boxes(region_store.pack_boxes(own)))
             scores.append(score)

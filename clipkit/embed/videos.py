@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from clipkit.data.bad_files import read_on_bad
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed._work import Work
+from clipkit.embed.crew import Alone, Crew
 from clipkit.embed.frame_source import IMAGES, FrameSource, as_pixels
 from clipkit.embed.frame_store import DTYPES, FORMAT, record_id
 from clipkit.errors import one_line
@@ -29,7 +30,7 @@ def embed_frames(
     out: str | Path,
     videos: Sequence[CaptionedVideo],
     source: FrameSource,
-    clip: ClipModel,
+    clip: ClipModel | None,
     made_by: Mapping[str, Any],
     *,
     dtype: str = "fp16",
@@ -37,6 +38,7 @@ def embed_frames(
     on_bad: str = "skip",
     progress: bool = True,
     broken: str | None = None,
+    crew: Crew | None = None,
 ) -> dict[str, str]:
     """Computes what the store `out/frames` lacks of `videos`; each is decoded once, whatever it has of sentences.
 
@@ -46,6 +48,7 @@ def embed_frames(
         workers: videos that are decoded at a time.
         on_bad: 'skip' gives a video that cannot be read no frames; 'raise' ends at the first.
         broken: the name of `on_bad` before, see `read_on_bad`.
+        crew: who works, each with a CLIP of its own; `clip` is then not used. None: this process.
 
     Returns: id -> what is wrong with it, of videos that have no frames now; empty on all ranks but the first.
 
@@ -56,16 +59,14 @@ def embed_frames(
     on_bad = read_on_bad(on_bad, broken)
     store = Store(Path(out) / "frames", frames_key(made_by, source, dtype), shard_size=SHARD, batch_size=VIDEOS)
     ids = {_own_id(store, record_id(video)): video for video in videos}
-    with ThreadPoolExecutor(workers) as pool:
-        work = _Videos(ids, source, clip, dtype, on_bad, pool)
-        store.build(
-            list(ids), work, desc="embedding", unit="video", ahead=work.ahead, note=work.speed, progress=progress
-        )
-    if os.environ.get("RANK", "0") != "0":
+    crew = crew or Alone(clip, made_by, workers)
+    make = partial(_Videos, source=source, dtype=dtype, on_bad=on_bad)
+    done = crew.fill(store, ids, make, desc="embedding", unit="video", progress=progress)
+    if not crew.reports:
         return {}
     earlier = f"could not be read when it was embedded; repair the file, or delete {store.folder} to try all again"
     return {
-        video.id: work.problems.get(key, f"{video.path}: {earlier}")
+        video.id: done.problems.get(key, f"{video.path}: {earlier}")
         for key, video in ids.items()
         if not store.count(key)
     }
@@ -96,12 +97,13 @@ class _Videos(Work[tuple[Tensor, np.ndarray]]):
 
     def __init__(
         self,
-        ids: dict[str, CaptionedVideo],
-        source: FrameSource,
         clip: ClipModel,
+        ids: Mapping[str, CaptionedVideo],
+        pool: ThreadPoolExecutor,
+        *,
+        source: FrameSource,
         dtype: str,
         on_bad: str,
-        pool: ThreadPoolExecutor,
     ) -> None:
         super().__init__(pool, on_bad)
         self.ids, self.source, self.clip, self.type = ids, source, clip, DTYPES[dtype]

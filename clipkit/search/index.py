@@ -2,7 +2,8 @@
 
 INDEX/model.json       which CLIP, so that a query can load it
 INDEX/frames/          a clipkit.store, one record a file: embeddings (M, D) float16; frame, start, end (M,) each
-INDEX/flat-<digest>/   the same rows of all files as one float32 matrix, memory-mapped; made anew when files come
+INDEX/flat-<digest>/   the same rows of all files as float32 matrices, memory-mapped; made anew when files come
+INDEX/approximate/     FAISS's, where `compress` made it, see `clipkit.search.approximate`
 """
 
 from __future__ import annotations
@@ -14,33 +15,33 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from clipkit.backbone import ClipModel
 from clipkit.data.images import read_image
-from clipkit.data.video import BackendMissing, Fps, stream_video
-from clipkit.embed.encoder import finite
+from clipkit.data.video import BackendMissing
 from clipkit.errors import ClipkitError, one_line
 from clipkit.files import write_text
 from clipkit.search._lock import locked
+from clipkit.search.approximate import Approximate, build
+from clipkit.search.embedding import embed, embed_file
+from clipkit.search.matrix import COLUMNS, Matrix, ending, open_matrix
 from clipkit.search.media import Moment, is_image, list_media
 from clipkit.search.model import about_index, load_model
 from clipkit.search.query import Found, text_vector
 from clipkit.search.records import current_record, path_of, record_id
+from clipkit.search.rows import Stacked
 from clipkit.store import Store, StoreError
 
 FORMAT = 1
 INDEX = "clipkit_index"  # the folder of an index that nobody named
-BATCH = 64  # frames that are embedded at once
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
+COMPRESSED, FEW = "approximate", 20  # the folder; a filter that leaves less than a 20th of the rows
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
 
 
@@ -68,6 +69,7 @@ class SearchIndex:
         self.left_out: dict[str, str] = {}
         """Files that searches did not answer with, for they are not what was indexed, and why."""
         self._faiss: Any = None
+        self._approximate: Approximate | None = None
         self._clip: ClipModel | None = None
         self._load()
 
@@ -96,7 +98,7 @@ class SearchIndex:
                 try:
                     identifier = self.store.free_id(record_id(file))
                     if identifier not in self.store and identifier not in hand:
-                        hand[identifier] = _embed_file(file, clip, self.key["fps"], options)
+                        hand[identifier] = embed_file(file, clip, self.key["fps"], options)
                 except BackendMissing:
                     raise
                 except (ClipkitError, OSError) as error:
@@ -133,38 +135,34 @@ class SearchIndex:
         digest = hashlib.sha256(about.encode()).hexdigest()[:16]
         counts = [self.store.count(name) for name in self._ids]
         self._offsets = np.cumsum([0, *counts])
-        self._faiss = None
+        self._faiss = self._approximate = None
         if not self._ids:
-            self.embeddings: np.ndarray = np.zeros((0, 0), np.float32)
+            self.embeddings: Matrix = np.zeros((0, 0), np.float32)
             return
-        place = self.folder / f"flat-{digest}"
+        place = self.folder / f"flat-{digest}{ending(counts)}"
         if place.is_symlink():
             place.unlink()
-        record: Any = self._join() if not (place.is_dir() or os.access(self.folder, os.W_OK)) else None
-        if record is None:
-            flat = Store(place, {"kind": "flat", "format": FORMAT, "files": digest})
-            flat.build(["all"], lambda _: [self._join()], progress=False)
-            record = _checked(flat["all"], place)
-        self.embeddings, self._frame, self._start, self._end = (record[n] for n in ("embeddings", *_COLUMNS))
+        may_write = place.is_dir() or os.access(self.folder, os.W_OK)
+        self.embeddings, columns = open_matrix(self.store, self._ids, counts, digest, place if may_write else None)
+        self._frame, self._start, self._end = (columns[name] for name in COLUMNS)
+        self._digest = digest
         for old in self.folder.glob("flat-*"):
             if old != place:
                 shutil.rmtree(old, ignore_errors=True)
 
-    def _join(self) -> dict[str, np.ndarray]:
-        first = _checked(self.store[self._ids[0]], self.store.folder)
-        shape = first["embeddings"].shape[1]
-        for name in self._ids[1:]:
-            if _checked(self.store[name], self.store.folder)["embeddings"].shape[1] != shape:
-                raise StoreError(f"{self.store.folder}: its records differ in width; make the index again")
-        columns = {name: self.store.read(self._ids, name)[0] for name in ("embeddings", *_COLUMNS)}
-        rows = columns["embeddings"].astype(np.float32)
-        columns["embeddings"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return columns
-
     # ------------------------------------------------------------------ searching
 
-    def search(self, query: np.ndarray, top: int = 5, *, faiss: bool = False) -> list[Moment]:
-        """The best moments, best first; every row is compared.
+    def search(
+        self,
+        query: np.ndarray,
+        top: int = 5,
+        *,
+        faiss: bool = False,
+        approximate: bool = False,
+        paths: str | None = None,
+        between: tuple[float, float] | None = None,
+    ) -> list[Moment]:
+        """The best moments, best first; every row is compared, unless `approximate`.
 
         A moment is the stretch around its best frame in which the score stays above the middle between that frame's
         and what unrelated frames get (the lesser of the index's median and the file's least). Stretches that meet are
@@ -174,6 +172,12 @@ class SearchIndex:
         Args:
             query: `(D,)`, of any length other than 0.
             faiss: let FAISS's exact flat index compare, which needs faiss-cpu; the answers are the same.
+            approximate: look where the index that `compress` made leads; a few of the best may be missing.
+            paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
+            between: only frames of films that are shown within these seconds.
+
+        Raises:
+            ClipkitError: `approximate`, and there is no such index, or none of this user's.
         """
         if not len(self):
             return []
@@ -184,7 +188,8 @@ class SearchIndex:
         ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
         found: list[Moment] = []
         taken: set[int] = set()
-        for row, score in self._ranked(query, 8 * top, faiss):
+        how = "approximate" if approximate else "faiss" if faiss else "numpy"
+        for row, score in self._ranked(query, 8 * top, how, self._allowed(paths, between)):
             if row in taken:
                 continue
             file = int(np.searchsorted(self._offsets, row, side="right")) - 1
@@ -217,31 +222,79 @@ class SearchIndex:
             self.left_out[path] = problem
         return problem is None
 
-    def _ranked(self, query: np.ndarray, count: int, faiss: bool) -> Iterator[tuple[int, float]]:
+    def _allowed(self, paths: str | None, between: tuple[float, float] | None) -> np.ndarray | None:
+        """`(N,)` bool; None where all may be found."""
+        if paths is None and between is None:
+            return None
+        names = [path_of(name) for name in self._ids]
+        files = [(paths is None or fnmatchcase(name, paths)) and not (between and is_image(name)) for name in names]
+        allowed = np.repeat(np.array(files, bool), np.diff(self._offsets))
+        if between is not None:
+            allowed &= (self._start >= between[0]) & (self._start <= between[1])
+        return allowed
+
+    def _ranked(
+        self, query: np.ndarray, count: int, how: str, allowed: np.ndarray | None
+    ) -> Iterator[tuple[int, float]]:
         """Rows and scores, best first, equal ones in the index's order; as many as are asked for, found in steps."""
-        done, scores = 0, None if faiss else self.embeddings @ query
-        while done < len(self):
-            count = min(count, len(self))
-            if scores is None:
-                best, rows = (part[0] for part in self._faiss_index().search(query[None], count))
+        own = None if allowed is None else np.flatnonzero(allowed)
+        if own is not None and (how == "faiss" or len(own) < len(self) // FEW):
+            how = "numpy"  # few rows are soon compared, and FAISS's flat index would look at all
+        if how == "numpy":
+            scores = self.embeddings @ query if own is None else self.embeddings[own] @ query
+        total = len(self) if own is None else len(own)
+        done = 0
+        while done < total:
+            count = min(count, total)
+            if how == "numpy":
+                places = np.argpartition(-scores, count - 1)[:count]
+                best, rows = scores[places], places if own is None else own[places]
+            elif how == "faiss":
+                best, rows = (part[0] for part in self._flat_index().search(query[None], count))
             else:
-                rows = np.argpartition(-scores, count - 1)[:count]
-                best = scores[rows]
-            if count < len(self):  # of those that share the lowest score some may be missing: the next step has all
+                rows, best = self._approximate_index().search(query, count, allowed)
+                count = max(count, len(rows))
+            if count < total and len(rows):  # of those that share the lowest score some may be missing
                 rows, best = rows[best > best.min()], best[best > best.min()]
             order = np.lexsort((rows, -best))[done:]
             yield from zip(rows[order].tolist(), best[order].tolist())
-            done, count = len(rows), count * 8
+            if how == "approximate" and count == total:
+                return
+            done, count = max(done, len(rows)), count * 8
 
-    def _faiss_index(self) -> Any:
+    def _flat_index(self) -> Any:
         if self._faiss is None:
             try:
                 import faiss
             except ModuleNotFoundError:
                 raise ClipkitError("faiss is not installed: pip install faiss-cpu, or search without it") from None
             self._faiss = faiss.IndexFlatIP(self.embeddings.shape[1])
-            self._faiss.add(self.embeddings)
+            for part in self.embeddings.parts if isinstance(self.embeddings, Stacked) else [self.embeddings]:
+                self._faiss.add(part)
         return self._faiss
+
+    def _approximate_index(self) -> Approximate:
+        if self._approximate is None:
+            self._approximate = Approximate(self.folder / COMPRESSED, self.embeddings, self._digest)
+        return self._approximate
+
+    def compress(self, factory: str, recall: float = 0.97) -> tuple[dict[str, int], float]:
+        """Makes the index that `search(approximate=True)` looks into; again when files came.
+
+        Args:
+            factory, recall: see `clipkit.search.approximate.build`.
+
+        Returns:
+            How far a search looks, and the recall that was measured.
+
+        Raises:
+            ClipkitError: nothing is indexed; FAISS does not know the factory string; no faiss.
+        """
+        if not len(self):
+            raise ClipkitError(f"{self.folder}: the index is empty")
+        self._approximate = None
+        with locked(self.folder):
+            return build(self.folder / COMPRESSED, self.embeddings, factory, self._digest, recall)
 
     def _stretch(self, row: int, query: np.ndarray, ordinary: float) -> tuple[int, int]:
         """First and last row of the moment around a row."""
@@ -315,14 +368,13 @@ class SearchIndex:
         """`(D,)` float32: what `find` looks for."""
         parts = [] if text is None else [text_vector(clip, text)]
         if image is not None:
-            row = _embed(read_image(image)[None], clip, self.key["preprocessing"]["resize_mode"])[0].astype(np.float32)
+            row = embed(read_image(image)[None], clip, self.key["preprocessing"]["resize_mode"])[0].astype(np.float32)
             parts.append(row / np.linalg.norm(row))
         if not parts:
             raise ClipkitError("nothing to look for: give words or a picture")
         return np.mean(parts, axis=0)
 
 
-_COLUMNS = ("frame", "start", "end")
 _STATE = re.compile(r"\d+:\d+")  # of a file, in its record's id
 
 
@@ -339,53 +391,3 @@ def index_key(made_by: dict[str, Any], fps: float, resize: str | None = None) ->
     resampler = "bicubic" if resize == "squash" else own.get("interpolation", "bicubic")
     preprocessing = {"size": own["size"], "resize_mode": resize, "resampler": resampler}
     return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
-
-
-def _checked(record: dict[str, np.ndarray], place: Path) -> dict[str, np.ndarray]:
-    """A record with the columns that a search reads: the folder may be somebody else's."""
-    rows = record.get("embeddings")
-    columns = [record.get(name) for name in _COLUMNS]
-    if rows is None or rows.ndim != 2 or rows.dtype.kind != "f":
-        raise StoreError(f"{place}: holds no embeddings; make the index again")
-    if any(column is None or column.ndim != 1 or column.dtype.kind not in "iuf" for column in columns):
-        raise StoreError(f"{place}: holds no frames and times; make the index again")
-    return record
-
-
-def _embed_file(file: Path, clip: ClipModel, fps: float, options: dict[str, Any]) -> dict[str, np.ndarray]:
-    """A file's record. `options`: of `stream_video`, and `resize`, of `index_key`."""
-    resize = options["resize"]
-    options = {key: value for key, value in options.items() if key != "resize"}
-    if is_image(file):
-        frame, zero = np.zeros(1, np.int64), np.zeros(1)
-        return {"embeddings": _embed(read_image(file)[None], clip, resize), "frame": frame, "start": zero, "end": zero}
-    video = stream_video(file, Fps(fps), short_side=max(clip.image_size), batch=BATCH, **options)
-    rows, frames, times = [], [], []
-    with ThreadPoolExecutor(1) as pool:  # decodes the next batch meanwhile
-        coming = pool.submit(next, video, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, video, None)
-            rows.append(_embed(batch.frames, clip, resize))
-            frames.append(batch.indices)
-            times.append(batch.timestamps)
-            duration = batch.duration
-    start = np.concatenate(times)
-    return {
-        "embeddings": np.concatenate(rows),
-        "frame": np.concatenate(frames),
-        "start": start,
-        "end": np.append(start[1:], max(duration, start[-1])),
-    }
-
-
-@torch.no_grad()
-def _embed(frames: np.ndarray, clip: ClipModel, resize: str) -> np.ndarray:
-    """`(B, H, W, 3)` -> `(B, D)` float16, by CLIP's own preprocessing, or squeezed into its square."""
-    if resize == "squash":
-        images = torch.from_numpy(np.array(frames)).to(clip.device).movedim(-1, 1).float() / 255
-        images = F.interpolate(images, clip.image_size, mode="bicubic", antialias=True).clamp(0, 1)
-    else:
-        preprocess = clip.preprocess
-        images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]).to(clip.device)
-    rows = finite(clip.encode_image(images).float())
-    return rows.cpu().numpy().astype(np.float16)

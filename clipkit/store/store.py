@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clipkit.store._files import StoreError, claim, commit, explain, open_file, sweep, temporary_of
-from clipkit.store._key import differences, digest, plain
-from clipkit.store._shard import Record, Shard, encode
+from clipkit.store._key import digest, plain
+from clipkit.store._shard import Record, Shard
+from clipkit.store.share import Compute, ShardTask, own_rank, refuse_other, share, write
 
 FORMAT = 1
 _OPEN_SHARDS = 256  # each open map holds a file descriptor
-_BAR_DELAY = 1.0  # seconds; work that takes less shows no bar
-Compute = Callable[[list[str]], Sequence[Any]]
 
 
 class Store:
@@ -70,10 +67,10 @@ class Store:
             raise StoreError(
                 f"{self.folder / 'store.json'}: is damaged (key, {', '.join(sizes)}); delete the store and build again"
             )
-        wrong = [] if asked is None else differences(made["key"], asked)
-        wrong += [f"{n} is {made[n]} in the store and {v} here" for n, v in sizes.items() if v not in (None, made[n])]
-        if wrong:
-            raise StoreError(f"{self.folder}: was made by something else: {'; '.join(wrong)}; use another folder")
+        sizes = {name: value for name, value in sizes.items() if value is not None}
+        if asked is not None or sizes:
+            same = made["key"] if asked is None else asked
+            refuse_other(self.folder, {**made["key"], **{n: made[n] for n in sizes}}, {**same, **sizes})
         self.key: dict[str, Any] = made["key"]
         self.shard_size: int = made["shard_size"]
         self.batch_size: int = made["batch_size"]
@@ -140,12 +137,12 @@ class Store:
 
     def __iter__(self) -> Iterator[str]:
         """Ids of the complete records, in the order in which they were asked for."""
-        for number in sorted(self._complete()):
+        for number in sorted(self.complete()):
             yield from self._ids_of(number)
 
     def __len__(self) -> int:
         """The number of complete records."""
-        return sum(len(self._ids_of(number)) for number in self._complete())
+        return sum(len(self._ids_of(number)) for number in self.complete())
 
     def verify(self) -> int:
         """Reads everything and compares all checksums; returns the number of records.
@@ -199,7 +196,7 @@ class Store:
             ids: unique strings.
             compute: gets up to `batch_size` ids, returns as many records: a dict of arrays `(M, …)`, or one array
                 `(M, D)`, which is stored as 'data'. It must depend on the ids and the key alone.
-            rank, world_size: default: those of torchrun's environment, else 0 and 1.
+            rank, world_size: default: those of torchrun's environment or Slurm's, else 0 and 1.
             progress: a progress bar on rank 0 for work of more than one batch that takes longer than a second.
             desc, unit: what the bar says; `note` is asked for more of it after each batch.
             ahead: told before each batch which ids it and the next one hold, so that their files can be read while
@@ -212,74 +209,40 @@ class Store:
             ValueError: for a repeated id, or records of unequal form.
             StoreError: if the disk is full (complete shards stay), or a shard is damaged.
         """
+        own = own_rank()
+        ranks = (own[0] if rank is None else rank, own[1] if world_size is None else world_size)
+        tasks = self.plan(ids)
+        return share(self, tasks, compute, ranks=ranks, progress=progress, desc=desc, unit=unit, ahead=ahead, note=note)
+
+    def plan(self, ids: Iterable[str]) -> list[ShardTask]:
+        """Fixes which shards the new ones of `ids` go to, before any is computed; returns the shards that hold `ids`,
+        those that are there as well.
+
+        Raises:
+            ValueError: a repeated id.
+            StoreError: a shard that is there is damaged.
+        """
         wanted = list(ids)
         if len(set(wanted)) != len(wanted):
             raise ValueError(f"id {_first_repeat(wanted)!r} is given twice")
-        rank = int(os.environ.get("RANK", "0")) if rank is None else rank
-        world_size = int(os.environ.get("WORLD_SIZE", "1")) if world_size is None else world_size
-        self._plan(wanted)
-        shards = sorted({bisect_right(self._starts, self._place[identifier]) - 1 for identifier in wanted})
-        complete = self._complete()
-        for number in complete.intersection(shards):
+        self._add(wanted)
+        numbers = sorted({bisect_right(self._starts, self._place[identifier]) - 1 for identifier in wanted})
+        for number in self.complete().intersection(numbers):
             self._shard(number, "")  # a damaged one is found now, not in the middle of a training
-        # Own shards first; whoever has finished helps the others, so a slow or dead rank holds nobody up.
-        pending = [number for number in shards if number not in complete]
-        queue = deque(sorted(pending, key=lambda number: (number % world_size != rank, number)))
+        about = (self.batch_size, self._digest, len(self._starts))
+        return [ShardTask(number, self._shard_path(number), self._ids_of(number), *about) for number in numbers]
 
-        count = stalled = 0
-        looked = time.monotonic()
-        total = sum(len(self._ids_of(number)) for number in shards)
-        done = total - sum(len(self._ids_of(number)) for number in queue)
-        shown = progress and rank == 0 and total - done > self.batch_size
-        with _bar(shown, note, total=total, initial=done, desc=desc, unit=unit) as tick:
-            while queue:
-                following = self._batches(queue[1])[0] if len(queue) > 1 else []
-                if self._compute_shard(queue[0], compute, tick, ahead, following):
-                    count += len(self._ids_of(queue.popleft()))
-                    stalled = 0
-                else:
-                    queue.rotate(-1)
-                    stalled += 1
-                waiting = stalled >= len(queue)
-                if waiting or time.monotonic() - looked > 1:
-                    complete, looked = self._complete(), time.monotonic()
-                    tick(sum(len(self._ids_of(number)) for number in queue if number in complete))
-                    queue = deque(number for number in queue if number not in complete)
-                    if waiting and queue:
-                        time.sleep(0.05)
-                        stalled = 0
+    def complete(self) -> set[int]:
+        """Numbers of the shards that are there."""
+        present = set(os.listdir(self.folder))
+        return {number for number in range(len(self._starts)) if self._shard_path(number).name in present}
+
+    def tidy(self) -> None:
+        """Removes temporary files of killed processes."""
         sweep(self.folder)
-        return count
 
-    def _compute_shard(
-        self,
-        number: int,
-        compute: Compute,
-        tick: Callable[[int], Any],
-        ahead: Callable[[list[str]], Any] | None,
-        following: list[str],
-    ) -> bool:
-        """False if it is there already, or another process is at it. `following` is the batch after this shard's."""
-        path = self._shard_path(number)
-        ids = self._ids_of(number)
-        with claim(path) as fd:
-            if fd is None:
-                return False
-            records: list[Any] = []
-            batches = self._batches(number)
-            for batch, after in zip(batches, [*batches[1:], following]):
-                if ahead is not None:
-                    ahead(batch + after)
-                found = list(compute(batch))
-                if len(found) != len(batch):
-                    raise ValueError(f"compute returned {len(found)} records for {len(batch)} ids")
-                records += found
-                tick(len(batch))
-            _write(fd, path, encode(ids, records, self._digest), self._kept)
-        return True
-
-    def _plan(self, wanted: list[str]) -> None:
-        """Fixes which shards the new ids go to, before any is computed."""
+    def _add(self, wanted: list[str]) -> None:
+        """Writes down the ids that are new."""
         while True:
             self.refresh()
             new = [identifier for identifier in wanted if identifier not in self._place]
@@ -292,7 +255,7 @@ class Store:
             text = json.dumps({"first_shard": len(self._starts), "ids": new}, indent=0).encode()
             with claim(path, wait=True) as fd:
                 if fd is not None:  # else another process was first: look at what it wrote
-                    _write(fd, path, [text], self._kept)
+                    write(fd, path, [text], len(self._starts))
 
     def _create(self, key: dict[str, Any] | None, sizes: dict[str, int]) -> None:
         if key is None:
@@ -316,17 +279,10 @@ class Store:
 
     # ------------------------------------------------------------------ parts
 
-    def _kept(self) -> str:
-        return f"{len(self._complete())} of {len(self._starts)} shards are complete and stay"
-
     def _ids_of(self, number: int) -> list[str]:
         # A part's last shard may be short, so the next shard's start is the end.
         end = self._starts[number + 1] if number + 1 < len(self._starts) else len(self._ids)
         return self._ids[self._starts[number] : end]
-
-    def _batches(self, number: int) -> list[list[str]]:
-        ids = self._ids_of(number)
-        return [ids[start : start + self.batch_size] for start in range(0, len(ids), self.batch_size)]
 
     def _part_path(self, number: int) -> Path:
         return self.folder / f"part-{number:04d}.json"
@@ -336,10 +292,6 @@ class Store:
 
     def _is_complete(self, number: int) -> bool:
         return number in self._maps or self._shard_path(number).is_file()
-
-    def _complete(self) -> set[int]:
-        present = set(os.listdir(self.folder))
-        return {number for number in range(len(self._starts)) if self._shard_path(number).name in present}
 
     def _locate(self, identifier: str) -> tuple[Shard, int]:
         if identifier not in self._place:
@@ -374,30 +326,6 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r}: {len(self)} of {len(self._ids)} records complete)"
-
-
-@contextmanager
-def _bar(shown: bool, note: Callable[[], str] | None, **options: Any) -> Iterator[Callable[[int], Any]]:
-    if not shown:
-        yield lambda count: None
-        return
-    from tqdm import tqdm  # only here: it starts multiprocessing's locks
-
-    with tqdm(delay=_BAR_DELAY, **options) as bar:
-
-        def tick(count: int) -> None:
-            if note is not None:
-                bar.set_postfix_str(note(), refresh=False)
-            bar.update(count)
-
-        yield tick
-
-
-def _write(fd: int, path: Path, chunks: list[bytes | memoryview], kept: Callable[[], str]) -> None:
-    try:
-        commit(fd, path, chunks)
-    except OSError as error:
-        raise explain(error, path, sum(map(len, chunks)), kept()) from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -41,7 +41,10 @@ def test_help_imports_nothing_heavy(command):
     assert f"usage: clipkit {command}" in light(command, "--help")
 
 
-@pytest.mark.parametrize("arguments", [["search", "index", "--help"], ["search", "query", "--help"], ["--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["search", "index", "--help"], ["search", "query", "--help"], ["search", "compress", "--help"], ["--help"]],
+)
 def test_other_helps_too(arguments):
     assert "usage: clipkit" in light(*arguments)
 

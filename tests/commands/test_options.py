@@ -8,7 +8,7 @@ import pytest
 
 import clipkit.commands
 from clipkit.cli import COMMANDS
-from clipkit.commands import _options, frames, label, precompute
+from clipkit.commands import _options, embed, frames, label, precompute
 
 FOLDER = Path(clipkit.commands.__file__).parent
 
@@ -37,20 +37,23 @@ def test_choices_are_the_librarys():
     from clipkit.adapters.teacher import ORDERS
     from clipkit.data._video_backends import BACKENDS
     from clipkit.data.formats import FORMATS
+    from clipkit.data.samples import WANTED
     from clipkit.data.video_sets import READERS
-    from clipkit.embed import frame_store, region_store
+    from clipkit.embed import bulk, frame_store, region_store
     from clipkit.engine.distributed import LAUNCHERS
 
     assert _options.LAUNCHERS == LAUNCHERS
     assert tuple(BACKENDS) == _options.BACKENDS
     assert tuple(READERS) == frames.SETS
     assert tuple(frame_store.DTYPES) == frames.DTYPES
+    assert (embed.WANTED, embed.LAYOUTS) == (WANTED, bulk.LAYOUTS)
     assert tuple(region_store.DTYPES) == precompute.DTYPES
     assert sorted(FORMATS) == sorted(label.FORMATS)
     assert (precompute.ORDERS, precompute.RESIZE_MODES) == (ORDERS, RESIZE_MODES)
 
 
 def test_the_layouts_of_sets_are_in_the_help():
+    assert "*.parquet      a column of pictures" in embed.parser().format_help()
     assert "lsmdc        LSMDC16_annos_training.csv" in frames.parser().format_help()
     assert ".npz   arrays names (N,) text" in precompute.parser().format_help()
 

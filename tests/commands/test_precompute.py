@@ -256,7 +256,7 @@ def test_a_shard_begun_with_images_that_are_now_left_out_is_not_filled_with_some
 
 
 def test_progress_shows_images_crops_and_the_time_left(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("clipkit.store.store._BAR_DELAY", 0)
+    monkeypatch.setattr("clipkit.store.share._BAR_DELAY", 0)
     monkeypatch.setattr("clipkit.embed.regions.BATCH", 1)
     assert run(folder, tmp_path / "s") == 0
     # tqdm's bar: done/all [time spent<time left, images/s, …].

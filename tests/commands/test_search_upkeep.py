@@ -14,7 +14,8 @@ from clipkit import cli
 from clipkit.data.images import IMAGE_SUFFIXES
 from clipkit.search import index as module
 from clipkit.search._lock import locked
-from clipkit.search.index import SearchIndex, _embed, index_key
+from clipkit.search.embedding import embed
+from clipkit.search.index import SearchIndex, index_key
 from clipkit.search.media import describe, find_media
 from clipkit.shapes import tiny_clip
 from clipkit.store import StoreError
@@ -97,7 +98,7 @@ def _ask(folder, queue, done):
 def test_processes_add_and_search_side_by_side(tmp_path, monkeypatch):
     for number in range(60):
         (tmp_path / f"{number}.png").write_bytes(b"%d" % number)
-    monkeypatch.setattr(module, "_embed_file", _fake)
+    monkeypatch.setattr(module, "embed_file", _fake)
     fork = multiprocessing.get_context("fork")
     queue, done = fork.Queue(), fork.Event()
     adding = [fork.Process(target=_grow, args=(tmp_path / "i", first, queue, done)) for first in (0, 20)]  # 20 in both
@@ -156,8 +157,8 @@ def test_a_picture_is_preprocessed_as_clip_has_it_unless_it_is_to_be_squashed(cl
     wide = np.random.default_rng(0).integers(0, 255, (1, 40, 120, 3), dtype=np.uint8)
     wide[:, :, :40], wide[:, :, 80:] = 0, 0
     own = clip.encode_image(clip.preprocess(Image.fromarray(wide[0]))[None]).detach().numpy()
-    np.testing.assert_allclose(_embed(wide, clip, "shortest"), own, atol=2e-3)
-    assert np.abs(_embed(wide, clip, "squash") - own).max() > 0.02
+    np.testing.assert_allclose(embed(wide, clip, "shortest"), own, atol=2e-3)
+    assert np.abs(embed(wide, clip, "squash") - own).max() > 0.02
     made = {"weights": "w", "preprocessing": {"size": [64, 64], "interpolation": "bilinear"}}
     assert index_key(made, 2.0)["preprocessing"] == {
         "size": [64, 64],

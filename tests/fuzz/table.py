@@ -74,12 +74,14 @@ def table() -> dict[str, Reader]:
         read_lines,
         read_media,
         read_points,
+        read_samples,
         read_stores,
         read_weights,
         read_words,
     )
 
     pictures = (read_media, read_films, read_exports)
-    modules = (read_weights, read_data, *pictures, read_stores, read_lines, read_words, read_points, read_bundles)
+    shared = (read_bundles, read_samples)
+    modules = (read_weights, read_data, *pictures, read_stores, read_lines, read_words, read_points, *shared)
     rows = [row for module in modules for row in module.READERS]
     return {row.name: row for row in rows}

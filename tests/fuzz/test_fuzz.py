@@ -8,6 +8,7 @@ pytest.importorskip("pycocotools")
 pytest.importorskip("av")
 pytest.importorskip("h5py")
 pytest.importorskip("transformers")
+pytest.importorskip("pyarrow")
 
 from fuzz.run import run
 from fuzz.table import table

@@ -306,7 +306,7 @@ def test_equal_frames_are_all_compared(tmp_path):
     index._write({"/m/still.mp4@1:1": rows_of(rows)})
     index._load()
     query = np.float32([1, 0, 0, 0])
-    ranked = list(index._ranked(query, 40, faiss=False))
+    ranked = list(index._ranked(query, 40, "numpy", None))
     expected = sorted(enumerate(index.embeddings @ query), key=lambda pair: (-pair[1], pair[0]))
     assert [row for row, _ in ranked] == [row for row, _ in expected]
 

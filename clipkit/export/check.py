@@ -67,7 +67,7 @@ def compare(graph: Graph, run: Callable[[list[np.ndarray]], Sequence[Any]], coun
             shapes = ", ".join(str(tuple(one.shape)) for one in found)
             raise ClipkitError(f"the exported graph gives {shapes} where torch gives other shapes: please report it")
         for a, b in zip(wanted, found):
-            difference = max(difference, float((a - b).abs().nan_to_num(nan=math.inf).max()))
+            difference = max(difference, float((a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf).max()))
         best = wanted[0].argmax(graph.classes) == found[0].argmax(graph.classes)
         same, places = same + int(best.sum()), places + best.numel()
     return Check(difference, same / places, count)

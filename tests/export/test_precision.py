@@ -13,34 +13,29 @@ from clipkit.errors import ClipkitError
 from clipkit.export import About, Check, OnnxFile, compare, export_onnx, export_pt2
 from clipkit.export.graphs import PictureGraph
 from clipkit.export.precision import lowered
+from fuzz.read_exports import small_about, small_model
 from support.scenes import scene
 
 
 class Colours(PictureGraph):
-    """Scores of two layers on the mean colour of pictures; without `products` of none."""
+    """Scores of two layers on the mean colour of pictures."""
 
     outputs = ("scores",)
 
-    def __init__(self, products=True):
+    def __init__(self):
         super().__init__(16, None, 8)
         torch.manual_seed(0)
         self.first, self.second = torch.nn.Linear(3, 256), torch.nn.Linear(256, 16)
-        self.products = products
 
     def forward(self, pictures, text):
-        seen = self.read(pictures).mean((2, 3))
-        seen = self.second(self.first(seen)) if self.products else seen.repeat(1, 6)[:, :16]
+        seen = self.second(self.first(self.read(pictures).mean((2, 3))))
         return torch.einsum("bd,kd->bk", seen, text)
-
-
-def written(tmp_path, precision, **options):
-    about = About("classify", "Colours", None, 8, precision=precision)
-    return export_onnx(Colours(**options), about, tmp_path / f"{precision}.onnx")
 
 
 @pytest.mark.parametrize(("precision", "most"), [("fp16", 2e-3), ("int8", 2e-2)])
 def test_the_loss_is_that_of_the_file(precision, most, tmp_path):
-    check = written(tmp_path, precision)
+    about = About("classify", "Colours", None, 8, precision=precision)
+    check = export_onnx(Colours(), about, tmp_path / f"{precision}.onnx")
     assert 1e-6 < check.difference <= most and check.agreement >= 0.9
     file = OnnxFile(tmp_path / f"{precision}.onnx")
     assert file.about.precision == precision
@@ -59,9 +54,9 @@ def test_what_overflows_is_refused(said):
         check.require("a.onnx", "fp16")
 
 
-def test_without_products_there_are_no_8_bits(tmp_path):
+def test_without_products_there_are_no_8_bits():
     with pytest.raises(ClipkitError, match="this model has none: try fp16"):
-        written(tmp_path, "int8", products=False)
+        lowered(small_model(small_about()), "int8")
 
 
 def test_what_the_converter_refuses_is_one_line():

@@ -27,7 +27,7 @@ PREPROCESSOR = dict(
 TRAINED = (
     "model.tower={'_delete_': True, 'type': 'ConvTower', 'channels': [4, 8], 'blocks': [1, 1]}",
     "model.test_cfg={'mode': 'slide', 'window': 64, 'stride': 32}", "model.decoder.features=8", "custom_hooks=[]",
-    "model.precision=fp32", "train_cfg.max_iters=1", "train_dataloader.dataset.length=16", "val_dataloader.dataset.length=1",
+    "train_cfg.max_iters=1", "train_dataloader.dataset.length=16", "val_dataloader.dataset.length=1",
 )  # fmt: skip
 LSEG = dict(
     type="LSeg", classes=["red circle", "grass", "blue ring"], text=dict(clip="tiny_clip"), precision="bf16",
@@ -64,7 +64,7 @@ def lseg(folder):
     work = folder / "lseg"
     assert main(["train", "lseg/lseg_tiny_shapes.py", "--work-dir", str(work), "--cfg-options", *TRAINED]) == 0
     assert main(["export", str(work)]) == 0
-    return Segmenter.load(work, device="cpu"), work / "model.onnx"
+    return Segmenter.load(work, device="cpu", cfg_options={"model.precision": "fp32"}), work / "model.onnx"
 
 
 @pytest.fixture(scope="module")

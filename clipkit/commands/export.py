@@ -10,6 +10,7 @@ from typing import Any
 from clipkit.commands import _options
 
 FORMATS = ("onnx", "pt2")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         "pictures are named",
     )  # fmt: skip
     parser.add_argument("--format", default="onnx", choices=FORMATS, help="default: onnx; pt2 is torch.export's own")
+    parser.add_argument(
+        "--precision", default="fp32", choices=PRECISIONS,
+        help="of the weights in an ONNX file; what fp16 and int8 lose is printed (default: fp32)",
+    )  # fmt: skip
     parser.add_argument(
         "--size", metavar="N|HxW|any",
         help="pixels to which pictures are resized in the graph; any: they come with sides that are multiples of the "
@@ -67,9 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         own = _encoded(model, about, labels)
         graph, about.frozen = Frozen(graph, own.matrix), True
         about.keep(own)
+    about.precision = args.precision
     path = Path(args.out or folder / f"model.{args.format}")
     found = (export_onnx if args.format == "onnx" else export_pt2)(graph, about, path)
-    print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB): {', '.join(graph.inputs)} in, {_shape(about)}; {found}")
+    size_of = f"{path.stat().st_size / 2**20:.2f} MiB, {about.precision}"
+    print(f"{path} ({size_of}): {', '.join(graph.inputs)} in, {_shape(about)}; {found}")
     return 0
 
 

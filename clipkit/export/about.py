@@ -18,6 +18,7 @@ from clipkit.text import Background, TextEmbeddings
 KEY = "clipkit"
 FORMAT = 1
 KINDS = ("classify", "segment", "groups", "videos", "clouds", "sounds")
+PRECISIONS = ("fp32", "fp16", "int8")
 MOST = 8192
 """Pixels of a side that a file of a stranger may ask for."""
 
@@ -34,6 +35,7 @@ class About:
         text: where rows come from: `clip` (`name`, `pretrained`), its `weights` (hash), `templates`, `reduce`,
             `background_label` and `threshold`; without `clip` there are no other labels than the file's.
         labels: the file's own: `names`, `rows` (base64 of float32), `row_class`, `background`; empty for none.
+        precision: of the weights, one of `PRECISIONS`; inputs and outputs are float32 in all.
         frozen: whether the rows lie in the graph, which then has no input `text`.
         options: what else a kind's predictor needs: windows, mean and std, the pipeline's resize, ….
     """
@@ -44,6 +46,7 @@ class About:
     multiple: int = 1
     text: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
     frozen: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -98,6 +101,8 @@ def _check(about: About) -> None:
     """Raises ValueError for what no writer writes."""
     if about.kind not in KINDS:
         raise ValueError(f"kind {about.kind!r} is none of {', '.join(KINDS)}")
+    if about.precision not in PRECISIONS:
+        raise ValueError(f"precision {about.precision!r} is none of {', '.join(PRECISIONS)}")
     for value, kind in ((about.model, str), (about.frozen, bool), (about.multiple, int)):
         if not isinstance(value, kind):
             raise ValueError(f"{value!r} is no {kind.__name__}")

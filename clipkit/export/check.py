@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class Check:
     """How far a file is from torch.
 
     Attributes:
-        difference: the largest absolute one, of all numbers of all outputs.
+        difference: the largest absolute one, of all numbers of all outputs; infinite where one is no number.
         agreement: share of the places (pictures, pixels) with the same best label.
         inputs: how many were compared.
     """
@@ -36,10 +37,14 @@ class Check:
         share = f"{100 * self.agreement:.2f} %"
         return f"{self.inputs} inputs: largest difference {self.difference:.1e}, same best label {share}"
 
-    def require(self, path: str) -> None:
+    def require(self, path: str, precision: str = "fp32") -> None:
         """Raises:
-        ClipkitError: it is further away than rounding in float32 explains.
+        ClipkitError: it is further away than rounding in float32 explains; in another precision: it overflows.
         """
+        if not math.isfinite(self.difference):
+            raise ClipkitError(f"{path}: is not written, some of its scores would be no numbers in {precision}")
+        if precision != "fp32":
+            return
         if not (self.difference <= DIFFERENCE and self.agreement >= AGREEMENT):
             raise ClipkitError(f"{path}: is not written, it would differ from torch ({self}): please report this model")
 
@@ -61,7 +66,8 @@ def compare(graph: Graph, run: Callable[[list[np.ndarray]], Sequence[Any]], coun
         if [one.shape for one in wanted] != [one.shape for one in found]:
             shapes = ", ".join(str(tuple(one.shape)) for one in found)
             raise ClipkitError(f"the exported graph gives {shapes} where torch gives other shapes: please report it")
-        difference = max(difference, *(float((a - b).abs().max()) for a, b in zip(wanted, found)))
+        for a, b in zip(wanted, found):
+            difference = max(difference, float((a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf).max()))
         best = wanted[0].argmax(graph.classes) == found[0].argmax(graph.classes)
         same, places = same + int(best.sum()), places + best.numel()
     return Check(difference, same / places, count)

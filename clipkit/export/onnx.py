@@ -16,6 +16,7 @@ from clipkit.errors import ClipkitError, one_line
 from clipkit.export.about import KEY, About
 from clipkit.export.check import Check, compare
 from clipkit.export.graphs import Graph
+from clipkit.export.precision import lowered
 from clipkit.export.read import open_session
 from clipkit.files import write_bytes, writing
 
@@ -24,13 +25,16 @@ LIMIT = 2**31 - 2**20  # bytes that protobuf takes
 
 
 def export_onnx(graph: Graph, about: About, path: str | Path) -> Check:
-    """Writes `graph` with its metadata; returns how far onnxruntime is from torch.
+    """Writes `graph` with its metadata, in the precision that they name; returns how far onnxruntime is from torch in
+    float32.
 
     Raises:
-        ClipkitError: the graph cannot be expressed in ONNX, differs from torch, or is too large for one file; nothing
-            is written then.
+        ClipkitError: the graph cannot be expressed in ONNX or in that precision, differs from torch (fp32), overflows,
+            or is too large for one file; nothing is written then.
     """
     proto = onnx_model(graph)
+    with _quiet():
+        proto = lowered(proto, about.precision)
     proto.metadata_props.add(key=KEY, value=about.dump())
     size = proto.ByteSize()
     if size > LIMIT:
@@ -38,7 +42,7 @@ def export_onnx(graph: Graph, about: About, path: str | Path) -> Check:
     content = proto.SerializeToString()
     session = open_session(content)
     found = compare(graph, lambda inputs: session.run(None, dict(zip(graph.inputs, inputs))))
-    found.require(str(path))
+    found.require(str(path), about.precision)
     write_bytes(path, content)
     return found
 
@@ -48,8 +52,10 @@ def export_pt2(graph: Graph, about: About, path: str | Path) -> Check:
     `torch.export.load`, and only where you trust who wrote it. Returns how far the traced graph is from the module.
 
     Raises:
-        ClipkitError: see `export_onnx`.
+        ClipkitError: see `export_onnx`; a precision other than fp32.
     """
+    if about.precision != "fp32":
+        raise ClipkitError(f"{about.precision} is of ONNX alone: leave --precision out, or --format pt2")
     program = export_program(graph)
     traced = program.module()
 

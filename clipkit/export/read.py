@@ -61,7 +61,7 @@ def checked_metadata(content: bytes, path: object) -> str | None:
         ClipkitError: the bytes are no model, or one with data outside of the file, operators of others, branches or
             loops.
     """
-    onnx = _package("onnx")
+    onnx = package("onnx")
     try:
         model = onnx.load_model_from_string(content)
         metadata = {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
@@ -89,7 +89,7 @@ def open_session(content: bytes, device: str | None = None, name: str = "the gra
     Raises:
         ClipkitError: onnxruntime refuses it, or lacks the device.
     """
-    runtime = _package("onnxruntime")
+    runtime = package("onnxruntime")
     providers = ["CPUExecutionProvider"]
     if device is not None and usable_device(device).type != "cpu":
         providers.insert(0, "CUDAExecutionProvider")
@@ -104,8 +104,12 @@ def open_session(content: bytes, device: str | None = None, name: str = "the gra
         raise ClipkitError(f"{name}: onnxruntime refuses it ({one_line(error, 200)})") from error
 
 
-def _package(name: str) -> Any:
-    """A package of the extra `onnx`."""
+def package(name: str) -> Any:
+    """A package of the extra `onnx`, or a module of one.
+
+    Raises:
+        ClipkitError: it is not installed.
+    """
     from importlib import import_module
 
     try:

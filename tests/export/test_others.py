@@ -51,6 +51,7 @@ def resized(drawn):
     return small.unflatten(0, drawn.shape[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 5, 9])
 def test_videos_of_any_length(clip4clip, count):
     model, check, file = clip4clip
@@ -82,11 +83,26 @@ def test_frames_that_the_tower_shifts_have_one_number(tmp_path):
         file.run(frames=drawn[:, :5], mask=mask[:, :5], text=rows.numpy())
 
 
+@pytest.mark.slow
+def test_a_head_with_a_token_of_its_own(tmp_path):
+    token = dict(SHIFTED, tune={}, head=dict(type="Transf_cls", layers=1, max_frames=8))
+    model, check, file = exported(tmp_path / "a.onnx", "actionclip", token)
+    assert check.difference <= 1e-4 and file.about.options["any_number_of_frames"] is True
+    rows = model.class_rows(["jump", "run"])[0]
+    for count in (3, 8):
+        drawn, mask = frames(count)
+        embedding = file.run(frames=drawn, mask=mask, text=rows.numpy())[1]
+        with torch.no_grad():
+            wanted = model.head(model.clip.encode_frames(resized(drawn)).float())
+        assert np.allclose(embedding, wanted.numpy(), atol=1e-4)
+
+
 def test_heads_that_read_words_say_so(tmp_path):
     with pytest.raises(ClipkitError, match="WeightedTokenInteraction reads each word"):
         exported(tmp_path / "a.onnx", "clip4clip", dict(CLIP4CLIP, head=dict(type="wti")))
 
 
+@pytest.mark.slow
 def test_views_of_clouds(tmp_path):
     model, check, file = exported(tmp_path / "a.onnx", "pointclip", POINTS)
     assert check.difference <= 1e-4 and file.about.own().names == ("cone", "cube")
@@ -102,6 +118,7 @@ def test_a_network_of_points_is_not_exported(tmp_path):
         exported(tmp_path / "a.onnx", "pointclip", dict(POINTS, network=dict(classes=2)))
 
 
+@pytest.mark.slow
 def test_sounds(tmp_path):
     model, check, file = exported(tmp_path / "a.onnx", "audioclip", AUDIO)
     assert check.difference <= 1e-4

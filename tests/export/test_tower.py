@@ -15,6 +15,7 @@ from clipkit.cli import main
 from clipkit.export import About, HeadGraph, OnnxFile, export_onnx, open_onnx
 from clipkit.export.about import parse_about
 from clipkit.predict.dense import DenseSegmenter
+from clipkit.predict.predictor import load_model
 from support.scenes import scene
 
 
@@ -63,7 +64,6 @@ def test_without_labels_of_its_own_it_asks_for_some(tower, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
-@pytest.mark.slow
 def test_a_dense_map_segments_as_try_does(clip, tmp_path):
     path = tmp_path / "dense.onnx"
     command = ["export", "--clip", "tiny_clip", "--dense", "vanilla", "--out", str(path)]
@@ -74,6 +74,18 @@ def test_a_dense_map_segments_as_try_does(clip, tmp_path):
     found = open_onnx(path)[0](photo, ["red star", "grass"])
     assert found.names == ("red star", "grass", "background")
     assert (found.labels == wanted.labels).float().mean() > 0.999
+
+
+@pytest.mark.slow
+def test_classification_names_with_the_prompts_of_its_config(clip, tmp_path):
+    config = ["clip/zeroshot_tiny_shapes.py", "none"]
+    assert main(["export", *config, "--out", str(tmp_path / "a.onnx")]) == 0
+    file, given = open_onnx(tmp_path / "a.onnx")[0], ["a red star", "grass"]
+    model, _ = load_model(*config[:1], None, "cpu")
+    assert file.model.about.text["templates"] == list(list(model.ensembles.values())[-1])
+    rows = file.model.encode_labels(given).matrix
+    seen = clip.encode_image(torch.tensor(scene()[None]).permute(0, 3, 1, 2))
+    assert torch.allclose(file(scene(), given).scores, (clip.logit_scale * seen @ rows.T).softmax(1)[0], atol=1e-4)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ Nothing heavy is imported before a command runs, so what the library calls by a 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
@@ -178,3 +179,17 @@ def videos() -> argparse.ArgumentParser:
         help="seconds without a frame after which a video is given up (default: 30)",
     )
     return options
+
+
+def read_picture(path: str, size: int, shape: Sequence[int] | None = None) -> Any:
+    """`(1, 3, H, W)` in [0, 1], the longer side `size` pixels, or of the shape that is given."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    from clipkit.data.images import read_image
+
+    picture = torch.tensor(read_image(path)).permute(2, 0, 1)[None] / 255
+    height, width = picture.shape[-2:]
+    scale = size / max(height, width)
+    wanted = list(shape or (max(1, round(height * scale)), max(1, round(width * scale))))
+    return interpolate(picture, wanted, mode="bilinear", antialias=True).clamp(0, 1)

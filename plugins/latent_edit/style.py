@@ -90,7 +90,7 @@ def rise_and_fall(share: float) -> float:
 
 
 def distance_moved(
-    generator: StyleGenerator, latents: Tensor, start: Tensor, keep: str = "factors", half: float = 1.0
+    generator: StyleGenerator, latents: Tensor, start: Tensor, keep: str = "factors", half: float = 0.1
 ) -> Tensor:
     """`(B,)` what moving costs, in units of the generator's spread.
 
@@ -120,7 +120,7 @@ def edit_latents(
     distance: str = "direction",
     keep: str = "factors",
     keep_weight: float = 0.1,
-    half: float = 1.0,
+    half: float = 0.1,
     draws: int = 60,
     restarts: int = 3,
     jitter: float = 1.5,

@@ -105,7 +105,7 @@ class StyleEditor(_Editor):
         way: str = "optimise",
         keep: str = "factors",
         keep_weight: float = 0.1,
-        half: float = 1.0,
+        half: float = 0.1,
         draws: int = 60,
         restarts: int = 3,
         jitter: float = 1.5,

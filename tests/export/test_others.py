@@ -8,6 +8,7 @@ from torch.nn import functional as F
 pytest.importorskip("onnxruntime", reason="the extra onnx")
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from clipkit.engine.plugins import load_plugins
 from clipkit.engine.registry import MODELS
@@ -29,7 +30,8 @@ AUDIO = dict(type="AudioCLIP", clip="tiny_clip", tower=dict(channels=(4, 4, 8, 4
 def exported(path, plugin, model):
     load_plugins([plugin])
     torch.manual_seed(0)
-    module = MODELS.build(Config(model)).eval()
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        module = MODELS.build(Config(model)).eval()
     graph, about = model_graph(module, Config(dict(model=model)))
     return module, export_onnx(graph, about, path), OnnxFile(path)
 

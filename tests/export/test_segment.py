@@ -10,6 +10,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx")
 pytest.importorskip("mmseg")
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from clipkit.cli import main
@@ -39,7 +40,8 @@ def built(plugin, **model):
     load_plugins([plugin])
     torch.manual_seed(0)
     cfg = Config(dict(model=model, test_dataloader=dict(dataset=dict(pipeline=[]))))
-    return MODELS.build(cfg.model).eval(), cfg
+    with DefaultScope.overwrite_default_scope("clipkit"):
+        return MODELS.build(cfg.model).eval(), cfg
 
 
 def exported(path, plugin, model, size=None):

@@ -116,6 +116,7 @@ def test_frozen_labels_are_no_input(photo, tmp_path):
 
 @pytest.mark.slow
 def test_groups_keep_their_own_text(photo, tmp_path):
+    torch.manual_seed(0)  # of two groups that are nearly equal each library may take another
     model = small().float()
     cfg = Config(dict(model=dict(text=dict(width=16)), test_dataloader=dict(dataset=dict(pipeline=[]))))
     graph, about = model_graph(model, cfg)

@@ -18,6 +18,7 @@ from clipkit.engine.plugins import load_plugins
 from clipkit.engine.registry import MODELS
 from clipkit.errors import ClipkitError
 from clipkit.export import Frozen, OnnxFile, export_onnx, model_graph, open_onnx
+from clipkit.export.precision import lowered
 from clipkit.predict.segmenter import Segmenter
 from support.groupvit_parts import small
 from support.scenes import scene
@@ -98,6 +99,18 @@ def test_predict_writes_the_files_of_the_work_folder(lseg, photo, tmp_path):
     record = json.loads((tmp_path / "photo.json").read_text())
     assert record["labels"] == ["red circle", "grass"] and record["size"] == [96, 64]
     assert (tmp_path / "photo_overlay.png").is_file()
+
+
+def test_half_precision_of_a_work_folders_file(lseg, photo, tmp_path):
+    import onnx
+
+    made = lowered(onnx.load(lseg[1]), "fp16")
+    assert onnx.TensorProto.FLOAT16 in {one.data_type for one in made.graph.initializer}
+    (tmp_path / "a.onnx").write_bytes(made.SerializeToString())
+    wanted, found = lseg[0](photo, ["water", "grass"]), open_onnx(tmp_path / "a.onnx")[0](photo, ["water", "grass"])
+    assert (found.labels == wanted.labels).float().mean() > 0.98
+    with pytest.raises(ClipkitError, match="this model has none: try fp16"):  # it is of convolutions alone
+        lowered(onnx.load(lseg[1]), "int8")
 
 
 @pytest.mark.slow

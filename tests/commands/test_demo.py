@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
@@ -55,7 +56,12 @@ def test_a_taken_port_is_told_before_anything_is_loaded(monkeypatch, capsys):
 def test_it_serves_until_it_is_told_to_end(tmp_path):
     command = [sys.executable, "-m", "clipkit", "demo", "--clip", "tiny_clip", "--port", "0"]
     before = {**os.environ, "TMPDIR": str(tmp_path)}
-    running = subprocess.Popen(command, env=before, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # a shell lets what it starts in the background ignore it
+    running = subprocess.Popen(
+        command, env=before, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     try:
         line = running.stdout.readline()
         address = re.fullmatch(

@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,12 @@ def _own_key() -> bytes:
             os.close(fd)
         except FileExistsError:
             pass
-        with os.fdopen(open_plain(place, os.O_RDONLY), "rb") as file:
-            key = file.read()
+        for _ in range(20):  # another process may have made it this moment and not written yet
+            with os.fdopen(open_plain(place, os.O_RDONLY), "rb") as file:
+                key = file.read()
+            if key:
+                break
+            time.sleep(0.05)
     except OSError as error:
         raise ClipkitError(f"{place}: cannot be made or read ({error.strerror}); it signs compressed indexes") from None
     if len(key) != 32:

@@ -4,7 +4,7 @@ Vinker et al., SIGGRAPH 2022. Black filled shapes, drawn for the tiny CLIP; anot
 that was made for a CLIP, says what they show. Early is after 100 of 200 steps. Settings were chosen on seeds 3 and 4.
 
 command:  clipkit claim C35 --seeds 10-12
-          --arms "4 strokes,16 strokes" for those two counts
+          --arms "4 strokes,16 strokes" for those two counts; --arms "16 strokes (no shading known)" is a control
 hardware: 1 CPU core
 time:     6 minutes of CPU time a seed, and once 2 minutes for the judge
 """
@@ -31,6 +31,17 @@ arms = {
     )
     for count in _COUNTS
 } | {
+    # What the judge would say that knows fills and outlines, and no shading.
+    "unshaded": dict(
+        function="clipkit_plugins.sketch.claims.measure",
+        kwargs=dict(
+            arms={f"{count} strokes (no shading known)": dict(strokes=count, start="saliency") for count in (4, 16)},
+            cfg_options={"train_dataloader.dataset.hatched": 0.0},
+            judged_in="judge_unshaded",
+            **_DRAWING,
+        ),
+        arms=tuple(f"{count} strokes (no shading known)" for count in (4, 16)),
+    ),
     "words": dict(
         function="clipkit_plugins.sketch.claims.measure_words",
         kwargs=dict(strokes=24, steps=80, size=(64, 64)),

@@ -30,6 +30,7 @@ def measure(
     clip: str = "tiny_clip",
     early: int = 100,
     every: int = 25,
+    judged_in: str = "judge",
     **options: Any,
 ) -> dict[str, dict[str, float]]:
     """Arm -> what was seen of its drawings of the twelve shapes, which lie in `work_dir/ARM.png` to be looked at.
@@ -42,6 +43,7 @@ def measure(
     Args:
         seed: of the drawings.
         work_dir: the judge is one for all seeds, in the folder above: the first run trains it.
+        judged_in: its name there; another judge needs one of its own.
         arms: arm -> `strokes`, `start` and other options of `clipasso`.
         config, cfg_options: of the judge's training.
         pictures: options of `render_outlines`: what is drawn, upright and in the middle; default filled shapes.
@@ -49,7 +51,7 @@ def measure(
         early, every: steps until the early loss, a multiple of those between two looks at the drawings.
         options: of `clipasso`, for all arms.
     """
-    judge, clean = trained_judge(Path(work_dir).parent / "judge", config, cfg_options)
+    judge, clean = trained_judge(Path(work_dir).parent / judged_in, config, cfg_options)
     drawn_for = FrozenCLIP.from_pretrained(clip)
     truth = torch.arange(len(SHAPES))
     targets, _ = render_outlines(len(SHAPES), shapes=truth, still=True, **(pictures or {"filled": 1.0}))

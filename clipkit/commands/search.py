@@ -149,7 +149,8 @@ def _index(args: argparse.Namespace) -> int:
     if args.store:
         with closing(Milvus(args.store, index, make=True)) as milvus:
             sent, deleted = milvus.send()
-            print(f"{sent} rows sent to {milvus.place}, those of {deleted} files that have changed deleted")
+        old = f"; {deleted} files that have changed since are deleted there" if deleted else ""
+        print(f"{sent} rows sent to {milvus.place}{old}")
     return 1 if bad else 0
 
 

@@ -58,29 +58,41 @@ class Milvus:
         uri, name = check_address(address)
         self.name = name or re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", index.folder.resolve().name)) or "_"
         self.place = f"milvus:{uri}#{self.name}"
-        is_file = "://" not in uri
-        if is_file and not (Path(uri).parent.is_dir() if make else os.path.exists(uri)):
+        self._file = None if "://" in uri else uri
+        if self._file and not (Path(uri).parent.is_dir() if make else os.path.exists(uri)):
             raise ClipkitError(f"{self.place}: {'no such folder' if make else self._absent()}")
-        self._client = self._connect(uri, is_file)
-        about = self._about()
-        if about is None and not make:
-            raise ClipkitError(f"{self.place}: {self._absent()}")
-        if about is None:
-            self._make()
-        elif about.get("key") != _digest(index.key):
-            raise ClipkitError(
-                f"{self.place}: has the rows of another model, or of another rate; name another collection, "
-                f"milvus:{uri}#NAME"
-            )
-        self._rows = (about or {}).get("rows")
         self._files = {_digest(name): number for number, name in enumerate(index._ids)}
+        self._client = self._connect(uri)
+        try:
+            self._sent = self._check(make)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, make: bool) -> str:
+        """Which rows the collection has, '' where it is not all of any index."""
+        about = self._about()
+        if about is None:
+            if not make:
+                raise ClipkitError(f"{self.place}: {self._absent()}")
+            self._make()
+            return ""
+        if about.get("key") != _digest(self.index.key):
+            raise ClipkitError(
+                f"{self.place}: has the rows of another model, or of another rate; name another collection with #NAME"
+            )
+        return str(about.get("rows"))
 
     def _absent(self) -> str:
         return f"no such collection; send it with `clipkit search index … --out {self.index.folder} --store …`"
 
     def close(self) -> None:
-        """Ends the connection; of a file, lets other processes open it."""
+        """Ends the connection; to a file, every one of this process, so that other processes may open it."""
         self._client.close()
+        if self._file:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(self._file)
 
     # ------------------------------------------------------------------ sending
 
@@ -160,7 +172,7 @@ class Milvus:
         Raises:
             ClipkitError: the rows there are not those of the index as it is.
         """
-        if self._rows != self._digest():
+        if self._sent != self._digest():
             raise ClipkitError(f"{self.place}: has not the rows of {self.index.folder} as it is; {_AGAIN}")
         allowed = self.index._allowed(paths, between)
         where = condition(paths, between)
@@ -192,13 +204,14 @@ class Milvus:
 
     # ------------------------------------------------------------------ Milvus
 
-    def _connect(self, uri: str, is_file: bool) -> Any:
+    def _connect(self, uri: str) -> Any:
         from pymilvus import MilvusClient
 
         for name in ("pymilvus", "milvus_lite", "grpc._server"):  # they log each error with its traceback
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        with _said(self.place, ", or another process has it open" if is_file else f" (token: {TOKEN})"):
-            return MilvusClient(uri, token="" if is_file else os.environ.get(TOKEN, ""), timeout=_CONNECTING)
+        token = "" if self._file else os.environ.get(TOKEN, "")
+        with _said(self.place, ", or another process has it open" if self._file else f" (token: {TOKEN})"):
+            return MilvusClient(uri, token=token, timeout=_CONNECTING)
 
     def _call(self, method: str, *args: Any, **options: Any) -> Any:
         with _said(self.place):
@@ -225,7 +238,7 @@ class Milvus:
         self._mark("")
 
     def _about(self) -> dict[str, Any] | None:
-        """What the collection says of itself; None where there is none, or an empty one."""
+        """What the collection says of itself; None where there is none."""
         if not self._call("has_collection", self.name):
             return None
         fields = [field["name"] for field in self._call("describe_collection", self.name)["fields"]]

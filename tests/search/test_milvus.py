@@ -1,9 +1,7 @@
 """A Milvus collection of an index: the same answers, hostile patterns, what is sent again, whose rows it has."""
 
+import fcntl
 import json
-import os
-import subprocess
-import sys
 from contextlib import closing
 from importlib import util
 
@@ -194,7 +192,7 @@ def test_rows_of_another_index_or_model_are_not_touched(index, tmp_path):
 
 @slow
 @needs_milvus
-def test_no_server_and_no_folder_are_one_line_without_the_token(index, tmp_path, monkeypatch):
+def test_no_server_no_folder_and_a_file_in_use_are_one_line_without_the_token(index, tmp_path, monkeypatch):
     monkeypatch.setenv("MILVUS_TOKEN", "root:secret")
     (tmp_path / "text.db").write_text("no database")
     for place in ("http://127.0.0.1:1", "tcp://127.0.0.1:x", tmp_path / "none" / "rows.db", tmp_path / "text.db"):
@@ -202,30 +200,29 @@ def test_no_server_and_no_folder_are_one_line_without_the_token(index, tmp_path,
             Milvus(f"milvus:{place}", index, make=True)
         assert str(caught.value).startswith(f"milvus:{place}#index: ") and "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
+    send(f"milvus:{tmp_path / 'rows.db'}", index)
+    with open(tmp_path / "rows.db/LOCK") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as another process does
+        with pytest.raises(ClipkitError, match="or another process has it open"):
+            Milvus(f"milvus:{tmp_path / 'rows.db'}", index)
 
 
 @slow
 @needs_milvus
-def test_as_commands(tmp_path):
-    """Each in a process of its own, for a file has one process at a time."""
+def test_as_commands(tmp_path, capsys):
     for number, colour in enumerate(("red", "lime", "blue", "white")):
         Image.new("RGB", (32, 32), colour).save(tmp_path / f"{number} it's {colour}.png")
     store, out = f"milvus:{tmp_path / 'rows.db'}", str(tmp_path / "photos")
 
     def run(*argv):
-        done = subprocess.run(
-            [sys.executable, "-m", "clipkit", "search", *argv], capture_output=True, text=True, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
-        )  # fmt: skip
-        return done.returncode, done.stdout, done.stderr
+        code = cli.run("search", argv)
+        return code, *capsys.readouterr()
 
     code, said, problems = run("index", str(tmp_path), "--out", out, "--clip", "tiny_clip", "--store", store)
-    assert code == 0 and f"4 rows sent to {store}#photos" in said and "Traceback" not in problems, problems
+    assert code == 0 and f"4 rows sent to {store}#photos" in said and "Traceback" not in problems
     ask = ("query", out, "red", "--json", "--path", "*it's*")
     code, said, problems = run(*ask, "--store", store)
-    assert code == 0 and "Traceback" not in problems, problems
-    assert [found["path"] for found in json.loads(said)] == [found["path"] for found in json.loads(run(*ask)[1])]
-    assert len(json.loads(said)) == 4
+    assert code == 0 and said == run(*ask)[1] and len(json.loads(said)) == 4 and problems == ""
     assert run(*ask, "--store", store, "--faiss")[2] == (
         "error: --store lets Milvus rank; leave out --approximate and --faiss\n"
     )

@@ -44,44 +44,48 @@ class Milvus:
     """The collection of an index.
 
     Args:
-        address: `milvus:FILE.db` or `milvus:http://HOST:19530`; `#NAME` at its end names the collection, which else has
-            the name of the index's folder. A server's token is that of the environment variable MILVUS_TOKEN.
+        address: `milvus:FILE.db` or `milvus:http://HOST:19530`; `#NAME` at its end names the collection, which else is
+            called `clipkit_` and the index's folder. A server's token is the environment's MILVUS_TOKEN.
         index: whose rows are or will be there.
         make: make the collection where there is none.
 
     Raises:
-        ClipkitError: no pymilvus; a wrong address, no server, no collection; one of another model or of other rows.
+        ClipkitError: an empty index; no pymilvus; a wrong address, no server, no collection, or one of another model.
     """
 
     def __init__(self, address: str, index: SearchIndex, make: bool = False) -> None:
+        if not len(index):
+            raise ClipkitError(f"{index.folder}: the index is empty")
         self.index = index
         uri, name = check_address(address)
-        self.name = name or re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", index.folder.resolve().name)) or "_"
+        self.name = name or "clipkit_" + re.sub(r"[^A-Za-z0-9_]", "_", index.folder.resolve().name)
         self.place = f"milvus:{uri}#{self.name}"
         self._file = None if "://" in uri else uri
         if self._file and not (Path(uri).parent.is_dir() if make else os.path.exists(uri)):
             raise ClipkitError(f"{self.place}: {'no such folder' if make else self._absent()}")
-        self._files = {_digest(name): number for number, name in enumerate(index._ids)}
+        self._files = self._own()
         self._client = self._connect(uri)
         try:
-            self._sent = self._check(make)
+            self._check(make)
         except BaseException:
             self.close()
             raise
 
-    def _check(self, make: bool) -> str:
-        """Which rows the collection has, '' where it is not all of any index."""
+    def _check(self, make: bool) -> None:
         about = self._about()
+        if about is None and not make:
+            raise ClipkitError(f"{self.place}: {self._absent()}")
         if about is None:
-            if not make:
-                raise ClipkitError(f"{self.place}: {self._absent()}")
             self._make()
-            return ""
-        if about.get("key") != _digest(self.index.key):
+        elif about.get("key") == self._key():
+            self._sent = str(about.get("rows"))  # which, of the index's `_digest`; '' while they are sent
+        else:
             raise ClipkitError(
                 f"{self.place}: has the rows of another model, or of another rate; name another collection with #NAME"
             )
-        return str(about.get("rows"))
+
+    def _own(self) -> dict[str, int]:
+        return {_digest(name): number for number, name in enumerate(self.index._ids)}
 
     def _absent(self) -> str:
         return f"no such collection; send it with `clipkit search index … --out {self.index.folder} --store …`"
@@ -105,7 +109,7 @@ class Milvus:
         Raises:
             ClipkitError: the collection has the rows of another index.
         """
-        index = self.index
+        index, self._files = self.index, self._own()
         there = self._there()
         known = {_digest(name) for name in index.store}
         if foreign := there.keys() - known:
@@ -123,7 +127,7 @@ class Milvus:
         wanted = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         for start in tqdm(range(0, len(wanted), BATCH), "sending", unit="000 rows", delay=2, disable=None):
             self._call("upsert", self.name, self._entities(wanted[start : start + BATCH]))
-        self._mark(self._digest())
+        self._mark(index._digest)
         return len(wanted), len(old)
 
     def _there(self) -> Counter[str]:
@@ -172,7 +176,7 @@ class Milvus:
         Raises:
             ClipkitError: the rows there are not those of the index as it is.
         """
-        if self._sent != self._digest():
+        if self._sent != self.index._digest:
             raise ClipkitError(f"{self.place}: has not the rows of {self.index.folder} as it is; {_AGAIN}")
         allowed = self.index._allowed(paths, between)
         where = condition(paths, between)
@@ -220,8 +224,6 @@ class Milvus:
     def _make(self) -> None:
         from pymilvus import DataType
 
-        if not len(self.index):
-            raise ClipkitError(f"{self.index.folder}: the index is empty")
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("id", DataType.VARCHAR, max_length=64, is_primary=True)
         schema.add_field("file", DataType.VARCHAR, max_length=32)
@@ -252,14 +254,15 @@ class Milvus:
             return {}
 
     def _mark(self, rows: str) -> None:
-        about = json.dumps({"format": FORMAT, "key": _digest(self.index.key), "rows": rows})
+        about = json.dumps({"format": FORMAT, "key": self._key(), "rows": rows})
         empty = {"frame": -1, "start": 0.0, "end": 0.0, "image": True}
         embedding = np.zeros(self.index.embeddings.shape[1], np.float32)
         row = {"id": _ABOUT, "file": _ABOUT, "path": about, **empty, "embedding": embedding}
         self._call("upsert", self.name, [row])
+        self._sent = rows
 
-    def _digest(self) -> str:
-        return _digest([self.index.key, self.index._ids])
+    def _key(self) -> str:
+        return _digest(json.dumps(self.index.key, sort_keys=True))
 
 
 def check_address(address: str) -> tuple[str, str]:
@@ -278,7 +281,7 @@ def check_address(address: str) -> tuple[str, str]:
         )
     if find_spec("pymilvus") is None:
         raise ClipkitError("pymilvus is not installed: pip install 'openclipkit[milvus]', or leave out --store")
-    return match[1], match[2] or ""
+    return os.path.expanduser(match[1]), match[2] or ""
 
 
 def condition(paths: str | None, between: tuple[float, float] | None) -> str:
@@ -298,8 +301,8 @@ def condition(paths: str | None, between: tuple[float, float] | None) -> str:
 _ANY = re.compile(r"[^A-Za-z0-9/_ .,-]+")
 
 
-def _digest(about: Any) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from clipkit.errors import one_line
@@ -67,6 +67,26 @@ class Part:
         """Of its record."""
         place = f"#{self.place[0]}" if self.place else ""
         return f"{self.source}{place}@{self.state}"
+
+
+def address_of(part: str, name: str) -> str:
+    """Where a thing lies that was in the part with this id: a file's address, or `ARCHIVE/NAME`.
+
+    Args:
+        part: `Part.id`. It does not hold `root`: names in lists are taken to count from the folder of the list.
+    """
+    source = part.rpartition("@")[0]
+    if source.lower().endswith(".tar"):
+        return addresses.join(source, name)
+    file, _, place = source.rpartition("#")
+    suffix = PurePosixPath(file).suffix.lower()
+    if place.isdigit() and suffix in (".parquet", *LISTS):
+        beside = addresses.below(addresses.parent(file), name)
+        is_inside = suffix == ".parquet" and not (beside and addresses.is_local(beside) and Path(beside).is_file())
+        return addresses.join(file, name) if is_inside or beside is None else beside
+    pieces = source.split("#")  # FOLDER#its first file, both of which may hold a #
+    roots = ["#".join(pieces[:count]) for count in range(len(pieces) - 1, 0, -1)] or [source]
+    return addresses.join(next((root for root in roots if Path(root).is_dir()), roots[-1]), name)
 
 
 def file_sample(root: str, name: str, text: str | None, wanted: str, beside: bool = False) -> Sample | Skipped:

@@ -31,12 +31,12 @@ from clipkit.errors import ClipkitError
 from . import addresses
 from ._list_samples import plan_list, read_list
 from ._parquet import groups, read_group
-from ._sample import FILMS, LISTS, NAME, PICTURES, TEXT, WANTED, Part, Sample, Skipped, file_sample
+from ._sample import FILMS, LISTS, NAME, PICTURES, TEXT, WANTED, Part, Sample, Skipped, address_of, file_sample
 from ._tar_samples import read_tar
 from .images import IMAGE_SUFFIXES
 from .video import VIDEO_SUFFIXES
 
-__all__ = ["WANTED", "Part", "Sample", "Skipped", "plan", "read_part"]
+__all__ = ["WANTED", "Part", "Sample", "Skipped", "address_of", "plan", "read_part"]
 _AT_ONCE = 16  # files that are looked at while a plan is made
 
 

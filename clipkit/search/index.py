@@ -32,7 +32,7 @@ from clipkit.search.approximate import Approximate, build
 from clipkit.search.embedding import embed, embed_file
 from clipkit.search.matrix import COLUMNS, Matrix, ending, open_matrix
 from clipkit.search.media import Moment, is_image, list_media
-from clipkit.search.model import about_index, load_model
+from clipkit.search.model import about_index, index_key, load_model
 from clipkit.search.query import Found, text_vector
 from clipkit.search.records import current_record, path_of, record_id
 from clipkit.search.rows import Stacked
@@ -41,9 +41,9 @@ from clipkit.store import Store, StoreError
 if TYPE_CHECKING:
     from clipkit.search.milvus import Milvus
 
-FORMAT = 1
 INDEX = "clipkit_index"  # the folder of an index that nobody named
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
+TAKEN = 1 << 14  # the same, where nothing is computed
 COMPRESSED, FEW = "approximate", 20  # the folder; a filter that leaves less than a 20th of the rows
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
 
@@ -112,6 +112,22 @@ class SearchIndex:
         finally:
             self._write(hand)
         self._load()
+
+    def take(self, records: Iterable[tuple[str, dict[str, np.ndarray]]]) -> int:
+        """Writes those of the records, (id, arrays), that are not there; returns how many were."""
+        hand: dict[str, dict[str, np.ndarray]] = {}
+        known = 0
+        for identifier, record in records:
+            identifier = self.store.free_id(identifier)
+            if identifier in self.store or identifier in hand:
+                known += 1
+                continue
+            hand[identifier] = record
+            if len(hand) == TAKEN:
+                self._write(hand)
+        self._write(hand)
+        self._load()
+        return known
 
     def _write(self, hand: dict[str, dict[str, np.ndarray]]) -> None:
         if hand:
@@ -239,7 +255,8 @@ class SearchIndex:
         files = [(paths is None or fnmatchcase(name, paths)) and not (between and is_image(name)) for name in names]
         allowed = np.repeat(np.array(files, bool), np.diff(self._offsets))
         if between is not None:
-            allowed &= (self._start >= between[0]) & (self._start <= between[1])
+            has_time = (self._frame != 0) | (self._end > 0)  # a picture in an archive may have no ending
+            allowed &= (self._start >= between[0]) & (self._start <= between[1]) & has_time
         return allowed
 
     def _ranked(
@@ -385,18 +402,3 @@ class SearchIndex:
 
 
 _STATE = re.compile(r"\d+:\d+")  # of a file, in its record's id
-
-
-def index_key(made_by: dict[str, Any], fps: float, resize: str | None = None) -> dict[str, Any]:
-    """What the rows of an index depend on.
-
-    Args:
-        made_by: of `clipkit.embed.encoder.load_frozen`.
-        resize: how a picture becomes CLIP's square: None, as CLIP's own preprocessing has it (most: the shorter side,
-            and the middle of the longer one); 'squash', the whole of it, out of proportion.
-    """
-    own = made_by["preprocessing"]
-    resize = resize or own.get("resize_mode", "shortest")
-    resampler = "bicubic" if resize == "squash" else own.get("interpolation", "bicubic")
-    preprocessing = {"size": own["size"], "resize_mode": resize, "resampler": resampler}
-    return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}

@@ -11,8 +11,9 @@ import torch
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed import frame_store, region_store
 from clipkit.errors import ClipkitError, one_line
-from clipkit.search.index import SearchIndex, index_key
-from clipkit.search.model import about_index
+from clipkit.search.embedded import embedded_records, made_by_of, open_embedded
+from clipkit.search.index import SearchIndex
+from clipkit.search.model import about_index, index_key
 from clipkit.search.records import record_id
 from clipkit.store import Store
 from clipkit.text import TextBank
@@ -106,6 +107,20 @@ def _search(folder: Path) -> Any:
     return len(index), index.search(_numbers(1, 8, 2)[0], 3)
 
 
+def _embedded(root: Path) -> None:
+    made_by = {"weights": "0" * 64, "preprocessing": {"size": [8, 8]}, "precision": "fp32"}
+    key = {"kind": "embeddings", **made_by, "sampling": {"fps": 1.0}, "wanted": "pictures"}
+    names = np.frombuffer(b"a.jpgb.mp4b.mp4c.jpg", np.uint8).reshape(4, 5)
+    arrays = {"name": names, "time": np.array([np.nan, 0, 1, np.nan]), "embeddings": _numbers(4, 8).astype(np.float16)}
+    parts = {f"/photos/{kind}@0123456789abcdef": arrays for kind in ("t.tar", "#a.jpg", "l.csv#9", "p.parquet#0")}
+    _write(root / "all/embeddings", key, parts, shard_size=1)
+
+
+def _take(folder: Path) -> Any:
+    found = open_embedded(folder)
+    return index_key(*made_by_of(found)), list(embedded_records(found))
+
+
 class _Words:
     """What `TextBank` needs of a CLIP."""
 
@@ -131,5 +146,6 @@ READERS = [
     Reader("stores of regions", _regions, _read_regions, checked=("*",)),
     Reader("stores of frames", _frames, _read_frames, checked=("*",)),
     Reader("indexes", _indexes, _search, checked=("*",), share=2),
+    Reader("embeddings for an index", _embedded, _take, checked=("*",)),
     Reader("rows of texts", _texts, _encode, checked=("*",)),
 ]

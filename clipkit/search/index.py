@@ -210,11 +210,8 @@ class SearchIndex:
         found: list[Moment] = []
         taken: set[int] = set()
         how = "approximate" if approximate else "faiss" if faiss else "numpy"
-        if milvus is None:
-            ranked = self._ranked(query, 8 * top, how, self._allowed(paths, between))
-        else:
-            ranked = milvus.ranked(query, 8 * top, paths, between)
-        for row, score in ranked:
+        elsewhere = milvus and milvus.ranked(query, 8 * top, paths, between)
+        for row, score in elsewhere or self._ranked(query, 8 * top, how, self._allowed(paths, between)):
             if row in taken:
                 continue
             file = int(np.searchsorted(self._offsets, row, side="right")) - 1

@@ -45,7 +45,7 @@ class Milvus:
 
     Args:
         address: `milvus:FILE.db` or `milvus:http://HOST:19530`; `#NAME` at its end names the collection, which else is
-            called `clipkit_` and the index's folder. A server's token is the environment's MILVUS_TOKEN.
+            called as the index's folder. A server's token is the environment's MILVUS_TOKEN.
         index: whose rows are or will be there.
         make: make the collection where there is none.
 
@@ -58,7 +58,8 @@ class Milvus:
             raise ClipkitError(f"{index.folder}: the index is empty")
         self.index = index
         uri, name = check_address(address)
-        self.name = name or "clipkit_" + re.sub(r"[^A-Za-z0-9_]", "_", index.folder.resolve().name)
+        own = re.sub(r"[^A-Za-z0-9_]", "_", index.folder.resolve().name)
+        self.name = name or (own if re.match("[A-Za-z_]", own) else f"_{own}")
         self.place = f"milvus:{uri}#{self.name}"
         self._file = None if "://" in uri else uri
         if self._file and not (Path(uri).parent.is_dir() if make else os.path.exists(uri)):

@@ -202,7 +202,7 @@ def test_no_server_no_folder_and_a_file_in_use_are_one_line_without_the_token(in
     for place in ("http://127.0.0.1:1", "tcp://127.0.0.1:x", tmp_path / "none" / "rows.db", tmp_path / "text.db"):
         with pytest.raises(ClipkitError) as caught:
             Milvus(f"milvus:{place}", index, make=True)
-        assert str(caught.value).startswith(f"milvus:{place}#clipkit_index: ") and "\n" not in str(caught.value)
+        assert str(caught.value).startswith(f"milvus:{place}#index: ") and "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
     send(f"milvus:{tmp_path / 'rows.db'}", index)
     with open(tmp_path / "rows.db/LOCK") as file:
@@ -223,7 +223,7 @@ def test_as_commands(tmp_path, capsys):
         return code, *capsys.readouterr()
 
     code, said, problems = run("index", str(tmp_path), "--out", out, "--clip", "tiny_clip", "--store", store)
-    assert code == 0 and f"4 rows sent to {store}#clipkit_photos" in said and "Traceback" not in problems
+    assert code == 0 and f"4 rows sent to {store}#photos" in said and "Traceback" not in problems
     ask = ("query", out, "red", "--json", "--path", "*it's*")
     code, said, problems = run(*ask, "--store", store)
     assert code == 0 and said == run(*ask)[1] and len(json.loads(said)) == 4 and problems == ""

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -37,6 +37,9 @@ from clipkit.search.query import Found, text_vector
 from clipkit.search.records import current_record, path_of, record_id
 from clipkit.search.rows import Stacked
 from clipkit.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from clipkit.search.milvus import Milvus
 
 INDEX = "clipkit_index"  # the folder of an index that nobody named
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
@@ -175,6 +178,7 @@ class SearchIndex:
         *,
         faiss: bool = False,
         approximate: bool = False,
+        milvus: Milvus | None = None,
         paths: str | None = None,
         between: tuple[float, float] | None = None,
     ) -> list[Moment]:
@@ -189,6 +193,7 @@ class SearchIndex:
             query: `(D,)`, of any length other than 0.
             faiss: let FAISS's exact flat index compare, which needs faiss-cpu; the answers are the same.
             approximate: look where the index that `compress` made leads; a few of the best may be missing.
+            milvus: let this collection of the index's rows rank; the answers are the same.
             paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
             between: only frames of films that are shown within these seconds.
 
@@ -205,7 +210,8 @@ class SearchIndex:
         found: list[Moment] = []
         taken: set[int] = set()
         how = "approximate" if approximate else "faiss" if faiss else "numpy"
-        for row, score in self._ranked(query, 8 * top, how, self._allowed(paths, between)):
+        elsewhere = milvus and milvus.ranked(query, 8 * top, paths, between)
+        for row, score in elsewhere or self._ranked(query, 8 * top, how, self._allowed(paths, between)):
             if row in taken:
                 continue
             file = int(np.searchsorted(self._offsets, row, side="right")) - 1

@@ -359,8 +359,7 @@ class SearchIndex:
         files = list_media([inputs] if isinstance(inputs, (str, Path)) else inputs)
         key = about_index(folder)[1]
         model, made_by, named = load_model(folder, clip, pretrained, key.get("precision", "auto"))
-        resize = key.get("preprocessing", {}).get("resize_mode")
-        index = cls(folder, index_key(made_by, key.get("fps", 2.0), resize))
+        index = cls(folder, index_key(made_by, key.get("fps", 2.0), key.get("preprocessing", {}).get("resize_mode")))
         write_text(index.folder / "model.json", json.dumps(named))
         for _, problem in tqdm(index.add(files, model), "indexing", len(files), unit="file", delay=2, disable=None):
             if problem:

@@ -161,6 +161,7 @@ class ShapesZeroShotLoop(BaseLoop):
     def run(self) -> dict[str, float]:
         self.runner.call_hook("before_val")
         self.runner.call_hook("before_val_epoch")
+        self.runner.model.eval()
         metrics = {name: round(value, 2) for name, value in evaluate(self.runner.bare_model.clip, self.count).items()}
         self.runner.call_hook("after_val_epoch", metrics=metrics)
         self.runner.call_hook("after_val")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -46,13 +46,12 @@ class FullyShard(nn.Module):
         for tensor in chain(module.parameters(), module.buffers()):
             tensor.data = tensor.data.contiguous()  # FSDP2 takes no channels_last
             broadcast(tensor.data)
-        total = local_bytes(module.parameters())
+        self._bytes = local_bytes(module.parameters())
+        self._begun = False
         self._shard(module, blocks)
         self.module = module
         module.register_load_state_dict_pre_hook(_take_shards)
         type(module).__deepcopy__ = _refuse_copy  # torch's own refuses too, by an AssertionError
-        for rank, own in enumerate(all_gather_object(local_bytes(module.parameters()))):
-            print_log(f"parameters on rank {rank}: {own / 1e6:,.1f} MB of {total / 1e6:,.1f} MB", "current")
 
     def _shard(self, module: nn.Module, blocks: Sequence[str]) -> None:
         mesh = init_device_mesh(torch.device(own_device()).type, (dist.get_world_size(),))
@@ -64,19 +63,26 @@ class FullyShard(nn.Module):
         for block in chain.from_iterable(list(members.children())[:-1] for members in lists):
             fully_shard(block, mesh=mesh, ignored_params=single)
         root: Any = fully_shard(module, mesh=mesh, ignored_params=single)
-        root._get_fsdp_state()._lazy_init()  # else a validation before the first step takes its first block for the root
+        root._get_fsdp_state()._lazy_init()  # or a validation before the first step takes its first block for the root
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
         """One step of the model's own; see mmengine's `BaseModel`."""
+        if not self._begun:
+            self._begin(optim_wrapper)
+        return self.module.train_step(data, optim_wrapper)  # type: ignore[operator]
+
+    def _begin(self, optim_wrapper: Any) -> None:
+        self._begun = True
+        for rank, own in enumerate(all_gather_object(local_bytes(self.module.parameters()))):
+            print_log(f"parameters on rank {rank}: {own / 1e6:,.1f} of {self._bytes / 1e6:,.1f} MB", "current")
         for own in getattr(optim_wrapper, "optim_wrappers", {"": optim_wrapper}).values():
             if getattr(own, "loss_scaler", None) is not None and own.loss_scaler.is_enabled():
                 raise ClipkitError("clipkit.FullyShard: fp16 and its loss scaling are not served: use --amp bf16")
             if own.clip_grad_kwargs:  # torch's other way cannot take the norm over shards and single numbers
                 own.clip_grad_kwargs.setdefault("foreach", True)
-        return self.module.train_step(data, optim_wrapper)  # type: ignore[operator]
 
     def val_step(self, data: Any) -> list:
         return self.module.val_step(data)  # type: ignore[operator]
@@ -111,7 +117,7 @@ class FullyShard(nn.Module):
         optimizer.register_load_state_dict_pre_hook(_take_state_shards)
 
 
-def local_bytes(tensors: Iterator[Tensor]) -> int:
+def local_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes that this process holds of tensors, sharded ones or not."""
     own = (tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors)
     return sum(tensor.numel() * tensor.element_size() for tensor in own)

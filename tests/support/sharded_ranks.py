@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 
 from clipkit.engine.build import build_runner
 from clipkit.engine.registry import FUNCTIONS
-from clipkit.sharding.fully_shard import local_bytes
+from clipkit.sharding import local_bytes
 
 CLIP = "clipkit-sharded-test"  # a test registers it: the tiny CLIP has batch norms, whose statistics are half a batch's
 

@@ -1,14 +1,14 @@
 """Trainings of a few steps in one process, and in two that share them by `clipkit.FullyShard`."""
 
-import json
 import os
 import socket
 
 import torch
 import torch.multiprocessing as mp
+from mmengine.optim import OptimWrapper
 
 from clipkit.engine.build import build_runner
-from clipkit.engine.registry import FUNCTIONS
+from clipkit.engine.registry import FUNCTIONS, OPTIM_WRAPPERS
 from clipkit.sharding import local_bytes
 
 CLIP = "clipkit-sharded-test"  # a test registers it: the tiny CLIP has batch norms, whose statistics are half a batch's
@@ -60,10 +60,18 @@ def lists_of_items(items):
     return {key: [item[key] for item in items] for key in items[0]}
 
 
-def train(kind, work_dir, batch, **options):
-    """Trains, and returns the runner: `batch` samples a step and process, further options of `build_runner`."""
-    config, changes = TRAININGS[kind]
-    changes = {**changes, "train_dataloader.batch_size": batch, **options.pop("cfg_options", {})}
+@OPTIM_WRAPPERS.register_module()
+class ScaledOptimWrapper(OptimWrapper):
+    loss_scaler = torch.amp.GradScaler("cpu")
+
+
+def train(kind, work_dir, sharded=False, changes=None, **options):
+    """Trains, and returns the runner: two samples a step in one process, or one in each of two."""
+    config, common = TRAININGS[kind]
+    changes = {**common, "train_dataloader.batch_size": 1 if sharded else 2, **(changes or {})}
+    if sharded:
+        changes["model_wrapper_cfg.type"] = "clipkit.FullyShard"
+        options["launcher"] = "pytorch"
     runner = build_runner(config, work_dir=work_dir, seed=0, cfg_options=changes, **options)
     runner.train()
     return runner
@@ -77,31 +85,24 @@ def held_bytes(runner):
     return [local_bytes(runner.model.parameters()), local_bytes(moments)]
 
 
-def in_two_processes(work, *arguments):
-    """Runs `work(rank, *arguments)` in two processes of one group, which begin as copies of this one."""
+def in_two_processes(work):
+    """Runs `work(rank)` in two processes of one group, which begin as copies of this one; their exit codes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     context = mp.get_context("fork")
-    processes = [context.Process(target=_begin, args=(rank, port, work, arguments)) for rank in range(2)]
+    processes = [context.Process(target=_begin, args=(rank, port, work)) for rank in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=240)
         process.kill()
+        process.join()
     return [process.exitcode for process in processes]
 
 
-def _begin(rank, port, work, arguments):
+def _begin(rank, port, work):
     torch.set_num_threads(1)  # others do not live in the copy
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, CUDA_VISIBLE_DEVICES="")
-    work(rank, *arguments)
-
-
-def shard(rank, kind, folder, batch, resumed):
-    """A sharded training from the start, and one that goes on from another's file; notes what each process holds."""
-    sharded = {"launcher": "pytorch", "cfg_options": {"model_wrapper_cfg.type": "clipkit.FullyShard"}}
-    runner = train(kind, folder / "two", batch, **sharded)
-    (folder / f"held_{rank}.json").write_text(json.dumps(held_bytes(runner)))
-    train(kind, folder / "two_resumed", batch, resume=str(resumed), **sharded)
+    work(rank)

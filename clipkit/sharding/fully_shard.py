@@ -41,8 +41,9 @@ class FullyShard(nn.Module):
 
     def __init__(self, module: nn.Module, blocks: Sequence[str] = ("resblocks", "blocks", "layer")) -> None:
         super().__init__()
-        if callable(getattr(module, "init_weights", None)):
-            module.init_weights()
+        initialise: Any = getattr(module, "init_weights", None)
+        if initialise is not None:
+            initialise()
         for tensor in chain(module.parameters(), module.buffers()):
             tensor.data = tensor.data.contiguous()  # FSDP2 takes no channels_last
             broadcast(tensor.data)
@@ -51,7 +52,8 @@ class FullyShard(nn.Module):
         self._shard(module, blocks)
         self.module = module
         module.register_load_state_dict_pre_hook(_take_shards)
-        type(module).__deepcopy__ = _refuse_copy  # torch's own refuses too, by an AssertionError
+        kind: Any = type(module)  # the class that `fully_shard` made of the model's
+        kind.__deepcopy__ = _refuse_copy  # torch's own refuses too, by an AssertionError
 
     def _shard(self, module: nn.Module, blocks: Sequence[str]) -> None:
         mesh = init_device_mesh(torch.device(own_device()).type, (dist.get_world_size(),))

@@ -183,6 +183,8 @@ class ClipkitRunner(Runner):
         gather = self.model.gather_state if self.is_sharded else lambda part: part
         weights, frozen = gather(self.bare_model.state_dict()), frozen_records(self.bare_model)
         optimizer = gather(self.optim_wrapper.state_dict()) if save_optimizer else None
+        if self.is_sharded:
+            self.model.train(self.model.training)  # its state dict has sharded what a validation holds whole
         if not is_main_process():
             return
         meta = dict(meta or {})

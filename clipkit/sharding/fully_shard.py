@@ -61,8 +61,9 @@ class FullyShard(nn.Module):
         for parameter in single:
             if parameter.requires_grad:
                 parameter.register_post_accumulate_grad_hook(_average)
-        lists = [child for name, child in module.named_modules() if name.rpartition(".")[2] in blocks]
-        for block in chain.from_iterable(list(members.children())[:-1] for members in lists):
+        named = ((name.rpartition(".")[2], child) for name, child in module.named_modules())
+        lists = [child for name, child in named if name in blocks and isinstance(child, (nn.ModuleList, nn.Sequential))]
+        for block in chain.from_iterable(list(members)[:-1] for members in reversed(lists)):  # inner ones first
             fully_shard(block, mesh=mesh, ignored_params=single)
         root: Any = fully_shard(module, mesh=mesh, ignored_params=single)
         root._get_fsdp_state()._lazy_init()  # or a validation before the first step takes its first block for the root
@@ -94,17 +95,19 @@ class FullyShard(nn.Module):
 
     def train(self, mode: bool = True) -> FullyShard:
         """In eval mode every process holds the whole model: passes need no other process."""
-        if mode != self.training:
-            for part in self.module.modules():
-                if isinstance(part, FSDPModule):
-                    part.set_reshard_after_forward(mode and part is not self.module, recurse=False)
-                    part.reshard() if mode else part.unshard()
+        for part in self.module.modules():
+            if isinstance(part, FSDPModule):  # nothing is done twice
+                part.set_reshard_after_forward(mode and part is not self.module, recurse=False)
+                part.reshard() if mode else part.unshard()
         return super().train(mode)
 
     # Checkpoints: the files of a training without shards ------------------------------------------------------------
 
     def gather_state(self, part: Any) -> Any:
-        """A state dict with whole tensors, on process 0 and its CPU; None for them elsewhere. All processes call it."""
+        """A state dict with whole tensors, on process 0 and its CPU; None for them elsewhere. All processes call it.
+
+        A model's state dict has sharded it, also in eval mode: `train(self.training)` undoes that.
+        """
         if isinstance(part, dict):
             return {key: self.gather_state(value) for key, value in part.items()}
         if isinstance(part, list):

@@ -20,6 +20,8 @@ _COMMON = {
     "val_dataloader.num_workers": 0,
     "default_hooks.checkpoint.interval": 2,
     "default_hooks.checkpoint.max_keep_ckpts": -1,
+    "default_hooks.checkpoint.save_best": "auto",  # which writes in the middle of a validation
+    "default_hooks.checkpoint.rule": "greater",
     "optim_wrapper.optimizer.eps": 1e-3,  # AdamW would make gradients of rounding's size count as much as others
     "custom_hooks": [],
 }

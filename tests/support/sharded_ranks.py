@@ -22,6 +22,7 @@ _COMMON = {
     "default_hooks.checkpoint.max_keep_ckpts": -1,
     "default_hooks.checkpoint.save_best": "auto",  # which writes in the middle of a validation
     "default_hooks.checkpoint.rule": "greater",
+    "optim_wrapper.optimizer.lr": 0.05,  # a few hundredths of it, during the warm-up
     "optim_wrapper.optimizer.eps": 1e-3,  # AdamW would make gradients of rounding's size count as much as others
     "custom_hooks": [],
 }

@@ -160,12 +160,13 @@ class ShapesZeroShotLoop(BaseLoop):
         self.count = count
 
     def run(self) -> dict[str, float]:
-        self.runner.call_hook("before_val")
-        self.runner.call_hook("before_val_epoch")
+        mode = "val" if self is self.runner._val_loop else "test"
+        self.runner.call_hook(f"before_{mode}")
+        self.runner.call_hook(f"before_{mode}_epoch")
         self.runner.model.eval()
         metrics = {name: round(value, 2) for name, value in evaluate(self.runner.bare_model.clip, self.count).items()}
-        self.runner.call_hook("after_val_epoch", metrics=metrics)
-        self.runner.call_hook("after_val")
+        self.runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
+        self.runner.call_hook(f"after_{mode}")
         return metrics
 
 

@@ -65,7 +65,7 @@ class Part:
     @property
     def id(self) -> str:
         """Of its record."""
-        place = f"#{self.place[0]}" if self.place else ""
+        place = f"#{str(self.place[0]).replace('#', '%23')}" if self.place else ""  # its last # ends the source
         return f"{self.source}{place}@{self.state}"
 
 
@@ -75,7 +75,7 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
     Args:
         beside: its caption is the file `name.txt` beside it.
     """
-    address = addresses.below(root, name)
+    address = addresses.below(root, name if beside else name.replace("\\", "/"))  # lists from Windows
     if address is None:
         return Skipped(name, f"lies outside {root}, or no file can be called so; --root gives another folder")
     suffix = PurePosixPath(name).suffix.lower()
@@ -100,4 +100,4 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
 
 def _text_of(address: str) -> str:
     with addresses.reading(address) as file:
-        return file.read(TEXT + 1).decode("utf-8").strip()
+        return file.read(4 * TEXT + 4).decode("utf-8-sig").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ def optimise(
     tolerance: float | None = None,
     generators: Sequence[torch.Generator] = (),
     checkpoint: str | os.PathLike | None = None,
+    about: Sequence[object] = (),
     film: str | os.PathLike | None = None,
     fps: float = 10.0,
     progress: str | None = None,
@@ -64,6 +66,7 @@ def optimise(
         generators: whose states a checkpoint keeps: the cutouts'.
         checkpoint: a file, written at each evaluation; one that is there is taken up, and ends as if it had never been
             interrupted, bit for bit.
+        about: what else tells this run from others: tensors and plain values. A checkpoint of others is refused.
         film: an MP4 of the pictures side by side at each evaluation, `fps` frames a second.
         progress: words before a bar; None: no bar.
 
@@ -82,6 +85,8 @@ def optimise(
         "best_step": torch.zeros(count, dtype=torch.int64), "frames": [],
         "best": {name: value.detach().clone() for name, value in parameters.items()},
     }  # fmt: skip
+    if checkpoint is not None:
+        state["about"] = _digest(about)
     if checkpoint is not None and os.path.exists(checkpoint):
         state = _resume(checkpoint, state, parameters, optimizer, generators)
     bar = tqdm(total=steps, initial=state["step"], desc=progress, unit="step", disable=progress is None)
@@ -143,6 +148,14 @@ def _settled(history: Tensor, tolerance: float | None) -> bool:
     return bool((history[-3:].mean(1).diff().abs() <= tolerance).all())
 
 
+def _digest(about: Sequence[object]) -> str:
+    digest = hashlib.sha256()
+    for part in about:
+        data = part.detach().cpu().contiguous().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode()
+        digest.update(f"{len(data)} ".encode() + data)
+    return digest.hexdigest()
+
+
 def _save(path: Any, state: dict, parameters: dict, optimizer: Any, generators: Sequence[torch.Generator]) -> None:
     now = {name: value.detach() for name, value in parameters.items()}
     more = {"parameters": now, "optimizer": optimizer.state_dict(), "generators": [g.get_state() for g in generators]}
@@ -154,10 +167,10 @@ def _resume(
     path: Any, fresh: dict, parameters: dict, optimizer: Any, generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
     try:
-        state = load_tensors(path)
+        state = {"about": fresh["about"], **load_tensors(path)}  # older ones do not say
         same = (
             set(state) == {*fresh, "parameters", "optimizer", "generators"}
-            and state["steps"] == fresh["steps"]
+            and (state["steps"], state["about"]) == (fresh["steps"], fresh["about"])
             and len(state["generators"]) == len(generators)
         )
         shapes = {name: value.shape for name, value in parameters.items()}

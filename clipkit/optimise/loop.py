@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clipkit.data.video_file import write_video
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 from clipkit.files import writing
 from clipkit.optimise.parametrisations import Parametrisation
 from clipkit.safe import load_tensors
@@ -176,9 +176,27 @@ def _resume(
         shapes = {name: value.shape for name, value in parameters.items()}
         if not same or any({k: v.shape for k, v in state[part].items()} != shapes for part in ("parameters", "best")):
             raise ValueError("it is of another run")
-        if state["history"].shape[1:] != fresh["history"].shape[1:]:
+        rows = {name: fresh[name] for name in ("best_loss", "best_step")}
+        rows["history"] = fresh["history"].new_zeros(len(state["history"]), *fresh["history"].shape[1:])
+        if any((state[name].shape, state[name].dtype) != (row.shape, row.dtype) for name, row in rows.items()):
             raise ValueError("it is of another run")
+        if type(state["step"]) is not int or not 0 <= state["step"] <= state["steps"]:
+            raise ValueError(f"it says step {shown(state['step'], 20)} of {state['steps']}")
+        looks = {(frame.ndim, frame.dtype, frame.shape) for frame in state["frames"]}
+        if len(looks) > 1 or any(look[:2] != (3, torch.uint8) for look in looks):
+            raise ValueError("its frames are no pictures of one size")
+        own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
+        for group, options in zip(optimizer.param_groups, own):
+            group.update(options)
+        for parameter, kept in optimizer.state.items():
+            shape = parameter.shape
+            if {name: value.shape for name, value in kept.items()} != {
+                "step": (),
+                "exp_avg": shape,
+                "exp_avg_sq": shape,
+            }:
+                raise ValueError("it is of another run")
         for generator, kept in zip(generators, state["generators"]):
             generator.set_state(kept)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:

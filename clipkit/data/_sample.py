@@ -65,7 +65,7 @@ class Part:
     @property
     def id(self) -> str:
         """Of its record."""
-        place = f"#{self.place[0]}" if self.place else ""
+        place = f"#{str(self.place[0]).replace('#', '%23')}" if self.place else ""  # its last # ends the source
         return f"{self.source}{place}@{self.state}"
 
 
@@ -80,13 +80,11 @@ def address_of(part: str, name: str) -> str:
         return addresses.join(source, name)
     file, _, place = source.rpartition("#")
     suffix = PurePosixPath(file).suffix.lower()
-    if place.isdigit() and suffix in (".parquet", *LISTS):
-        beside = addresses.below(addresses.parent(file), name)
-        is_inside = suffix == ".parquet" and not (beside and addresses.is_local(beside) and Path(beside).is_file())
-        return addresses.join(file, name) if is_inside or beside is None else beside
-    pieces = source.split("#")  # FOLDER#its first file, both of which may hold a #
-    roots = ["#".join(pieces[:count]) for count in range(len(pieces) - 1, 0, -1)] or [source]
-    return addresses.join(next((root for root in roots if Path(root).is_dir()), roots[-1]), name)
+    if not place.isdigit() or suffix not in (".parquet", *LISTS):  # FOLDER#its first file
+        return addresses.join(file, name)
+    beside = addresses.below(addresses.parent(file), name.replace("\\", "/"))
+    is_inside = suffix == ".parquet" and not (beside and addresses.is_local(beside) and Path(beside).is_file())
+    return addresses.join(file, name) if is_inside or beside is None else beside
 
 
 def file_sample(root: str, name: str, text: str | None, wanted: str, beside: bool = False) -> Sample | Skipped:
@@ -95,7 +93,7 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
     Args:
         beside: its caption is the file `name.txt` beside it.
     """
-    address = addresses.below(root, name)
+    address = addresses.below(root, name if beside else name.replace("\\", "/"))  # lists from Windows
     if address is None:
         return Skipped(name, f"lies outside {root}, or no file can be called so; --root gives another folder")
     suffix = PurePosixPath(name).suffix.lower()
@@ -120,4 +118,4 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
 
 def _text_of(address: str) -> str:
     with addresses.reading(address) as file:
-        return file.read(TEXT + 1).decode("utf-8").strip()
+        return file.read(4 * TEXT + 4).decode("utf-8-sig").strip()

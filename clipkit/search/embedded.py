@@ -53,7 +53,7 @@ def embedded_records(found: Embeddings) -> Iterator[tuple[str, dict[str, np.ndar
     Raises:
         StoreError: rows that are no embeddings, or not finite.
     """
-    for part, (names, arrays) in zip(found.store, found):
+    for part, (names, arrays) in zip(found.parts, found):
         rows, times = arrays.get("embeddings"), arrays["time"]
         if (
             rows is None

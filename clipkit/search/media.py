@@ -58,7 +58,7 @@ def find_media(inputs: Sequence[str | Path]) -> tuple[list[Path], Counter[str]]:
         if item.is_file():
             found.append(item)
             continue
-        files = walk(item)
+        files = walk(item, lost=True)
         inside = [path for path in files if path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)]
         if not inside:
             raise FileNotFoundError(f"{item}: no videos or images in this folder")

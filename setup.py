@@ -23,6 +23,7 @@ DEPTH = POINTS = [*ENGINE, "h5py>=3.10"]
 ONNX = ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.22"]
 PARQUET = ["pyarrow>=17"]
 RAY = ["ray>=2.40"]
+MILVUS = ["pymilvus>=2.6", "milvus-lite>=3; sys_platform != 'win32'"]  # the latter is a server in this process
 FORMATS = ["supervision>=0.30", "pycocotools>=2.0.8", "scipy>=1.11"]
 DEMO = ["gradio>=6,<7", "pycocotools>=2.0.8", "scipy>=1.11"]
 TEST = [
@@ -50,6 +51,7 @@ TEST_SLOW = [
     *DEMO,
     "playwright>=1.50",
     *RAY,
+    *MILVUS,
     "moto[server]>=5",
     "s3fs>=2024.6",
 ]
@@ -99,6 +101,7 @@ setup(
         "onnx": ONNX,
         "parquet": PARQUET,
         "ray": RAY,
+        "milvus": MILVUS,
         "test": TEST,
         "test-slow": TEST_SLOW,
         "docs": DOCS,

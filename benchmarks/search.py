@@ -2,7 +2,7 @@
 
 Milliseconds of `SearchIndex.search` (a query's embedding in, five moments with intervals out) over 100,000 frames of
 512 dimensions, opened from disk and memory-mapped: every row is compared. With faiss-cpu installed, FAISS's exact
-flat index beside it; their answers must be the same.
+flat index beside it, with milvus-lite a collection in a file; their answers must be the same.
 
 Aim: under 50 ms on a CPU.
 """
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from typing import Any
 
 import numpy as np
 from _timing import Report, Spread, interleaved, parser, ratio, start
 
 from clipkit.search.index import SearchIndex
+from clipkit.search.milvus import Milvus
 
 
 def make_index(folder: str, files: int, rows: int, dim: int) -> SearchIndex:
@@ -43,14 +45,23 @@ def main() -> None:
         index = make_index(folder, files, rows, dim)
         queries = iter(np.random.default_rng(1).standard_normal((2000, dim)))  # none is asked twice
         cases = {"numpy": lambda: index.search(next(queries))}
+        others: dict[str, dict[str, Any]] = {}
+        milvus = None
         if importlib.util.find_spec("faiss"):
-            cases["FAISS flat"] = lambda: index.search(next(queries), faiss=True)
+            others["FAISS flat"] = {"faiss": True}
+        if importlib.util.find_spec("milvus_lite"):
+            milvus = Milvus(f"milvus:{folder}/rows.db", index, make=True)
+            milvus.send()
+            others["Milvus FLAT, a file"] = {"milvus": milvus}
+        for name, how in others.items():
+            cases[name] = lambda how=how: index.search(next(queries), **how)
             for query in np.random.default_rng(2).standard_normal((20, dim)):
-                ours, theirs = index.search(query), index.search(query, faiss=True)
-                if [m.frame for m in ours] != [m.frame for m in theirs]:
-                    raise SystemExit("FAISS answers otherwise; no time is comparable")
+                if [m.frame for m in index.search(query)] != [m.frame for m in index.search(query, **how)]:
+                    raise SystemExit(f"{name} answers otherwise; no time is comparable")
         report = Report(args, "search", ["frames", "case", "ms a query", "numpy / this"])
         times = interleaved(cases, args.rounds, "cpu")
+        if milvus is not None:
+            milvus.close()
         for name in cases:
             spread = Spread.of([1000 * t for t in times[name]])
             gain = ratio(times, "numpy", name)

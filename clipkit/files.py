@@ -68,8 +68,9 @@ def write_bytes(path: str | os.PathLike, data: bytes | memoryview) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Replaces a file whole by UTF-8 text, see `writing`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Replaces a file whole by UTF-8 text, see `writing`. Of a file's name that is no text, odd bytes are written as
+    Python and JSON escape them, `\\udce9`."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def append_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:

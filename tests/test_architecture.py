@@ -14,7 +14,7 @@ ORDER = (
     *("errors", "explain", "safe", "files", "config_files", "device", "provenance", "hub"),
     *("work_dir_lock", "mmcv_ops", "evaluation"),
     *("backbone", "nn", "store", "text", "adapters", "inference", "shapes", "data", "optimise"),
-    *("engine", "hosts", "embed", "segmentation", "detection", "video", "classification"),
+    *("engine", "sharding", "hosts", "embed", "segmentation", "detection", "video", "classification"),
     *("search", "claims", "convert", "bundle"),
     "plugins",
     *("predict", "export", "demo", "cli", "commands", "doctor", "__main__"),
@@ -24,6 +24,7 @@ OPENMMLAB = ("mmengine", "mmcv", "mmseg", "mmdet")
 NEEDS = {
     "engine": {"mmengine"},
     "hosts": {"mmengine"},
+    "sharding": {"mmengine"},
     "segmentation": {"mmengine", "mmcv", "mmseg"},
     "detection": {"mmengine", "mmdet"},
     "video": {"mmengine"},

@@ -199,7 +199,8 @@ class ClipModel(nn.Module):
         if self._hash is None or self._hash[0] != writes or writes < 0:
             digest = hashlib.sha256()
             for key, value in sorted(tensors.items()):
-                flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                whole = value.full_tensor() if hasattr(value, "full_tensor") else value  # of FSDP2's shards
+                flat = whole.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
                 digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
                 digest.update(flat.numpy().data)
             self._hash = writes, digest.hexdigest()

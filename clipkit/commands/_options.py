@@ -7,7 +7,9 @@ Nothing heavy is imported before a command runs, so what the library calls by a 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 LAUNCHERS = ("auto", "none", "pytorch", "slurm", "mpi")
@@ -181,15 +183,33 @@ def videos() -> argparse.ArgumentParser:
     return options
 
 
-def read_picture(path: str, size: int, shape: Sequence[int] | None = None) -> Any:
-    """`(1, 3, H, W)` in [0, 1], the longer side `size` pixels, or of the shape that is given."""
+def refuse_to_replace(target: Path, source: str) -> None:
+    """Raises ClipkitError where a result would take the place of what it is made of."""
+    from clipkit.errors import ClipkitError
+
+    if target.exists() and os.path.exists(source) and target.samefile(source):
+        raise ClipkitError(f"{source}: the result would replace it; give another --out")
+
+
+def read_picture(path: str, size: int, shape: Sequence[int] | None = None, least: int = 8) -> Any:
+    """`(1, 3, H, W)` in [0, 1], the longer side `size` pixels, or of the shape that is given.
+
+    Raises:
+        ClipkitError: its shorter side would have less than `least` pixels.
+    """
     import torch
     from torch.nn.functional import interpolate
 
     from clipkit.data.images import read_image
+    from clipkit.errors import ClipkitError
 
     picture = torch.tensor(read_image(path)).permute(2, 0, 1)[None] / 255
     height, width = picture.shape[-2:]
     scale = size / max(height, width)
     wanted = list(shape or (max(1, round(height * scale)), max(1, round(width * scale))))
+    if min(wanted) < least:
+        raise ClipkitError(
+            f"{path}: is too narrow: {wanted[0]}x{wanted[1]} pixels where the longer side has {size}, and both need "
+            f"{least}; crop it, or give a larger --size"
+        )
     return interpolate(picture, wanted, mode="bilinear", antialias=True).clamp(0, 1)

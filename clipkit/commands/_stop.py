@@ -32,7 +32,8 @@ class StopHook(Hook):
     """Ends a training after the step in which SIGTERM came; of several processes, all after the same step.
 
     In a validation the main process ends at once, as the weights are those of the last step; the others go on until
-    they miss it. An epoch cannot be resumed in its middle: where epochs are counted, the last one's checkpoint stays.
+    they miss it. Sharded weights, which one process cannot save, wait for the next step. An epoch cannot be resumed in
+    its middle: where epochs are counted, the last one's checkpoint stays.
     """
 
     priority = "LOWEST"  # after all that changes with a step, and the checkpoint hook
@@ -65,7 +66,7 @@ class StopHook(Hook):
             _end(runner, runner.iter + 1)
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if self._asked and is_main_process():
+        if self._asked and is_main_process() and not runner.is_sharded:
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook.after_val_epoch(runner)  # gives the model its own weights back

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Draws; returns 0."""
     reader = parser()
     args = reader.parse_args(argv)
-    if (args.photo is None) == (args.words is None):
+    if (args.photo is None) == (not (args.words or "").split()):
         reader.error('give a photo, or --words "a red heart"')
     if min(args.steps, args.seeds, 1 if args.strokes is None else args.strokes) < 1 or args.size < 32:
         reader.error("--steps, --seeds and --strokes are at least 1, --size at least 32")
@@ -63,7 +63,7 @@ def _draw(args: argparse.Namespace) -> None:
 
     from clipkit.backbone import FrozenCLIP
     from clipkit.data.draw import save_picture
-    from clipkit.errors import ClipkitError
+    from clipkit.errors import ClipkitError, shown
     from clipkit.nn import write_svg
 
     def load(text: str) -> FrozenCLIP:
@@ -72,7 +72,12 @@ def _draw(args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    base = out / ("-".join(args.words.split())[:60].replace("/", "-") if args.words else Path(args.photo).stem)
+    name = (
+        shown("-".join(args.words.split())[:60]).replace("/", "-").strip(".") if args.words else Path(args.photo).stem
+    )
+    base = out / (name or "drawing")
+    for source in filter(None, (args.photo, args.mask)):
+        _options.refuse_to_replace(base.with_name(f"{base.name}.png"), source)
     beside: dict[str, Any] = {"steps": args.steps, "seeds": range(args.seeds), "progress": base.name}
     beside["checkpoint"] = args.checkpoint
     if find_spec("av") is not None:
@@ -88,7 +93,7 @@ def _draw(args: argparse.Namespace) -> None:
             **beside,
         )
     else:
-        picture, mask = _options.read_picture(args.photo, args.size), None
+        picture, mask = _options.read_picture(args.photo, args.size, least=max(8, clip.patch_size or 0)), None
         if args.mask:
             mask = _options.read_picture(args.mask, args.size, picture.shape[-2:])[:, 0]
             if mask.max() <= 0.5:

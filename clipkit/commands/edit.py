@@ -46,8 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Edits; returns 0."""
     reader = parser()
     args = reader.parse_args(argv)
-    if args.steps < 1 or args.size < 32 or args.keep < 0 or (args.lr is not None and not args.lr > 0):
+    if args.steps < 1 or args.size < 32 or not args.keep >= 0 or (args.lr is not None and not args.lr > 0):
         reader.error("--steps is at least 1, --size at least 32, --keep at least 0, --lr more than 0")
+    if not args.to.split() or not args.base.split() or args.to.split() == args.base.split():
+        reader.error("--from and --to say what is seen now and what shall be: give different words")
+    if not 0 <= args.seed < 2**63:
+        reader.error(f"--seed is between 0 and 2**63, got {args.seed}")
     if args.generator and args.way:
         reader.error("--way is for edits without --generator")
     _edit(args)
@@ -72,6 +76,7 @@ def _edit(args: argparse.Namespace) -> None:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     base = out / Path(args.photo).stem
+    _options.refuse_to_replace(base.with_name(f"{base.name}.png"), args.photo)
     beside: dict[str, Any] = {"film": base.with_name(f"{base.name}.mp4")} if find_spec("av") is not None else {}
     name, tag = _options.clip_and_tag(args.clip)
     edited, found = edit_picture(

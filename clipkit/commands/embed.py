@@ -57,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from clipkit.embed.frame_source import FrameSource
     from clipkit.embed.hire import hire
 
-    if not args.fps > 0:
+    if not args.out:
+        raise ClipkitError("--out is empty: name the folder that is to be written")
+    if not 0 < args.fps < float("inf"):
         raise ClipkitError(f"--fps must be positive, got {args.fps}")
     if args.broken:
         raise ClipkitError("--broken is an older name of --on-bad, which this command has")
     source = FrameSource({"fps": args.fps}, None, args.backend or DEFAULT_BACKEND, args.timeout)
-    parts, others = plan(args.sources, args.wanted, args.root)
+    parts, others = plan(args.sources, args.wanted, args.root, args.out)
     left = [Skipped(f"*{ending}", "not read: of no kind that is wanted", n, bad=False) for ending, n in others.items()]
     load = partial(load_frozen, args.clip, args.pretrained, args.precision)
     with hire(load, args.ray, args.device, args.workers) as crew:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from clipkit.commands import _options
@@ -33,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
         parents=reading,
         description="Embed videos and images with CLIP, so that they are found; again: what is new or has changed.",
     )
-    index.add_argument("inputs", nargs="+", metavar="PHOTOS", help="images, videos, folders of them")
+    index.add_argument(
+        "inputs", nargs="+", metavar="PHOTOS", help="images, videos, folders of them; what `clipkit embed` wrote"
+    )
     index.add_argument(
         "--out", default=INDEX, metavar="INDEX", help=f"the index, a folder of its own (default: {INDEX})"
     )
@@ -50,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
         "of it squashed (default: the index's, else own)",
     )  # fmt: skip
     index.add_argument("--precision", help="fp32, bf16, fp16, auto (default: the index's, else auto: the fast one)")
+    index.add_argument(
+        "--store", metavar="milvus:FILE.db|URI",
+        help="send the rows to Milvus too (pip install 'openclipkit[milvus]'), for `query --store`: to a file or a "
+        "server, milvus:http://HOST:19530, whose token MILVUS_TOKEN has; #NAME after it names the collection",
+    )  # fmt: skip
     query = commands.add_parser(
         "query", help="search an index", parents=reading, description="Find images and seconds of videos in an index."
     )
@@ -75,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="look where `clipkit search compress` leads; far faster, nearly the same",
     )
+    query.add_argument("--store", metavar="milvus:…", help="ask where `clipkit search index --store` sent the rows")
     query.add_argument("--faiss", action="store_true", help="let FAISS compare, for large indexes; the same answers")
     compress = commands.add_parser(
         "compress",
@@ -111,31 +120,54 @@ def _index(args: argparse.Namespace) -> int:
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError
     from clipkit.files import write_text
-    from clipkit.search.index import SearchIndex, index_key
+    from clipkit.search.embedded import embedded_records, is_embedded, made_by_of, open_embedded
+    from clipkit.search.index import SearchIndex
     from clipkit.search.media import find_media, tell_unread
-    from clipkit.search.model import about_index, load_model
+    from clipkit.search.milvus import Milvus, check_address
+    from clipkit.search.model import about_index, index_key, load_model
 
-    files, others = find_media(args.inputs)
+    if args.store:
+        check_address(args.store)
+    computed = [open_embedded(path) for path in args.inputs if is_embedded(path)]
+    files, others = find_media([path for path in args.inputs if not is_embedded(path)])
     tell_unread(others)
-    key = about_index(args.out)[1]
+    key = about_index(args.out)[1] or (index_key(*made_by_of(computed[0])) if computed else {})
     fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:
         raise ClipkitError(f"--fps must be positive, got {fps}")
     precision = args.precision or key.get("precision", "auto")
     clip, made_by, named = load_model(args.out, args.clip, args.pretrained, precision, args.device)
     resize = args.resize or key.get("preprocessing", {}).get("resize_mode")
+    for found in computed:
+        folder = found.store.folder.parent
+        if found.store.key["weights"] != made_by["weights"]:
+            raise ClipkitError(f"{folder}: was made by another model than {named['clip']}; name that one with --clip")
+        SearchIndex(args.out, index_key(*made_by_of(found)))  # or it says what differs
     index = SearchIndex(args.out, index_key(made_by, fps, None if resize == "own" else resize))
     how = index.key["preprocessing"]["resize_mode"]
     print(f"pictures become CLIP's square by {_RESIZED.get(how, how)} (--resize)", file=sys.stderr)
     write_text(Path(args.out) / "model.json", json.dumps(named))
     before, bad = len(index), 0
+    for found in computed:
+        known = index.take(tqdm(embedded_records(found), "taking over", unit="thing", delay=2, disable=None))
+        if known:
+            print(
+                f"{found.store.folder.parent}: {known} were there before, or have the name of another", file=sys.stderr
+            )
     adding = index.add(files, clip, backend=args.backend or DEFAULT_BACKEND, timeout=args.timeout)
     for _, problem in tqdm(adding, "indexing", len(files), unit="file", delay=2, disable=None):
         if problem:
             bad += 1
             tqdm.write(f"skipped: {problem}", file=sys.stderr)
     good = len(files) - bad
-    print(f"{good} of {len(files)} files; {len(index)} frames and images ({len(index) - before:+}) in {args.out}")
+    taken = "".join(f"{found.store.folder.parent}; " for found in computed)
+    counted = f"{good} of {len(files)} files; " if files else ""
+    print(f"{taken}{counted}{len(index)} frames and images ({len(index) - before:+}) in {args.out}")
+    if args.store:
+        with closing(Milvus(args.store, index, make=True)) as milvus:
+            sent, deleted = milvus.send()
+        old = f"; {deleted} files that have changed since are deleted there" if deleted else ""
+        print(f"{sent} rows sent to {milvus.place}{old}")
     return 1 if bad else 0
 
 
@@ -143,19 +175,23 @@ def _query(args: argparse.Namespace) -> int:
     from clipkit.data.video import DEFAULT_BACKEND
     from clipkit.errors import ClipkitError, shown
     from clipkit.search.index import SearchIndex
+    from clipkit.search.milvus import Milvus
     from clipkit.search.model import load_model
     from clipkit.search.query import Found
     from clipkit.search.sheet import contact_sheet, interval
 
     if args.top < 1:
         raise ClipkitError(f"--top must be at least 1, got {args.top}")
+    if args.store and (args.approximate or args.faiss):
+        raise ClipkitError("--store lets Milvus rank; leave out --approximate and --faiss")
     index = SearchIndex(args.index)
     clip, made_by, named = load_model(args.index, args.clip, args.pretrained, "fp32", args.device)
     index.check_model(made_by, named["clip"])
-    moments = index.search(
-        index.vector(clip, args.text, args.image), args.top, faiss=args.faiss, approximate=args.approximate,
-        paths=args.path, between=args.between and (args.between[0], args.between[1]),
-    )  # fmt: skip
+    with closing(Milvus(args.store, index)) if args.store else nullcontext() as milvus:
+        moments = index.search(
+            index.vector(clip, args.text, args.image), args.top, faiss=args.faiss, approximate=args.approximate,
+            milvus=milvus, paths=args.path, between=args.between and (args.between[0], args.between[1]),
+        )  # fmt: skip
     asked = args.text or args.image
     if args.json:
         print(Found(asked, moments).json())

@@ -22,7 +22,8 @@ def plan_list(address: str, root: str) -> Iterator[Part]:
     header: tuple[str, ...] = ()
     lines = films = start = place = 0
     first = number = 1
-    digest = hashlib.sha256()
+    given = b"" if root == addresses.parent(address) else repr(root).encode()  # under another root, other files
+    digest = hashlib.sha256(given)
 
     def part() -> Part:
         state = hashlib.sha256(digest.digest() + repr(header).encode()).hexdigest()[:16]
@@ -41,7 +42,7 @@ def plan_list(address: str, root: str) -> Iterator[Part]:
             films += any(line.rstrip().lower().endswith(ending.encode()) for ending in VIDEO_SUFFIXES)
             if lines == PICTURES or films == FILMS:
                 yield part()
-                lines, films, start, first, digest = 0, 0, place, number, hashlib.sha256()
+                lines, films, start, first, digest = 0, 0, place, number, hashlib.sha256(given)
         if lines:
             yield part()
 
@@ -59,7 +60,10 @@ def _lines(raw: Any, start: int, stop: int | None) -> Iterator[bytes]:
 
 
 def _header(address: str, line: bytes, suffix: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in _values(line.decode("utf-8-sig", "replace").strip("\r\n"), suffix))
+    try:
+        names = tuple(name.strip() for name in _values(line.decode("utf-8-sig", "replace").strip("\r\n"), suffix))
+    except csv.Error as error:
+        raise ClipkitError(f"{address}: its first line, which names the columns, cannot be read ({error})") from None
     if not {*names} & {*PICTURE_COLUMNS, *TEXT_COLUMNS}:
         known = ", ".join((*PICTURE_COLUMNS, *TEXT_COLUMNS))
         raise ClipkitError(f"{address}: its first line names {some(names)}, and none of the columns {known}")

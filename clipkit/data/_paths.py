@@ -71,9 +71,13 @@ def _is_below(root: str | Path, name: str) -> bool:
     return os.path.commonpath([os.path.abspath(os.path.join(top, name)), top]) == top
 
 
-def walk(folder: str | Path) -> list[Path]:
+def walk(folder: str | Path, lost: bool = False) -> list[Path]:
     """All files in a folder and its subfolders, sorted. Links to folders are followed, each folder once, and none that
-    leads back to where it lies."""
+    leads back to where it lies.
+
+    Args:
+        lost: also links that lead nowhere, which whoever reads them names.
+    """
     found: list[Path] = []
     seen: set[str] = set()
     folders, links = [Path(folder)], list[Path]()
@@ -84,7 +88,9 @@ def walk(folder: str | Path) -> list[Path]:
             continue
         seen.add(real)
         for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
-            if entry.is_dir():
+            if entry.is_symlink() and not os.path.exists(entry):
+                found += [place / entry.name] if lost else []
+            elif entry.is_dir():
                 (links if entry.is_symlink() else folders).append(place / entry.name)
             elif entry.is_file():
                 found.append(place / entry.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from clipkit.errors import one_line
@@ -65,8 +65,26 @@ class Part:
     @property
     def id(self) -> str:
         """Of its record."""
-        place = f"#{self.place[0]}" if self.place else ""
+        place = f"#{str(self.place[0]).replace('#', '%23')}" if self.place else ""  # its last # ends the source
         return f"{self.source}{place}@{self.state}"
+
+
+def address_of(part: str, name: str) -> str:
+    """Where a thing lies that was in the part with this id: a file's address, or `ARCHIVE/NAME`.
+
+    Args:
+        part: `Part.id`. It does not hold `root`: names in lists are taken to count from the folder of the list.
+    """
+    source = part.rpartition("@")[0]
+    if source.lower().endswith(".tar"):
+        return addresses.join(source, name)
+    file, _, place = source.rpartition("#")
+    suffix = PurePosixPath(file).suffix.lower()
+    if not place.isdigit() or suffix not in (".parquet", *LISTS):  # FOLDER#its first file
+        return addresses.join(file, name)
+    beside = addresses.below(addresses.parent(file), name.replace("\\", "/"))
+    is_inside = suffix == ".parquet" and not (beside and addresses.is_local(beside) and Path(beside).is_file())
+    return addresses.join(file, name) if is_inside or beside is None else beside
 
 
 def file_sample(root: str, name: str, text: str | None, wanted: str, beside: bool = False) -> Sample | Skipped:
@@ -75,7 +93,7 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
     Args:
         beside: its caption is the file `name.txt` beside it.
     """
-    address = addresses.below(root, name)
+    address = addresses.below(root, name if beside else name.replace("\\", "/"))  # lists from Windows
     if address is None:
         return Skipped(name, f"lies outside {root}, or no file can be called so; --root gives another folder")
     suffix = PurePosixPath(name).suffix.lower()
@@ -100,4 +118,4 @@ def file_sample(root: str, name: str, text: str | None, wanted: str, beside: boo
 
 def _text_of(address: str) -> str:
     with addresses.reading(address) as file:
-        return file.read(TEXT + 1).decode("utf-8").strip()
+        return file.read(4 * TEXT + 4).decode("utf-8-sig").strip()

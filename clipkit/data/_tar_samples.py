@@ -28,9 +28,11 @@ def read_tar(part: Part, wanted: str) -> Iterator[Sample | Skipped]:
                 if problem := _refusal(member, role):
                     yield Skipped(member.name, problem)
                     continue
+                if suffix in ("", ".") or this[-1:] in ("", "/"):  # `__key__`, macOS's `._000.jpg`: of no sample
+                    unread[".*" if suffix else "*"] += 1
+                    continue
                 if this != stem:
-                    if stem:
-                        yield Sample(stem, **own)
+                    yield from _sample(stem, own)
                     stem, own = this, {}
                 if role is None:
                     unread[f"*{suffix}"] += 1
@@ -39,18 +41,29 @@ def read_tar(part: Part, wanted: str) -> Iterator[Sample | Skipped]:
                 elif role == "film":
                     own[role] = f"{scratch}/film{suffix}"  # the next one takes its place
                     _copy(member, own[role])
+                elif role == "picture":
+                    own[role] = member.file.read(member.size)
                 else:
-                    data = member.file.read(member.size)
-                    own[role] = data if role == "picture" else data.decode("utf-8", "replace").strip()
+                    try:
+                        own[role] = member.file.read(member.size).decode("utf-8-sig").strip()
+                    except UnicodeDecodeError:
+                        yield Skipped(member.name, "its caption is no UTF-8")
             rest = None
         except TarError as error:
             rest = Skipped("the rest of the archive", one_line(error, 200))
-        if stem:
-            yield Sample(stem, **own)
+        yield from _sample(stem, own)
         if rest:
             yield rest
     for ending, count in sorted(unread.items()):
         yield Skipped(ending, "not read: no picture, film or caption that is wanted", count, bad=False)
+
+
+def _sample(stem: str, own: dict[str, Any]) -> Iterator[Sample | Skipped]:
+    """What the members of one name make; nothing before the first."""
+    if "film" in own and own.pop("picture", None) is not None:
+        yield Skipped(stem, "its picture is not read beside its film", bad=False)
+    if stem:
+        yield Sample(stem, **own)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@ looked up, listed, opened, written whole."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -77,8 +78,8 @@ def find(address: str) -> list[tuple[str, int]]:
         FileNotFoundError: nothing is there.
     """
     if is_local(address) and (place := Path(address)).exists():
-        files = walk(place) if place.is_dir() else [place]
-        return [(file.as_posix(), file.stat().st_size) for file in files]
+        files = walk(place, lost=True) if place.is_dir() else [place]
+        return [(file.as_posix(), file.stat().st_size if file.exists() else 0) for file in files]
     fs, path = _fs(address)
     with _failing(address):
         found = fs.glob(path, detail=True) if any(sign in path for sign in "*?[") else fs.find(path, detail=True)
@@ -175,6 +176,8 @@ def _failing(address: str, done: str = "read") -> Iterator[None]:
     except (ClipkitError, *OF_THE_FILE):
         raise
     except Exception as error:  # each protocol has its own
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise FileNotFoundError(error.errno, error.strerror, address) from None
         raise ClipkitError(
             f"{address}: could not be {done} ({one_line(error, 200)}); run the same command again"
         ) from error

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,22 +32,25 @@ from clipkit.errors import ClipkitError
 from . import addresses
 from ._list_samples import plan_list, read_list
 from ._parquet import groups, read_group
-from ._sample import FILMS, LISTS, NAME, PICTURES, TEXT, WANTED, Part, Sample, Skipped, file_sample
+from ._sample import FILMS, LISTS, NAME, PICTURES, TEXT, WANTED, Part, Sample, Skipped, address_of, file_sample
 from ._tar_samples import read_tar
 from .images import IMAGE_SUFFIXES
 from .video import VIDEO_SUFFIXES
 
-__all__ = ["WANTED", "Part", "Sample", "Skipped", "plan", "read_part"]
+__all__ = ["WANTED", "Part", "Sample", "Skipped", "address_of", "plan", "read_part"]
 _AT_ONCE = 16  # files that are looked at while a plan is made
 
 
-def plan(sources: Sequence[str], wanted: str = "pictures", root: str | None = None) -> tuple[list[Part], Counter[str]]:
+def plan(
+    sources: Sequence[str], wanted: str = "pictures", root: str | None = None, out: str | None = None
+) -> tuple[list[Part], Counter[str]]:
     """The parts of sources in their order, and of folders how many files are not read, by their ending.
 
     Args:
         sources: see the top of this module.
         wanted: one of `WANTED`.
         root: what names of files in lists and tables count from; default: the folder of each.
+        out: what is written; no source, where it lies in one.
 
     Raises:
         FileNotFoundError: a source that is not there.
@@ -58,6 +62,8 @@ def plan(sources: Sequence[str], wanted: str = "pictures", root: str | None = No
         for source in sources:
             whole = addresses.whole(source)
             files, left = addresses.find(whole), list[str]()
+            if out is not None and (written := addresses.whole(out)).startswith(f"{whole.rstrip('/')}/"):
+                files = [file for file in files if not file[0].startswith(f"{written}/")]
             if len(files) == 1 and files[0][0] == whole and PurePosixPath(whole).suffix.lower() in LISTS:
                 found = list(plan_list(whole, root or addresses.parent(whole)))
             else:
@@ -87,13 +93,25 @@ def _plan_files(
     found = [part for parts in pool.map(partial(_of_archive, root), kinds["archive"]) for part in parts]
     is_folder = all(address.startswith(source.rstrip("/") + "/") for address, _ in files)
     folder = source if is_folder else addresses.parent(re.split(r"[*?\[]", source)[0])
+    beside = {file[0]: file for file in kinds[""] if wanted == "pairs" and file[0].endswith(".txt")}
     for kind, most in (("picture", PICTURES), ("film", FILMS)):
         for start in range(0, len(kinds[kind]), most):
             block = kinds[kind][start : start + most]
             names = tuple(address.removeprefix(folder.rstrip("/") + "/") for address, _ in block)
-            about = json.dumps([names, [size for _, size in block]])
+            captions = [beside[text] for address, _ in block if (text := _caption_of(address)) in beside]
+            about = json.dumps([names, [*map(_state, block)], [*map(_state, captions)]])
             found.append(Part(folder, "files", names, folder, (), hashlib.sha256(about.encode()).hexdigest()[:16]))
-    return found, [address for address, _ in kinds[""] if not (wanted == "pairs" and address.endswith(".txt"))]
+    return found, [address for address, _ in kinds[""] if address not in beside]
+
+
+def _state(file: tuple[str, int]) -> tuple[int, int]:
+    """Size and, on a disk, time: other ones where it has changed."""
+    address, size = file
+    return size, os.stat(address).st_mtime_ns if addresses.is_local(address) and os.path.exists(address) else 0
+
+
+def _caption_of(address: str) -> str:
+    return address[: -len(PurePosixPath(address).suffix)] + ".txt"
 
 
 def _of_archive(root: str | None, file: tuple[str, int]) -> list[Part]:
@@ -101,6 +119,8 @@ def _of_archive(root: str | None, file: tuple[str, int]) -> list[Part]:
     state = addresses.state_of(address)
     if address.lower().endswith(".tar"):
         return [Part(address, "tar", (), inside, (), state)]
+    if root:  # names in the table mean other files then
+        state = hashlib.sha256(f"{state} {root}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return [Part(address, "parquet", (group,), inside, (), state) for group in range(groups(address))]
 
 

@@ -3,7 +3,8 @@
 A part of the sources (`clipkit.data.samples`) is a record of a store, or a file of clip-retrieval's layout; it is read
 as a stream, so that memory does not grow with it but by its rows. Below the folder that is written:
 
-    embeddings/      a `clipkit.store`, see `Embeddings`; or
+    embeddings/      a `clipkit.store`, see `Embeddings`, and
+    outdated.json    which of its parts are of sources as they were before they changed; or
     img_emb/, …      clip-retrieval's layout, see `clipkit.embed.npy_parquet`
     skipped.jsonl    what was left out, a line each: source, name, why, count; by parts in skipped/
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +39,8 @@ from clipkit.embed.crew import Crew
 from clipkit.embed.frame_source import FrameSource, as_pixels
 from clipkit.embed.npy_parquet import NpyParquet, Rows
 from clipkit.errors import ClipkitError, one_line, shown
-from clipkit.safe import read_bytes
+from clipkit.files import write_text
+from clipkit.safe import read_bytes, read_json
 from clipkit.store import Store, StoreError
 
 FORMAT = 1
@@ -62,15 +65,18 @@ class Embeddings:
         self.store = Store(Path(folder) / "embeddings")
         if self.store.key.get("kind") != "embeddings":
             raise StoreError(f"{self.store.folder}: holds {str(self.store.key.get('kind'))[:40]!r}, not embeddings")
+        outdated = _read_outdated(Path(folder))
+        self.parts = [identifier for identifier in self.store if identifier not in outdated]
+        """Their names in the store, without those whose source has changed since."""
 
     def __len__(self) -> int:
         """Parts."""
-        return len(self.store)
+        return len(self.parts)
 
     def __iter__(self) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
         """Of each part the names, and the arrays `embeddings` (pictures) and `texts`, `(M, D)` float16 of unit length,
         those that were wanted; and `time` `(M,)`, the second of a film's frame, NaN for pictures and texts."""
-        for identifier in self.store:
+        for identifier in self.parts:
             record = dict(self.store[identifier])
             packed = record.pop("name", None)
             rows = [array for array in record.values() if array.ndim == 2 and array.dtype == np.float16]
@@ -134,6 +140,8 @@ def embed_parts(
     crew.fill(shelf, sources, make, desc="embedding", unit="part", progress=progress)
     if not crew.reports:
         return []
+    if isinstance(shelf, Store):
+        _write_outdated(Path(out), shelf, parts)
     lines = skipped_lines("", others)
     for identifier in sources:
         address = _skipped_address(out, identifier)
@@ -144,13 +152,36 @@ def embed_parts(
     return [json.loads(line) for line in lines]
 
 
+def _read_outdated(folder: Path) -> set[str]:
+    path = folder / "outdated.json"
+    if not os.path.lexists(path):
+        return set()
+    found = read_json(path).get("parts")
+    if not isinstance(found, list) or not all(isinstance(identifier, str) for identifier in found):
+        raise StoreError(f"{path}: names no parts; run the same `clipkit embed` again without it")
+    return set(found)
+
+
+def _write_outdated(folder: Path, store: Store, parts: Sequence[Part]) -> None:
+    """Notes the parts of these sources that are none of theirs now. Parts of other sources stay as they are."""
+    store.refresh()
+    now, sources = {part.id for part in parts}, {part.source for part in parts}
+    places = {identifier: identifier.rpartition("@")[0] for identifier in store if identifier not in now}
+    gone = {name for name, place in places.items() if place in sources or place.rpartition("#")[0] in sources}
+    before = _read_outdated(folder)
+    if before != (after := (before | gone) - now):
+        write_text(folder / "outdated.json", json.dumps({"parts": sorted(after)}, indent=0))
+
+
 def skipped_lines(source: str, left_out: Sequence[Skipped]) -> list[str]:
     """JSON: source, name, why, count, and bad: whether it was to be read."""
     return [json.dumps({"source": source, **vars(found)}) for found in left_out]
 
 
 def _skipped_address(out: str, identifier: str) -> str:
-    return addresses.join(out, f"skipped/{hashlib.sha256(identifier.encode()).hexdigest()[:32]}.jsonl")
+    return addresses.join(
+        out, f"skipped/{hashlib.sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.jsonl"
+    )
 
 
 class _Parts(BaseWork):

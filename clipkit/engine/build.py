@@ -81,6 +81,7 @@ def prepare_config(
             cfg[key] = None
         for key in ("val_dataloader", "val_cfg", "val_evaluator"):
             cfg[key] = None
+        cfg.pop("model_wrapper_cfg", None)  # how a training divides its model
     return cfg
 
 

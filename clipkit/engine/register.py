@@ -78,6 +78,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "ShapesSegDataset",
         "WideSegDataset",
     ),
+    "clipkit.sharding": ("FullyShard",),
     "clipkit.video": (
         "FilmMetric",
         "FilmTexts",

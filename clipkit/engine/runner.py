@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
-from mmengine.model import MMDistributedDataParallel, convert_sync_batchnorm, is_model_wrapper
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from clipkit import __version__
 from clipkit.engine import traps
@@ -102,6 +103,8 @@ class ClipkitRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         if not self.distributed or is_model_wrapper(model):
+            if model_wrapper_cfg and not self.distributed:
+                self.logger.info("model_wrapper_cfg does nothing in a single process")
             return super().wrap_model(model_wrapper_cfg, model)
         on_gpu = torch.cuda.is_available()
         if on_gpu:
@@ -110,13 +113,18 @@ class ClipkitRunner(Runner):
             return model  # nothing to average over ranks, and DDP refuses it
         if on_gpu and self.cfg.get("sync_bn"):  # torch has it for GPUs alone
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
-        wrapper = dict(model_wrapper_cfg or {})
-        wrapper.setdefault("type", MMDistributedDataParallel)
-        wrapper.setdefault("broadcast_buffers", False)
-        wrapper.setdefault("find_unused_parameters", self.cfg.get("find_unused_parameters", False))
-        # On a CPU, DDP refuses any device_ids; on a shared GPU, LOCAL_RANK is not a device.
-        devices = [torch.cuda.current_device()] if on_gpu else None
-        return MODEL_WRAPPERS.build(wrapper, default_args={"module": model, "device_ids": devices})
+        wrapper = {"type": "MMDistributedDataParallel", **(model_wrapper_cfg or {})}
+        kind = MODEL_WRAPPERS.get(wrapper["type"]) if isinstance(wrapper["type"], str) else wrapper["type"]
+        if isinstance(kind, type) and issubclass(kind, DistributedDataParallel):
+            wrapper.setdefault("broadcast_buffers", False)
+            wrapper.setdefault("find_unused_parameters", self.cfg.get("find_unused_parameters", False))
+            # On a CPU, DDP refuses any device_ids; on a shared GPU, LOCAL_RANK is not a device.
+            wrapper.setdefault("device_ids", [torch.cuda.current_device()] if on_gpu else None)
+        return MODEL_WRAPPERS.build(wrapper, default_args={"module": model})
+
+    def _init_model_weights(self) -> None:
+        if not self.is_sharded:  # else its wrapper has done so
+            super()._init_model_weights()
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """Multiplies every rate by (images of a step on all ranks) / `base_batch_size`. mmengine leaves gradient
@@ -156,7 +164,11 @@ class ClipkitRunner(Runner):
         """The model without a distributed wrapper."""
         return self.model.module if is_model_wrapper(self.model) else self.model
 
-    @master_only
+    @property
+    def is_sharded(self) -> bool:
+        """Whether no process holds the whole model (`clipkit.FullyShard`)."""
+        return hasattr(self.model, "gather_state")
+
     def save_checkpoint(
         self,
         out_dir: str,
@@ -168,6 +180,13 @@ class ClipkitRunner(Runner):
         by_epoch: bool = True,
         backend_args: Any = None,
     ) -> None:
+        gather = self.model.gather_state if self.is_sharded else lambda part: part
+        weights, frozen = gather(self.bare_model.state_dict()), frozen_records(self.bare_model)
+        optimizer = gather(self.optim_wrapper.state_dict()) if save_optimizer else None
+        if self.is_sharded:
+            self.model.train(self.model.training)  # its state dict has sharded what a validation holds whole
+        if not is_main_process():
+            return
         meta = dict(meta or {})
         meta.setdefault("epoch", self.epoch + int(by_epoch))
         meta.setdefault("iter", self.iter + int(not by_epoch))
@@ -177,16 +196,16 @@ class ClipkitRunner(Runner):
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime("%Y%m%d_%H%M%S"),
-            frozen=frozen_records(self.bare_model),
+            frozen=frozen,
             dataset_meta=getattr(self.train_dataloader.dataset, "metainfo", None),
         )
         checkpoint: dict[str, Any] = {
             "meta": meta,
-            "state_dict": self.bare_model.state_dict(),  # EMAHook swaps its weights in
+            "state_dict": weights,  # EMAHook swaps its own in
             "message_hub": pack_message_hub(self.message_hub),
         }
         if save_optimizer:
-            checkpoint["optimizer"] = self.optim_wrapper.state_dict()
+            checkpoint["optimizer"] = optimizer
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint["param_schedulers"] = _scheduler_states(self.param_schedulers)
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
@@ -283,9 +302,12 @@ class ClipkitRunner(Runner):
         self.message_hub.load_state_dict(unpack_message_hub(checkpoint.get("message_hub", {})))
         if optimizer:
             wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            optimizers = [own.optimizer for own in getattr(wrapper, "optim_wrappers", {"": wrapper}).values()]
+            for own in optimizers if self.is_sharded else ():
+                self.model.prepare_loading(own)
             wrapper.load_state_dict(checkpoint["optimizer"])
-            for own in getattr(wrapper, "optim_wrappers", {"": wrapper}).values():
-                refuse_odd_state(own.optimizer)
+            for own in optimizers:
+                refuse_odd_state(own)
             self.optim_wrapper = wrapper
         if param_scheduler and self.param_schedulers is not None and "param_schedulers" in checkpoint:
             schedulers: Any = self.build_param_scheduler(self.param_schedulers)

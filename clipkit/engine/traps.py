@@ -16,6 +16,7 @@ from mmengine.runner import checkpoint
 # Private methods that subclasses in clipkit and its plugins replace or extend: where they are, and their parameters.
 OVERRIDDEN = {
     "mmengine.runner:Runner._log_env": ("self", "env_cfg"),
+    "mmengine.runner:Runner._init_model_weights": ("self",),
     "mmengine.hooks:CheckpointHook._save_checkpoint_with_step": ("self", "runner", "step", "meta"),
     "mmengine.hooks:CheckpointHook._save_best_checkpoint": ("self", "runner", "metrics"),
     "mmseg.models.segmentors:BaseSegmentor._forward": ("self", "inputs", "data_samples"),

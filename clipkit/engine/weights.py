@@ -77,7 +77,7 @@ def refuse_odd_state(optimizer: torch.optim.Optimizer) -> None:
         kinds = set()
         for weight in group["params"]:
             if state := optimizer.state.get(weight):
-                kinds.add(tuple(sorted((key, str(type(value))) for key, value in state.items())))
+                kinds.add(frozenset((key, isinstance(held, torch.Tensor) or type(held)) for key, held in state.items()))
                 odd += [key for key in _MOMENTS if key in state and state[key].shape != weight.shape]
         if odd or len(kinds) > 1:
             raise TypeError(f"the optimiser's {odd[0] if odd else 'state'}")

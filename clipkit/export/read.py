@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 import torch
 
 from clipkit.device import usable_device
-from clipkit.errors import ClipkitError, one_line, some
+from clipkit.errors import ClipkitError, one_line, shown, some
 from clipkit.export.about import KEY, About, parse_about
+from clipkit.safe import require
 
 DOMAINS = ("", "ai.onnx")
+_SHAPE = 64  # more numbers than a shape has
+_PICTURES = 64 << 20  # bytes that a file is granted beside its own, for what is as large as pictures
 _PLACES = ("If", "Loop", "Scan", "SequenceMap")  # no graph of clipkit's branches or repeats
 
 
@@ -80,7 +84,29 @@ def checked_metadata(content: bytes, path: object) -> str | None:
         onnx.checker.check_model(model)
     except Exception as error:
         raise ClipkitError(f"{path}: its graph is damaged ({one_line(error, 200)})") from error
+    _check_sizes(model, len(content), path)
     return metadata
+
+
+def _check_sizes(model: Any, size: int, path: object) -> None:
+    """Raises OverBudget where a result whose shape the graph itself says would be too large; onnxruntime computes
+    constants as it opens a file. Weights are dropped from `model`: their shapes are enough."""
+    onnx = package("onnx")
+    for one in model.graph.initializer:
+        if math.prod(one.dims) > _SHAPE:
+            for name in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
+                one.ClearField(name)
+    model.graph.ClearField("value_info")  # what it says itself, which after a change of precision may be old
+    try:
+        known = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception as error:
+        raise ClipkitError(f"{path}: the shapes in its graph are damaged ({one_line(error, 200)})") from error
+    for one in (*known.value_info, *known.output):
+        tensor = one.type.tensor_type
+        values = math.prod(max(side.dim_value, 1) for side in tensor.shape.dim)
+        width = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize if tensor.elem_type else 1
+        what = f"{shown(one.name, 40)!r}, which it computes,"
+        require(path, size + _PICTURES, values * width, what, "the file counts as")
 
 
 def open_session(content: bytes, device: str | None = None, name: str = "the graph", threads: int | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from clipkit.data.video_file import write_video
-from clipkit.errors import ClipkitError
+from clipkit.errors import ClipkitError, shown
 from clipkit.files import writing
 from clipkit.optimise.parametrisations import Parametrisation
 from clipkit.safe import load_tensors
@@ -47,6 +48,7 @@ def optimise(
     tolerance: float | None = None,
     generators: Sequence[torch.Generator] = (),
     checkpoint: str | os.PathLike | None = None,
+    about: Sequence[object] = (),
     film: str | os.PathLike | None = None,
     fps: float = 10.0,
     progress: str | None = None,
@@ -64,6 +66,7 @@ def optimise(
         generators: whose states a checkpoint keeps: the cutouts'.
         checkpoint: a file, written at each evaluation; one that is there is taken up, and ends as if it had never been
             interrupted, bit for bit.
+        about: what else tells this run from others: tensors and plain values. A checkpoint of others is refused.
         film: an MP4 of the pictures side by side at each evaluation, `fps` frames a second.
         progress: words before a bar; None: no bar.
 
@@ -82,6 +85,8 @@ def optimise(
         "best_step": torch.zeros(count, dtype=torch.int64), "frames": [],
         "best": {name: value.detach().clone() for name, value in parameters.items()},
     }  # fmt: skip
+    if checkpoint is not None:
+        state["about"] = _digest(about)
     if checkpoint is not None and os.path.exists(checkpoint):
         state = _resume(checkpoint, state, parameters, optimizer, generators)
     bar = tqdm(total=steps, initial=state["step"], desc=progress, unit="step", disable=progress is None)
@@ -143,6 +148,14 @@ def _settled(history: Tensor, tolerance: float | None) -> bool:
     return bool((history[-3:].mean(1).diff().abs() <= tolerance).all())
 
 
+def _digest(about: Sequence[object]) -> str:
+    digest = hashlib.sha256()
+    for part in about:
+        data = part.detach().cpu().contiguous().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode()
+        digest.update(f"{len(data)} ".encode() + data)
+    return digest.hexdigest()
+
+
 def _save(path: Any, state: dict, parameters: dict, optimizer: Any, generators: Sequence[torch.Generator]) -> None:
     now = {name: value.detach() for name, value in parameters.items()}
     more = {"parameters": now, "optimizer": optimizer.state_dict(), "generators": [g.get_state() for g in generators]}
@@ -154,18 +167,36 @@ def _resume(
     path: Any, fresh: dict, parameters: dict, optimizer: Any, generators: Sequence[torch.Generator]
 ) -> dict[str, Any]:
     try:
-        state = load_tensors(path)
+        state = {"about": fresh["about"], **load_tensors(path)}  # older ones do not say
         same = (
             set(state) == {*fresh, "parameters", "optimizer", "generators"}
-            and state["steps"] == fresh["steps"]
+            and (state["steps"], state["about"]) == (fresh["steps"], fresh["about"])
             and len(state["generators"]) == len(generators)
         )
         shapes = {name: value.shape for name, value in parameters.items()}
         if not same or any({k: v.shape for k, v in state[part].items()} != shapes for part in ("parameters", "best")):
             raise ValueError("it is of another run")
-        if state["history"].shape[1:] != fresh["history"].shape[1:]:
+        rows = {name: fresh[name] for name in ("best_loss", "best_step")}
+        rows["history"] = fresh["history"].new_zeros(len(state["history"]), *fresh["history"].shape[1:])
+        if any((state[name].shape, state[name].dtype) != (row.shape, row.dtype) for name, row in rows.items()):
             raise ValueError("it is of another run")
+        if type(state["step"]) is not int or not 0 <= state["step"] <= state["steps"]:
+            raise ValueError(f"it says step {shown(state['step'], 20)} of {state['steps']}")
+        looks = {(frame.ndim, frame.dtype, frame.shape) for frame in state["frames"]}
+        if len(looks) > 1 or any(look[:2] != (3, torch.uint8) for look in looks):
+            raise ValueError("its frames are no pictures of one size")
+        own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
+        for group, options in zip(optimizer.param_groups, own):
+            group.update(options)
+        for parameter, kept in optimizer.state.items():
+            shape = parameter.shape
+            if {name: value.shape for name, value in kept.items()} != {
+                "step": (),
+                "exp_avg": shape,
+                "exp_avg_sq": shape,
+            }:
+                raise ValueError("it is of another run")
         for generator, kept in zip(generators, state["generators"]):
             generator.set_state(kept)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -9,17 +9,21 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from clipkit.data import VIDEO_SUFFIXES
+from clipkit.data import VIDEO_SUFFIXES, walk
+from clipkit.data.audio import has_sound_suffix
 from clipkit.data.fetch import address_stem, is_address
+from clipkit.data.points import CLOUD_SUFFIXES
 from clipkit.errors import ClipkitError
 from clipkit.search.media import find_media, tell_unread
 from clipkit.text import Vocabulary
 
+_CLOUDS = set(CLOUD_SUFFIXES) - {".txt", ".csv"}  # of which a folder may have others
 AHEAD = 4  # sources that are read before they are asked for
 
 
 def list_inputs(inputs: Sequence[str]) -> list[str | Path]:
-    """Addresses and files as given, and the photos and films inside folders; what else lies there is told on stderr.
+    """Addresses and files as given, and the photos and films inside folders, or where there are none the clouds and
+    sounds; what else lies beside photos and films is told on stderr.
 
     Raises:
         FileNotFoundError: see `find_media`.
@@ -30,7 +34,15 @@ def list_inputs(inputs: Sequence[str]) -> list[str | Path]:
         if is_address(item):
             found.append(item)
             continue
-        media, more = find_media([item])
+        try:
+            media, more = find_media([item])
+        except FileNotFoundError:
+            folder = Path(item)
+            files = walk(folder) if folder.is_dir() else []
+            media = [file for file in files if file.suffix.lower() in _CLOUDS or has_sound_suffix(file)]
+            more = Counter()
+            if not media:
+                raise
         found += media
         others += more
     tell_unread(others)

@@ -111,8 +111,11 @@ def build(
         _skip_annealing(faiss, trained)
         step = max(count // max(_SAMPLE, _FOR_EACH * cells), 1)
         trained.train(np.ascontiguousarray(rows[::step]))
+        tried, row = faiss.clone_index(trained), np.ascontiguousarray(rows[:1])
+        tried.add(row)  # IDMap's cannot be added to, IVF0 not searched: told while the old files are there
+        tried.search(row, 1)
     except (RuntimeError, AssertionError) as error:
-        reason = one_line(error, 300).rpartition("Error: ")[2].strip("'")
+        reason = re.sub(r"^Error in .* at \S+:\d+: ", "", one_line(error, 300)).removeprefix("Error: ").strip("'")
         raise ClipkitError(f"--factory {factory}: FAISS cannot make it of {count} rows ({reason})") from None
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -32,15 +32,18 @@ from clipkit.search.approximate import Approximate, build
 from clipkit.search.embedding import embed, embed_file
 from clipkit.search.matrix import COLUMNS, Matrix, ending, open_matrix
 from clipkit.search.media import Moment, is_image, list_media
-from clipkit.search.model import about_index, load_model
+from clipkit.search.model import about_index, index_key, load_model
 from clipkit.search.query import Found, text_vector
 from clipkit.search.records import current_record, path_of, record_id
 from clipkit.search.rows import Stacked
 from clipkit.store import Store, StoreError
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from clipkit.search.milvus import Milvus
+
 INDEX = "clipkit_index"  # the folder of an index that nobody named
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
+TAKEN = 1 << 14  # the same, where nothing is computed
 COMPRESSED, FEW = "approximate", 20  # the folder; a filter that leaves less than a 20th of the rows
 SAMPLE = 1000  # rows whose scores say what an unrelated frame gets
 
@@ -110,6 +113,22 @@ class SearchIndex:
             self._write(hand)
         self._load()
 
+    def take(self, records: Iterable[tuple[str, dict[str, np.ndarray]]]) -> int:
+        """Writes those of the records, (id, arrays), that are not there; returns how many were."""
+        hand: dict[str, dict[str, np.ndarray]] = {}
+        known = 0
+        for identifier, record in records:
+            identifier = self.store.free_id(identifier)
+            if identifier in self.store or identifier in hand:
+                known += 1
+                continue
+            hand[identifier] = record
+            if len(hand) == TAKEN:
+                self._write(hand)
+        self._write(hand)
+        self._load()
+        return known
+
     def _write(self, hand: dict[str, dict[str, np.ndarray]]) -> None:
         if hand:
             # An id that is not in hand was begun by a run that was killed while it wrote: `add` gives its file another.
@@ -159,6 +178,7 @@ class SearchIndex:
         *,
         faiss: bool = False,
         approximate: bool = False,
+        milvus: Milvus | None = None,
         paths: str | None = None,
         between: tuple[float, float] | None = None,
     ) -> list[Moment]:
@@ -173,6 +193,7 @@ class SearchIndex:
             query: `(D,)`, of any length other than 0.
             faiss: let FAISS's exact flat index compare, which needs faiss-cpu; the answers are the same.
             approximate: look where the index that `compress` made leads; a few of the best may be missing.
+            milvus: let this collection of the index's rows rank; the answers are the same.
             paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
             between: only frames of films that are shown within these seconds.
 
@@ -189,7 +210,8 @@ class SearchIndex:
         found: list[Moment] = []
         taken: set[int] = set()
         how = "approximate" if approximate else "faiss" if faiss else "numpy"
-        for row, score in self._ranked(query, 8 * top, how, self._allowed(paths, between)):
+        elsewhere = milvus and milvus.ranked(query, 8 * top, paths, between)
+        for row, score in elsewhere or self._ranked(query, 8 * top, how, self._allowed(paths, between)):
             if row in taken:
                 continue
             file = int(np.searchsorted(self._offsets, row, side="right")) - 1
@@ -230,7 +252,8 @@ class SearchIndex:
         files = [(paths is None or fnmatchcase(name, paths)) and not (between and is_image(name)) for name in names]
         allowed = np.repeat(np.array(files, bool), np.diff(self._offsets))
         if between is not None:
-            allowed &= (self._start >= between[0]) & (self._start <= between[1])
+            has_time = (self._frame != 0) | (self._end > 0)  # a picture in an archive may have no ending
+            allowed &= (self._start >= between[0]) & (self._start <= between[1]) & has_time
         return allowed
 
     def _ranked(
@@ -336,8 +359,7 @@ class SearchIndex:
         files = list_media([inputs] if isinstance(inputs, (str, Path)) else inputs)
         key = about_index(folder)[1]
         model, made_by, named = load_model(folder, clip, pretrained, key.get("precision", "auto"))
-        resize = key.get("preprocessing", {}).get("resize_mode")
-        index = cls(folder, index_key(made_by, key.get("fps", 2.0), resize))
+        index = cls(folder, index_key(made_by, key.get("fps", 2.0), key.get("preprocessing", {}).get("resize_mode")))
         write_text(index.folder / "model.json", json.dumps(named))
         for _, problem in tqdm(index.add(files, model), "indexing", len(files), unit="file", delay=2, disable=None):
             if problem:
@@ -376,18 +398,3 @@ class SearchIndex:
 
 
 _STATE = re.compile(r"\d+:\d+")  # of a file, in its record's id
-
-
-def index_key(made_by: dict[str, Any], fps: float, resize: str | None = None) -> dict[str, Any]:
-    """What the rows of an index depend on.
-
-    Args:
-        made_by: of `clipkit.embed.encoder.load_frozen`.
-        resize: how a picture becomes CLIP's square: None, as CLIP's own preprocessing has it (most: the shorter side,
-            and the middle of the longer one); 'squash', the whole of it, out of proportion.
-    """
-    own = made_by["preprocessing"]
-    resize = resize or own.get("resize_mode", "shortest")
-    resampler = "bicubic" if resize == "squash" else own.get("interpolation", "bicubic")
-    preprocessing = {"size": own["size"], "resize_mode": resize, "resampler": resampler}
-    return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}

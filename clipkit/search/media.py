@@ -21,7 +21,7 @@ class Moment:
         path: the file.
         start, end: seconds; both 0 for an image.
         score: cosine of the query and the best frame.
-        frame: index of the best frame in its file.
+        frame: index of the best frame in its file; -1 where only its time is known, as of `clipkit embed`.
         time: when that frame is shown, seconds.
     """
 
@@ -34,8 +34,8 @@ class Moment:
 
     @property
     def is_image(self) -> bool:
-        """True for an image."""
-        return is_image(self.path)
+        """True for an image; one in an archive has a name without an ending, and no time."""
+        return is_image(self.path) or (self.end == 0 and Path(self.path).suffix.lower() not in VIDEO_SUFFIXES)
 
 
 def is_image(path: str | Path) -> bool:
@@ -58,7 +58,7 @@ def find_media(inputs: Sequence[str | Path]) -> tuple[list[Path], Counter[str]]:
         if item.is_file():
             found.append(item)
             continue
-        files = walk(item)
+        files = walk(item, lost=True)
         inside = [path for path in files if path.suffix.lower() in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)]
         if not inside:
             raise FileNotFoundError(f"{item}: no videos or images in this folder")

@@ -11,6 +11,7 @@ from clipkit.embed.encoder import load_frozen
 from clipkit.errors import ClipkitError
 from clipkit.safe import read_json
 
+FORMAT = 1  # of an index
 CLIP, TAG = "ViT-B-16-quickgelu", "openai"  # of `clipkit try` too: one download serves both
 
 
@@ -32,6 +33,21 @@ def about_index(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     except (ValueError, KeyError):
         raise ClipkitError(f"{folder}: its {model.name} or {store.name} is damaged; make the index again") from None
     return named, key
+
+
+def index_key(made_by: dict[str, Any], fps: float, resize: str | None = None) -> dict[str, Any]:
+    """What the rows of an index depend on.
+
+    Args:
+        made_by: of `clipkit.embed.encoder.load_frozen`.
+        resize: how a picture becomes CLIP's square: None, as CLIP's own preprocessing has it (most: the shorter side,
+            and the middle of the longer one); 'squash', the whole of it, out of proportion.
+    """
+    own = made_by["preprocessing"]
+    resize = resize or own.get("resize_mode", "shortest")
+    resampler = "bicubic" if resize == "squash" else own.get("interpolation", "bicubic")
+    preprocessing = {"size": own["size"], "resize_mode": resize, "resampler": resampler}
+    return {"kind": "frames", "format": FORMAT, "fps": fps, "dtype": "fp16", **made_by, "preprocessing": preprocessing}
 
 
 def load_model(

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from clipkit.data.draw import INK, PAPER, grid
 from clipkit.data.images import read_image
-from clipkit.data.video import Indices, read_video
+from clipkit.data.video import Fps, Indices, read_video
 from clipkit.errors import ClipkitError, shown
 from clipkit.search.media import Moment
 
@@ -50,7 +50,8 @@ def frame_of(moment: Moment, **options: Any) -> np.ndarray:
     """
     if moment.is_image:
         return read_image(moment.path)
-    return read_video(moment.path, Indices((moment.frame,)), **options).frames[0]
+    chosen = Indices((moment.frame,)) if moment.frame >= 0 else Fps(1, (moment.time, moment.time + 1e-3))
+    return read_video(moment.path, chosen, **options).frames[0]
 
 
 def _tile(moment: Moment, options: dict[str, Any]) -> np.ndarray:

@@ -18,6 +18,7 @@ from clipkit.adapters import ContrastiveLoss
 from clipkit.backbone import TunableCLIP, save_open_clip_folder
 from clipkit.backbone.options import clip_options
 from clipkit.engine.registry import DATASETS, HOOKS, LOOPS, MODELS
+from clipkit.errors import ClipkitError
 from clipkit.files import write_text
 from clipkit.shapes.closeups import closeups
 from clipkit.shapes.depths import depth_scenes, depth_windows
@@ -159,11 +160,13 @@ class ShapesZeroShotLoop(BaseLoop):
         self.count = count
 
     def run(self) -> dict[str, float]:
-        self.runner.call_hook("before_val")
-        self.runner.call_hook("before_val_epoch")
+        mode = "val" if self is self.runner._val_loop else "test"
+        self.runner.call_hook(f"before_{mode}")
+        self.runner.call_hook(f"before_{mode}_epoch")
+        self.runner.model.eval()
         metrics = {name: round(value, 2) for name, value in evaluate(self.runner.bare_model.clip, self.count).items()}
-        self.runner.call_hook("after_val_epoch", metrics=metrics)
-        self.runner.call_hook("after_val")
+        self.runner.call_hook(f"after_{mode}_epoch", metrics=metrics)
+        self.runner.call_hook(f"after_{mode}")
         return metrics
 
 
@@ -181,6 +184,13 @@ class ExportOpenClipHook(Hook):
 
     def __init__(self, folder: str = "open_clip", precision: str = "fp16", count: int = 1000) -> None:
         self.folder, self.precision, self.count = folder, precision, count
+
+    def before_run(self, runner: Any) -> None:
+        if runner.is_sharded:
+            raise ClipkitError(
+                "ExportOpenClipHook writes the whole CLIP, which no process of clipkit.FullyShard holds: leave it out "
+                "(custom_hooks)"
+            )
 
     def after_train(self, runner: Any) -> None:
         if runner.rank != 0:

@@ -36,7 +36,7 @@ class GroupZeroShotLoop(BaseLoop):
         self.runner.call_hook("before_test")
         self.runner.call_hook("before_test_epoch")
         model, images = self.runner.bare_model, self.dataloader.dataset
-        model.eval()
+        self.runner.model.eval()
         device = model.label_text.device
         rows = model.text.encode_words(images.names).to(device)
         found = []

@@ -78,11 +78,13 @@ def edit_picture(
         changed = (now - source).square().mean((1, 2, 3)).repeat_interleave(warps.copies, 0)
         return {**loss(drawn, source=then), "changed": keep_weight * changed}
 
+    lr = WAYS[way] if lr is None else lr
     found = optimise(
         moved,
         lambda now: compare(now, cutouts),
         steps=steps,
-        lr=WAYS[way] if lr is None else lr,
+        lr=lr,
+        about=(source, to, base, way, distance, keep_weight, lr, cutouts.copies, seed, clip.weights_hash),
         judge=lambda now: torch.stack([*compare(now, whole).values()]).sum(0),
         generators=[cutouts.generator],
         **options,

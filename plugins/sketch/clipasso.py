@@ -136,6 +136,7 @@ def clipasso(
         schedule=schedule,
         judge=judge,
         generators=[cutouts.generator],
+        about=(drawn.points, targets, width, layers, relative, embedding_weight, lr, copies, fill, clip.weights_hash),
         **options,
     )
     return drawn, found

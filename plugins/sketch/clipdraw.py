@@ -84,6 +84,7 @@ def clipdraw(
         steps=steps,
         lr=lr,
         generators=[cutouts.generator],
+        about=(words, *away_from, list(seeds), lr, copies, clip.weights_hash),
         **{"schedule": steps_down, **options},
     )
     return drawn, found

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clipkit.backbone import FrozenCLIP
+from clipkit.errors import ClipkitError
 
 _SIGMA, _RATIO, _GAMMA, _SHARP, _EPSILON = 0.8, 10.0, 0.98, 200.0, -0.1  # of the release's XDoG
 _TEMPERATURE = 0.3
@@ -56,6 +57,10 @@ def start_points(
     for saliency, edge in zip(looks, found):
         if edge.sum() < count:  # a picture without edges
             edge = torch.ones_like(edge)
+        if edge.numel() < count:
+            raise ClipkitError(
+                f"{count} strokes are more than a picture of {edge.numel()} pixels has room for: give fewer"
+            )
         chance = torch.softmax((saliency * edge)[edge] / _TEMPERATURE, 0)
         cell = edge.flatten().nonzero()[:, 0][torch.multinomial(chance, count, generator=generator)]
         points.append(torch.stack([cell % width, cell // width], -1) + 0.5)

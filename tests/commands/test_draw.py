@@ -33,7 +33,14 @@ def test_words_are_drawn(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [[], ["a.png", "--words", "x"], ["a.png", "--steps", "0"], ["a.png", "--size", "8"], ["a.png", "--width", "0"]],
+    [
+        [],
+        ["a.png", "--words", "x"],
+        ["a.png", "--steps", "0"],
+        ["a.png", "--size", "8"],
+        ["a.png", "--width", "0"],
+        ["--words", " "],
+    ],
 )
 def test_wrong_words_are_told(wrong):
     with pytest.raises(SystemExit) as end:
@@ -53,6 +60,22 @@ def test_a_drawing_goes_on_from_its_checkpoint(tmp_path, capsys):
     capsys.readouterr()
     assert main(["draw", str(tmp_path / "star.png"), "--steps", "3", *quick, *kept]) == 2
     assert "star.pt: cannot be taken up" in capsys.readouterr().err
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "star.png")  # another photo
+    assert main(["draw", str(tmp_path / "star.png"), "--steps", "2", *quick, *kept]) == 2
+    assert "star.pt: cannot be taken up (it is of another run)" in capsys.readouterr().err
+
+
+def test_names_of_files_stay_in_their_folder_and_no_photo_is_replaced(tmp_path, capsys):
+    quick = ["--steps", "1", "--seeds", "1", "--strokes", "2", "--size", "64", "--clip", "tiny_clip"]
+    assert main(["draw", "--words", "..", *quick, "--out", str(tmp_path / "out")]) == 0
+    assert {path.name for path in tmp_path.rglob("*.svg")} == {"drawing.svg"} and (
+        tmp_path / "out/drawing.svg"
+    ).exists()
+    Image.new("RGB", (64, 48), "white").save(tmp_path / "a.png")
+    assert main(["draw", str(tmp_path / "a.png"), *quick, "--out", str(tmp_path)]) == 2
+    assert "a.png: the result would replace it" in capsys.readouterr().err
+    assert main(["draw", str(tmp_path / "a.png"), *quick, "--strokes", "9999", "--out", str(tmp_path / "out")]) == 2
+    assert "9999 strokes are more than a picture of 3072 pixels has room for" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["photo", "mask", "dark mask"])
@@ -64,7 +87,7 @@ def test_a_bad_photo_or_mask_is_told_in_one_line(what, tmp_path, capsys):
     else:
         bad.write_text("no picture")
     files = [str(bad)] if what == "photo" else [str(good), "--mask", str(bad)]
-    assert main(["draw", *files, "--clip", "tiny_clip", "--out", str(tmp_path)]) == 2
+    assert main(["draw", *files, "--clip", "tiny_clip", "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.strip()
     assert "bad.png" in said and "\n" not in said
 

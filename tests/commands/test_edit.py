@@ -31,6 +31,17 @@ def test_a_photo_is_edited_and_a_stopped_run_taken_up(photo, tmp_path, capsys):
     assert (out / "star.png").read_bytes() == first
     assert main(["edit", str(photo), *quick[:-4], "--steps", "4", "--checkpoint", str(state)]) == 2
     assert "another run" in capsys.readouterr().err
+    assert main(["edit", str(photo), *quick, "--checkpoint", str(state), "--to", "a ring"]) == 2  # not the blue star
+    assert "another run" in capsys.readouterr().err
+
+
+def test_a_photo_is_not_replaced_and_a_strip_is_refused(photo, tmp_path, capsys):
+    before = photo.read_bytes()
+    assert main(["edit", str(photo), *WORDS, "--out", str(tmp_path)]) == 2
+    assert "star.png: the result would replace it" in capsys.readouterr().err and photo.read_bytes() == before
+    Image.new("RGB", (1, 300)).save(tmp_path / "strip.png")
+    assert main(["edit", str(tmp_path / "strip.png"), *WORDS, "--out", str(tmp_path / "out")]) == 2
+    assert "strip.png: is too narrow: 224x1 pixels" in capsys.readouterr().err
 
 
 def test_a_generator_edits(photo, tmp_path):
@@ -50,7 +61,18 @@ def test_other_generators_are_refused_in_one_line(photo, tmp_path, capsys, name)
     assert name in said and "config.json" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("wrong", [["--steps", "0"], ["--size", "8"], ["--way", "pixels", "--generator", "x"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--steps", "0"],
+        ["--size", "8"],
+        ["--way", "pixels", "--generator", "x"],
+        ["--keep", "nan"],
+        ["--seed", "9" * 30],
+        ["--to", " a red  star "],
+        ["--from", ""],
+    ],
+)
 def test_wrong_words_are_told(wrong):
     with pytest.raises(SystemExit) as end:
         main(["edit", "a.png", *WORDS, *wrong])

@@ -164,6 +164,55 @@ def test_a_list_is_cut_into_blocks_of_lines(photos, monkeypatch):
     assert len(before & {part.id for part in plan([str(photos / "l.txt")])[0]}) == len(parts) - 1
 
 
+def test_lists_of_windows_and_a_first_line_that_is_no_table(photos):
+    (photos / "l.csv").write_bytes(b"path,caption\r\nsub\\0.png,x\r\n..\\secret.png,x\r\n")
+    good, skipped = read(photos / "l.csv")
+    assert [sample.picture for sample in good] == [png(0)] and set(skipped) == {"..\\secret.png"}
+    for line in (b'"path,caption\nx,y\n', b"path," + b"x" * 200_000 + b"\n"):
+        (photos / "l.csv").write_bytes(line)
+        with pytest.raises(ClipkitError, match="its first line, which names the columns, cannot be read"):
+            read(photos / "l.csv")
+
+
+def test_a_part_is_another_one_when_what_it_reads_changes(photos):
+    def ids(wanted="pairs", **options):
+        return [part.id for part in plan([str(photos), str(photos / "l.txt")], wanted, **options)[0]]
+
+    (photos / "l.txt").write_text("0.png\n")
+    (photos / "sub/a#b.png").write_bytes(png())
+    before = ids()
+    assert before == ids() and before != ids(root=str(photos / "sub"))
+    (photos / "out").mkdir()
+    (photos / "out/metadata_0.parquet").write_bytes(b"x")
+    assert before == ids(out=str(photos / "out"))
+    (photos / "sub/0.txt").write_text(" a dog \n")  # as long
+    after = ids(out=str(photos / "out"))
+    assert after[0] != before[0] and after[1] == before[1]
+    assert after[0].rpartition("@")[0].rpartition("#")[0] == str(photos)
+
+
+def test_links_that_lead_nowhere_are_named(photos):
+    (photos / "sub/x.png").symlink_to("x.png")
+    (photos / "y.png").symlink_to("gone.png")
+    good, skipped = read(photos)
+    assert len(good) == 3 and skipped == {
+        "sub/x.png": "Too many levels of symbolic links", "y.png": "No such file or directory",
+    }  # fmt: skip
+    (photos / "l.txt").write_text("sub/x.png\n" + "a/" * 3000 + "\n")
+    assert [why for why in read(photos / "l.txt")[1].values()] == [skipped["sub/x.png"], "File name too long"]
+
+
+def test_members_of_no_sample_part_none(tmp_path):
+    """macOS writes `._000.jpg` before `000.jpg`."""
+    members = [("./._0.png", b"x"), ("./0.png", png()), ("./._0.txt", b"x"), ("./0.txt", b"\xef\xbb\xbfa cat")]
+    good, skipped = read(write_tar(tmp_path / "a.tar", [*members, ("__key__", b"x")]), "pairs")
+    assert good == [Sample("./0", png(), None, "a cat")] and set(skipped) == {".*", "*"}
+    good, skipped = read(write_tar(tmp_path / "b.tar", [("0.png", png()), ("0.txt", b"caf\xe9")]), "pairs")
+    assert not good and skipped == {"0.txt": "its caption is no UTF-8", "0": "no text"}
+    good, skipped = read(write_tar(tmp_path / "c.tar", [("0.mp4", b"x"), ("0.png", png())]))
+    assert good[0].film and not good[0].picture and skipped == {"0": "its picture is not read beside its film"}
+
+
 def test_texts_alone(photos):
     (photos / "l.txt").write_text("a cat\na dog\n")
     assert [sample.text for sample in read(photos / "l.txt", "texts")[0]] == ["a cat", "a dog"]

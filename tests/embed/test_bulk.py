@@ -167,6 +167,24 @@ def test_a_store_grows_and_the_other_layout_is_of_its_parts(lists, tmp_path, cap
         assert "sampling.fps is 1.0 in the store and 3.0 here" in capsys.readouterr().err
 
 
+def test_of_a_folder_that_changes_no_row_is_given_twice(photos, tmp_path, capsys):
+    out = photos / "out"
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(photos / f"new{number}.png")
+        assert run(out, photos) == 0
+        given = [name for names, _ in Embeddings(out) for name in names]
+        assert given == sorted(p.name for p in photos.glob("*.png"))
+    assert len(Embeddings(out)) == 1
+    (photos / "l.txt").write_text("0.png\n")
+    assert run(out, photos / "l.txt") == 0 and len(Embeddings(out)) == 2  # another source outdates none
+    for number in range(3):
+        (photos / f"new{number}.png").unlink()
+    (out / "outdated.json").write_text('{"parts": 3}')
+    assert run(out, photos) == 2
+    assert "outdated.json: names no parts" in capsys.readouterr().err
+    assert run("", photos) == 2 and "--out is empty" in capsys.readouterr().err
+
+
 def test_to_and_from_another_address(lists, photos, tmp_path):
     assert run(tmp_path / "n", *lists, layout="clip-retrieval") == 0
     for file in photos.glob("*.png"):

@@ -12,7 +12,7 @@ pytest.importorskip("onnxruntime", reason="the extra onnx")
 from onnx import TensorProto, helper
 
 from clipkit.errors import ClipkitError
-from clipkit.export import OnnxFile, open_onnx
+from clipkit.export import OnnxFile, open_onnx, read
 from clipkit.text import TextEmbeddings
 from fuzz.read_exports import small_about, small_model
 
@@ -79,6 +79,19 @@ def test_one_line(name, tmp_path):
     with pytest.raises(ClipkitError, match=said) as caught:
         OnnxFile(tmp_path / "a.onnx")
     assert "\n" not in str(caught.value) and str(caught.value).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["ConstantOfShape", "Expand", "Tile"])
+def test_constants_that_take_the_machine_are_never_computed(kind, tmp_path, monkeypatch):
+    monkeypatch.delattr(read, "open_session")
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [40_000, 40_000])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1, 1], [1.0])
+    given = ["shape"] if kind == "ConstantOfShape" else ["one", "shape"]
+    made = model(initializers=[shape, one])
+    made.graph.node.insert(0, helper.make_node(kind, given, ["large"]))
+    (tmp_path / "a.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ClipkitError, match=r"a\.onnx: 'large', which it computes, would grow to 5\.96 GiB"):
+        OnnxFile(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("content", [b"\n", b"PK\x03\x04", b"\x80\x05K\x01.", b"hello"])

@@ -1,6 +1,8 @@
 """Rows: what `clipkit embed` reads, archives, tables, lists; and what it writes."""
 
 import io
+import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,9 @@ def _rows() -> Rows:
 def _embeddings(root: Path) -> None:
     store = Store(root / "out/embeddings", {"kind": "embeddings", "format": 1}, shard_size=1, batch_size=1)
     store.build(["a.tar@1", "b.tar@2"], lambda ids: [_rows().record() for _ in ids], progress=False)
+    (root / "changed").mkdir()
+    shutil.copytree(root / "out", root / "changed", dirs_exist_ok=True)
+    (root / "changed/outdated.json").write_text(json.dumps({"parts": ["a.tar@1"]}))
 
 
 def _read_embeddings(folder: Path) -> Any:
@@ -105,6 +110,6 @@ READERS = [
     Reader("archives of pictures", _archives, _read),
     Reader("Parquet of pictures", _tables, _read),
     Reader("lists of pictures", _lists, _read),
-    Reader("stores of embeddings", _embeddings, _read_embeddings, checked=("*",)),
+    Reader("stores of embeddings", _embeddings, _read_embeddings, checked=("out",)),
     Reader("plans of clip-retrieval's layout", _plans, _go_on),
 ]

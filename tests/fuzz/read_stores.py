@@ -1,9 +1,13 @@
 """Rows: stores, what lies in them, and indexes. All have checksums."""
 
+import hashlib
+import hmac
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -11,12 +15,19 @@ import torch
 from clipkit.data.video_sets import CaptionedVideo
 from clipkit.embed import frame_store, region_store
 from clipkit.errors import ClipkitError, one_line
-from clipkit.search.index import SearchIndex, index_key
-from clipkit.search.model import about_index
+from clipkit.search import approximate
+from clipkit.search.embedded import embedded_records, made_by_of, open_embedded
+from clipkit.search.index import SearchIndex
+from clipkit.search.model import about_index, index_key
 from clipkit.search.records import record_id
 from clipkit.store import Store
 from clipkit.text import TextBank
 from fuzz.table import Reader
+
+try:
+    import faiss
+except ModuleNotFoundError:
+    faiss = None
 
 
 def _write(folder: Path, key: dict[str, Any], records: dict[str, dict[str, np.ndarray]], **sizes: int) -> None:
@@ -106,6 +117,47 @@ def _search(folder: Path) -> Any:
     return len(index), index.search(_numbers(1, 8, 2)[0], 3)
 
 
+def _embedded(root: Path) -> None:
+    made_by = {"weights": "0" * 64, "preprocessing": {"size": [8, 8]}, "precision": "fp32"}
+    key = {"kind": "embeddings", **made_by, "sampling": {"fps": 1.0}, "wanted": "pictures"}
+    names = np.frombuffer(b"a.jpgb.mp4b.mp4c.jpg", np.uint8).reshape(4, 5)
+    arrays = {"name": names, "time": np.array([np.nan, 0, 1, np.nan]), "embeddings": _numbers(4, 8).astype(np.float16)}
+    parts = {f"/photos/{kind}@0123456789abcdef": arrays for kind in ("t.tar", "#a.jpg", "l.csv#9", "p.parquet#0")}
+    _write(root / "all/embeddings", key, parts, shard_size=1)
+
+
+def _take(folder: Path) -> Any:
+    found = open_embedded(folder)
+    return index_key(*made_by_of(found)), list(embedded_records(found))
+
+
+_KEY = bytes(range(32))  # of the user whose clipkit compressed the index
+
+
+def _compressed(root: Path) -> None:
+    rows = _numbers(40, 8)
+    with patch.object(approximate, "_own_key", lambda: _KEY):
+        approximate.build(root / "flat/approximate", rows / np.linalg.norm(rows, axis=1, keepdims=True), "Flat", "x")
+        shutil.copytree(root / "flat", root / "parts")
+        approximate.build(root / "parts/approximate", rows, "HNSW4", "x", shard=25)
+
+
+def _open_compressed(folder: Path) -> Any:
+    """FAISS gets no file that the user has not signed."""
+    read_index = faiss.read_index
+
+    def read_signed(name: str, flags: int) -> Any:
+        file = Path(name)
+        made = json.loads((file.parent / "index.json").read_bytes())
+        assert made["signature"] == hmac.new(_KEY, made["made"].encode(), "sha256").hexdigest()
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == json.loads(made["made"])["sha256"][file.name]
+        return read_index(name, flags)
+
+    with patch.object(approximate, "_own_key", lambda: _KEY), patch.object(faiss, "read_index", read_signed):
+        found = approximate.Approximate(folder / "approximate", _numbers(40, 8), "x")
+    return found.factory, found.setting, found.search(_numbers(1, 8, 2)[0], 3)
+
+
 class _Words:
     """What `TextBank` needs of a CLIP."""
 
@@ -131,5 +183,8 @@ READERS = [
     Reader("stores of regions", _regions, _read_regions, checked=("*",)),
     Reader("stores of frames", _frames, _read_frames, checked=("*",)),
     Reader("indexes", _indexes, _search, checked=("*",), share=2),
+    Reader("embeddings for an index", _embedded, _take, checked=("*",)),
     Reader("rows of texts", _texts, _encode, checked=("*",)),
 ]
+if faiss is not None:
+    READERS.append(Reader("compressed indexes", _compressed, _open_compressed, checked=("*",)))

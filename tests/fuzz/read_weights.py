@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from clipkit.convert.checkpoints import convert_file
 from clipkit.engine.build import build_runner
 from clipkit.engine.checkpoint import guard_pretrained, load_checkpoint
 from clipkit.engine.weights import load_weights, unwrap_names
+from clipkit.optimise import Pixels, optimise
 from fuzz.table import Reader, only
 from support import actionclip_official, clip4clip_official, clip_files, lseg_official, tiny_parts
 
@@ -219,6 +221,28 @@ def _convert(plugin: str, folder: Path) -> Any:
     return torch.load(target, weights_only=True)
 
 
+# -- pictures on their way ---------------------------------------------------------------------------------------------
+
+
+def _moved(root: Path) -> None:
+    """A drawing that was stopped after two of four steps, as `clipkit draw --checkpoint` keeps one."""
+    (root / "stopped").mkdir()
+    _move(root / "stopped/run.pt", stop=2)
+
+
+def _move(file: Path, stop: int | None = None) -> Any:
+    generator, steps = torch.Generator().manual_seed(0), iter(range(9))
+
+    def loss(pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        if next(steps) == stop:
+            raise InterruptedError
+        return {"far": (pictures - torch.rand((), generator=generator)).square().mean((1, 2, 3))}
+
+    options: dict[str, Any] = {"steps": 4, "lr": 0.1, "every": 1, "generators": [generator], "about": ["a cat"]}
+    with suppress(InterruptedError):
+        return optimise(Pixels(1, (4, 4)), loss, checkpoint=file, **options)
+
+
 # -- generators -------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +261,7 @@ READERS = [
     Reader("checkpoints", _checkpoints, _load_checkpoint, checked=("zip", "bare"), share=2),
     Reader("pretrained weights", _pretrained, _load_pretrained, checked=("zip",)),
     Reader("resume", _runs, _resume, checked=("*",), share=0.1, cases=100),
+    Reader("pictures on their way", _moved, lambda folder: _move(only(folder)), checked=("*",)),
     Reader("generators", _generators, lambda folder: read_vq_model(folder).state_dict()),
     Reader("convert lseg", _lseg, partial(_convert, "lseg"), checked=("*",)),
     Reader("convert actionclip", _actionclip, partial(_convert, "actionclip"), checked=("*",)),

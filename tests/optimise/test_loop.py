@@ -131,6 +131,12 @@ def test_bad_checkpoints_are_told(tmp_path):
     for other, steps in ((Pixels(1, (4, 5)), 2), (Pixels(1, (4, 4)), 3), (Fourier(1, (4, 4)), 2)):
         with pytest.raises(ClipkitError, match=r"run\.pt: cannot be taken up"):
             optimise(other, far, steps=steps, lr=0.1, checkpoint=path)
+    with pytest.raises(ClipkitError, match="it is of another run"):
+        optimise(Pixels(1, (4, 4)), far, steps=2, lr=0.1, checkpoint=path, about=["other words"])
+    older = torch.load(path)
+    del older["about"]
+    torch.save(older, path)
+    assert optimise(Pixels(1, (4, 4)), far, steps=2, lr=0.1, checkpoint=path, about=[torch.ones(2)]).steps == 2
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ClipkitError, match=r"run\.pt: cannot be taken up"):
         optimise(Pixels(1, (4, 4)), far, steps=2, lr=0.1, checkpoint=path)

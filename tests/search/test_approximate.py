@@ -57,12 +57,14 @@ def test_rows_in_several_matrices_are_one(tmp_path):
 
 
 def test_bad_factories_are_one_line(tmp_path):
-    for factory in ("no such", "IVF5000,PQ16", "IVF16,PQ5"):
+    build(tmp_path / "a", ROWS[:100], "Flat", "x")
+    for factory in ("no such", "IVF5000,PQ16", "IVF16,PQ5", "IDMap,Flat", "IVF0,Flat"):
         with pytest.raises(
             ClipkitError, match=rf"^--factory {factory}: FAISS cannot make it of 4000 rows \("
         ) as caught:
             build(tmp_path / "a", ROWS, factory, "x")
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(caught.value) and "/project/" not in str(caught.value)
+    Approximate(tmp_path / "a", ROWS[:100], "x")  # the one that was there
 
 
 def test_only_what_this_user_wrote_is_read(tmp_path, monkeypatch):

@@ -48,31 +48,22 @@ def embedded_records(found: Embeddings) -> Iterator[tuple[str, dict[str, np.ndar
     """(id, record) of each picture and film, see `clipkit.search.index`.
 
     A thing in an archive is called `ARCHIVE/NAME`, a file that a list names by where it lies beside the list. Whether a
-    file is still what was embedded is not known. Frames have no number (-1), and are on show until the next one.
+    file is still what was embedded is not known; where it was embedded again, the later record counts. Frames have no number (-1), and are on show until the next one.
 
     Raises:
         StoreError: rows that are no embeddings, or not finite.
     """
     for part, (names, arrays) in zip(found.parts, found):
         rows, times = arrays.get("embeddings"), arrays["time"]
-        if (
-            rows is None
-            or not (np.isfinite(rows).all() and rows.any(1).all())
-            or times.ndim != 1
-            or np.isinf(times).any()
-        ):
+        is_finite = rows is not None and np.isfinite(rows).all() and rows.any(1).all() and not np.isinf(times).any()
+        if rows is None or not is_finite or times.ndim != 1:
             raise StoreError(f"{found.store.folder}: {part[:200]!r} holds no embeddings of pictures; embed again")
+        state = part.rpartition("@")[2]  # another one after a change: then the file has another record
         places: dict[str, list[int]] = {}
         for row, name in enumerate(names):
             places.setdefault(name, []).append(row)
         for name, own in places.items():
             start = np.nan_to_num(times[own])
-            yield (
-                f"{address_of(part, name)}@embedded",
-                {
-                    "embeddings": rows[own],
-                    "frame": np.where(np.isnan(times[own]), 0, -1),
-                    "start": start,
-                    "end": np.append(start[1:], start[-1]),
-                },
-            )
+            frame, end = np.where(np.isnan(times[own]), 0, -1), np.append(start[1:], start[-1])
+            record = {"embeddings": rows[own], "frame": frame, "start": start, "end": end}
+            yield f"{address_of(part, name)}@{state}", record

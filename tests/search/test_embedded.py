@@ -61,6 +61,19 @@ def test_answers_are_those_of_the_files(photos, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)) == 5
 
 
+def test_what_was_embedded_again_after_a_change_counts(photos, tmp_path):
+    assert embed(tmp_path / "e", photos) == 0
+    assert index(tmp_path / "a", tmp_path / "e", more=["--clip", "tiny_clip"]) == 0
+    before = np.array(SearchIndex(tmp_path / "a").embeddings)
+    Image.open(photos / "1.png").save(photos / "0.png")
+    assert embed(tmp_path / "e", photos) == 0
+    assert index(tmp_path / "a", tmp_path / "e") == 0
+    after = SearchIndex(tmp_path / "a")
+    assert len(after) == 6 and not np.allclose(before[0], before[1], atol=1e-2)
+    found = {moment.path: moment.score for moment in after.search(before[1], 6)}
+    assert found[str(photos / "0.png")] == pytest.approx(1, abs=2e-3) == found[str(photos / "1.png")]
+
+
 def test_things_of_archives_and_lists_have_names(photos, tmp_path, capsys):
     with tarfile.open(tmp_path / "t.tar", "w") as tar:
         tar.add(photos / "0.png", "in/0.png")

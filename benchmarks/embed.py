@@ -22,7 +22,8 @@ from PIL import Image
 
 from clipkit.backbone import FrozenCLIP
 from clipkit.data.samples import Sample, plan, read_part
-from clipkit.embed.bulk import BATCH, embed_parts
+from clipkit.device import images_at_once
+from clipkit.embed.bulk import embed_parts
 from clipkit.embed.crew import Alone
 from clipkit.embed.frame_source import FrameSource
 from clipkit.safe import read_bytes
@@ -82,13 +83,14 @@ def main() -> None:
                 clip.preprocess(Image.fromarray(read_bytes(content)))
             return count // 2
 
-        pixels = torch.rand(BATCH, 3, *clip.image_size).to(args.device)
+        batch = images_at_once(args.device)
+        pixels = torch.rand(batch, 3, *clip.image_size).to(args.device)
 
         @torch.no_grad()
         def encode() -> int:
-            for _ in range(max(count // BATCH, 1)):
+            for _ in range(max(count // batch, 1)):
                 clip.encode_image(pixels)
-            return max(count // BATCH, 1) * BATCH
+            return max(count // batch, 1) * batch
 
         @torch.no_grad()
         def embed() -> int:

@@ -162,7 +162,7 @@ def main() -> None:
     args.files = args.files or (512 if on_gpu else 8)
     if args.quick:
         args.model, args.images, args.boxes, args.files = "tiny-shapes", 1, 8, 2
-    batch, aim = (256, 0.85) if on_gpu else (64, 0.95)
+    batch, aim = (256, 0.85) if on_gpu else (32, 0.95)
 
     columns = ["model", "precision", "crops", "raw encoder", f"regions: share of raw (aim >= {aim})"]
     columns += ["PIL loop / regions, time" + (" (aim >= 5)" if on_gpu else ""), "raw / itself"]

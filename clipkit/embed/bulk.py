@@ -34,6 +34,7 @@ from clipkit.data.bad_files import read_on_bad
 from clipkit.data.samples import Part, Sample, Skipped, read_part
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
+from clipkit.device import images_at_once
 from clipkit.embed._work import BaseWork
 from clipkit.embed.crew import Crew
 from clipkit.embed.frame_source import FrameSource, as_pixels
@@ -45,7 +46,7 @@ from clipkit.store import Store, StoreError
 
 FORMAT = 1
 LAYOUTS = ("store", "clip-retrieval")
-BATCH = 64  # pictures in a pass of CLIP
+BATCH = 64  # pictures that are embedded at once
 _AHEAD, _BYTES = 4 * BATCH, 512 << 20  # pictures that are read and not embedded yet, and bytes of their files
 _ROWS = 1 << 22  # of one part
 
@@ -306,7 +307,8 @@ class _Parts(BaseWork):
         return []
 
     def _look(self, pixels: Tensor) -> np.ndarray:
-        return self._half(self.clip.encode_image(pixels.to(self.clip.device)))
+        parts = pixels.to(self.clip.device).split(images_at_once(self.clip.device))
+        return self._half(torch.cat([self.clip.encode_image(part) for part in parts]))
 
     def _half(self, rows: Tensor) -> np.ndarray:
         return self.checked(rows.float().cpu()).numpy().astype(np.float16)

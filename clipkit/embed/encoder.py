@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clipkit.adapters import CLIPTeacher
 from clipkit.backbone import ClipModel, FrozenCLIP
-from clipkit.device import PRECISIONS, autocast_dtype
+from clipkit.device import PRECISIONS, autocast_dtype, images_at_once
 from clipkit.errors import ClipkitError
 
 
@@ -45,7 +45,7 @@ def load_teacher(
 ) -> tuple[CLIPTeacher, dict[str, Any]]:
     """The teacher of regions, and the part of the store's key that it makes, see `load_frozen` and `CLIPTeacher`."""
     clip, made_by = load_frozen(name, pretrained, precision, device)
-    teacher = CLIPTeacher(clip, scales, order, 256 if device.type == "cuda" else 64, resize_mode)
+    teacher = CLIPTeacher(clip, scales, order, 256 if device.type == "cuda" else images_at_once(device), resize_mode)
     crops = {"scales": list(scales), "order": order}
     resized = own_resizing(made_by["preprocessing"], resize_mode, f"antialiased {teacher.interpolation}")
     return teacher, {**made_by, "crops": crops, "preprocessing": resized}

@@ -16,9 +16,10 @@ from clipkit.backbone import ClipModel
 from clipkit.data.bad_files import read_on_bad
 from clipkit.data.video import VideoError
 from clipkit.data.video_sets import CaptionedVideo
+from clipkit.device import images_at_once
 from clipkit.embed._work import Work
 from clipkit.embed.crew import Alone, Crew
-from clipkit.embed.frame_source import IMAGES, FrameSource, as_pixels
+from clipkit.embed.frame_source import FrameSource, as_pixels
 from clipkit.embed.frame_store import DTYPES, FORMAT, record_id
 from clipkit.errors import one_line
 from clipkit.store import Store
@@ -121,7 +122,7 @@ class _Videos(Work[tuple[Tensor, np.ndarray]]):
         pixels, times = zip(*(nothing if item is None else item for item in items))
         parts = [
             self.clip.encode_image(as_pixels(part.to(self.clip.device)), normalize=False).float().cpu()
-            for part in torch.cat(pixels).split(IMAGES)
+            for part in torch.cat(pixels).split(images_at_once(self.clip.device))
         ]
         rows = self.checked(torch.cat(parts))
         return [

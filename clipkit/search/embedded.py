@@ -48,7 +48,8 @@ def embedded_records(found: Embeddings) -> Iterator[tuple[str, dict[str, np.ndar
     """(id, record) of each picture and film, see `clipkit.search.index`.
 
     A thing in an archive is called `ARCHIVE/NAME`, a file that a list names by where it lies beside the list. Whether a
-    file is still what was embedded is not known; where it was embedded again, the later record counts. Frames have no number (-1), and are on show until the next one.
+    file is still what was embedded is not known; where it was embedded again, the later record counts. Frames have no
+    number (-1), and are on show until the next one.
 
     Raises:
         StoreError: rows that are no embeddings, or not finite.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from clipkit.backbone import ClipModel
 from clipkit.data.images import read_image
 from clipkit.data.video import Fps, stream_video
+from clipkit.device import images_at_once
 from clipkit.embed.encoder import finite
 from clipkit.search.media import is_image
 
@@ -55,5 +56,5 @@ def embed(frames: np.ndarray, clip: ClipModel, resize: str) -> np.ndarray:
     else:
         preprocess = clip.preprocess
         images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]).to(clip.device)
-    rows = finite(clip.encode_image(images).float())
-    return rows.cpu().numpy().astype(np.float16)
+    rows = torch.cat([clip.encode_image(part).float() for part in images.split(images_at_once(clip.device))])
+    return finite(rows).cpu().numpy().astype(np.float16)

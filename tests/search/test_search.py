@@ -273,11 +273,11 @@ def test_a_dangling_link_and_a_lost_file_cost_nothing_else(media, tmp_path):
     for name in ("bar.jpg", "ring.png"):
         shutil.copy2(media / name, folder / name)
     (folder / "dangling.png").symlink_to(folder / "nowhere.png")
-    assert [path.name for path in list_media([folder])] == ["bar.jpg", "ring.png"]
+    files = list_media([folder])
+    assert [path.name for path in files] == ["bar.jpg", "dangling.png", "ring.png"]
     index = SearchIndex(tmp_path / "i", {"kind": "frames", "fps": 2.0, "precision": "fp32"})
-    files = [folder / "bar.jpg", folder / "gone.png", folder / "ring.png"]
-    problems = [problem for _, problem in index.add(files, tiny_clip())]
-    assert problems[0] is problems[2] is None and "gone.png" in problems[1]
+    problems = [problem for _, problem in index.add([*files, folder / "gone.png"], tiny_clip())]
+    assert problems[0] is problems[2] is None and "dangling.png" in problems[1] and "gone.png" in problems[3]
     assert len(index) == 2
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ def main() -> None:
         if importlib.util.find_spec("faiss"):
             others["FAISS flat"] = {"faiss": True}
         if importlib.util.find_spec("milvus_lite"):
-            milvus = Milvus(f"milvus:{folder}/rows.db", index, make=True)
-            milvus.send()
+            with closing(Milvus(f"milvus:{folder}/rows.db", index, make=True)) as sending:
+                sending.send()
+            milvus = Milvus(f"milvus:{folder}/rows.db", index)  # opened as a query finds it
             others["Milvus FLAT, a file"] = {"milvus": milvus}
         for name, how in others.items():
             cases[name] = lambda how=how: index.search(next(queries), **how)

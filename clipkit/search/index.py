@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -35,11 +35,8 @@ from clipkit.search.media import Moment, is_image, list_media
 from clipkit.search.model import about_index, index_key, load_model
 from clipkit.search.query import Found, text_vector
 from clipkit.search.records import current_record, path_of, record_id
-from clipkit.search.rows import Stacked
+from clipkit.search.rows import Ranking, Stacked
 from clipkit.store import Store, StoreError
-
-if TYPE_CHECKING:
-    from clipkit.search.milvus import Milvus
 
 INDEX = "clipkit_index"  # the folder of an index that nobody named
 FILES, ROWS = 64, 4096  # what is written at once, and what a kill can cost
@@ -178,7 +175,7 @@ class SearchIndex:
         *,
         faiss: bool = False,
         approximate: bool = False,
-        milvus: Milvus | None = None,
+        milvus: Ranking | None = None,
         paths: str | None = None,
         between: tuple[float, float] | None = None,
     ) -> list[Moment]:
@@ -193,7 +190,7 @@ class SearchIndex:
             query: `(D,)`, of any length other than 0.
             faiss: let FAISS's exact flat index compare, which needs faiss-cpu; the answers are the same.
             approximate: look where the index that `compress` made leads; a few of the best may be missing.
-            milvus: let this collection of the index's rows rank; the answers are the same.
+            milvus: let this collection of the index's rows rank (`clipkit.search.milvus`); the answers are the same.
             paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
             between: only frames of films that are shown within these seconds.
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+
+
+class Ranking(Protocol):
+    """Whoever else compares a query with the rows of an index, such as `clipkit.search.milvus.Milvus`."""
+
+    def ranked(
+        self, query: np.ndarray, count: int, paths: str | None = None, between: tuple[float, float] | None = None
+    ) -> Iterator[tuple[int, float]]:
+        """Row numbers and scores, best first."""
+        ...
 
 
 class Stacked:

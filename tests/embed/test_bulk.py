@@ -13,19 +13,17 @@ from clipkit.data import addresses
 from clipkit.embed import npy_parquet
 from clipkit.embed.bulk import Embeddings
 from clipkit.errors import ClipkitError
-from clipkit.shapes import render, tiny_clip
+from clipkit.shapes import tiny_clip
 from clipkit.store import StoreError, share
+from support.scenes import write_scenes
 
 pytest.importorskip("pyarrow")
 
 
 @pytest.fixture
 def photos(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    pictures = (render(7, size=80, seed=2).images * 255).round().byte().movedim(1, -1).numpy()
-    for number, picture in enumerate(pictures):
-        Image.fromarray(picture[: 80 - 4 * number]).save(folder / f"{number}.png")
+    folder = write_scenes(tmp_path / "photos", 7, seed=2)
+    for number in range(7):
         (folder / f"{number}.txt").write_text(f"a picture of {number} circles")
     return folder
 

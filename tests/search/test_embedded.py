@@ -19,16 +19,12 @@ from clipkit.search.sheet import frame_of
 from clipkit.shapes import render
 from clipkit.shapes.film_files import write_film
 from clipkit.store import Store, StoreError
+from support.scenes import write_scenes
 
 
 @pytest.fixture
 def photos(tmp_path):
-    folder = tmp_path / "ph#o@tos"
-    folder.mkdir()
-    pictures = (render(6, size=80, seed=3).images * 255).round().byte().movedim(1, -1).numpy()
-    for number, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / f"{number}.png")
-    return folder
+    return write_scenes(tmp_path / "ph#o@tos", 6, seed=3)
 
 
 def embed(out, *sources, more=()):

@@ -116,6 +116,7 @@ def test_what_cannot_be_taken_is_one_line_and_leaves_no_index(photos, tmp_path, 
     assert embed(tmp_path / "e", photos) == 0
     with pytest.raises(ClipkitError, match="texts alone"):
         open_embedded(tmp_path / "texts")
+    assert index(tmp_path / "a", tmp_path / "e") == 2 and "--clip" in capsys.readouterr().err
     made = Store(tmp_path / "e/embeddings").key
     for number, change in enumerate(
         ({"weights": "0" * 16}, {"sampling": {"uniform": 3}}, {"preprocessing": {"size": [64, 64], "resize_mode": []}})

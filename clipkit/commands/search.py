@@ -131,9 +131,12 @@ def _index(args: argparse.Namespace) -> int:
     computed = [open_embedded(path) for path in args.inputs if is_embedded(path)]
     files, others = find_media([path for path in args.inputs if not is_embedded(path)])
     tell_unread(others)
-    key = about_index(args.out)[1] or (index_key(*made_by_of(computed[0])) if computed else {})
-    if computed and args.clip is None and not about_index(args.out)[0]:  # else the default would be fetched for nothing
-        raise ClipkitError(f"{computed[0].store.folder.parent}: name the CLIP that made it with --clip and --pretrained")
+    key = about_index(args.out)[1]
+    if computed and not key:
+        key = index_key(*made_by_of(computed[0]))
+        if args.clip is None:  # the default one would be fetched, maybe for nothing
+            folder = computed[0].store.folder.parent
+            raise ClipkitError(f"{folder}: name the CLIP that made it with --clip and --pretrained")
     fps = key.get("fps", 2.0) if args.fps is None else args.fps
     if not fps > 0:
         raise ClipkitError(f"--fps must be positive, got {fps}")

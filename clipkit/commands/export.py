@@ -119,4 +119,5 @@ def _size(text: str | None) -> Any:
 def _shape(about: Any) -> str:
     if about.size is None:
         return f"pictures with sides that are multiples of {about.multiple}"
-    return f"pictures resized to {about.size[0]}x{about.size[1]}"
+    place = "in arrays of" if about.kind == "detect" else "resized to"
+    return f"pictures {place} {about.size[0]}x{about.size[1]}"

@@ -17,7 +17,7 @@ from clipkit.text import Background, TextEmbeddings
 
 KEY = "clipkit"
 FORMAT = 1
-KINDS = ("classify", "segment", "groups", "videos", "clouds", "sounds")
+KINDS = ("classify", "segment", "detect", "groups", "videos", "clouds", "sounds")
 PRECISIONS = ("fp32", "fp16", "int8")
 MOST = 8192
 """Pixels of a side that a file of a stranger may ask for."""
@@ -30,7 +30,8 @@ class About:
     Attributes:
         kind: one of `KINDS`.
         model: the class that was exported.
-        size: height and width in pixels to which the graph resizes pictures; None: they come ready.
+        size: height and width in pixels to which the graph resizes pictures, or into which a detector's have to fit;
+            None: they come ready.
         multiple: what their sides then have to be multiples of.
         text: where rows come from: `clip` (`name`, `pretrained`), its `weights` (hash), `templates`, `reduce`,
             `background_label` and `threshold`; without `clip` there are no other labels than the file's.

@@ -25,7 +25,8 @@ class Check:
 
     Attributes:
         difference: the largest absolute one, of all numbers of all outputs; infinite where one is no number.
-        agreement: share of the places (pictures, pixels) with the same best label.
+        agreement: share of the places (pictures, pixels, boxes) with the same best label; a box that only one has is
+            none.
         inputs: how many were compared.
     """
 
@@ -66,8 +67,9 @@ def compare(graph: Graph, run: Callable[[list[np.ndarray]], Sequence[Any]], coun
         if [one.shape for one in wanted] != [one.shape for one in found]:
             shapes = ", ".join(str(tuple(one.shape)) for one in found)
             raise ClipkitError(f"the exported graph gives {shapes} where torch gives other shapes: please report it")
+        wanted, found, alone = graph.align(wanted, found)
         for a, b in zip(wanted, found):
             difference = max(difference, float((a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf).max()))
         best = wanted[0].argmax(graph.classes) == found[0].argmax(graph.classes)
-        same, places = same + int(best.sum()), places + best.numel()
+        same, places = same + int(best.sum()), places + best.numel() + alone
     return Check(difference, same / places, count)

@@ -36,6 +36,10 @@ class Graph(nn.Module):
         """Of each input which dimensions are free, as `torch.export` takes them."""
         raise NotImplementedError
 
+    def align(self, wanted: list[Tensor], found: list[Tensor]) -> tuple[list[Tensor], list[Tensor], int]:
+        """Outputs of two runs, place for place, and how many places have no partner: where the order is open."""
+        return wanted, found, 0
+
     def rows(self, seed: int) -> Tensor:
         """`(K, D)` of length 1, another K for another seed."""
         drawn = torch.randn(3 + seed % 4, self.dim, generator=torch.Generator().manual_seed(seed))
@@ -174,6 +178,9 @@ class Frozen(Graph):
 
     def example(self, seed: int) -> tuple[Tensor, ...]:
         return self.inner.example(seed)[:-1]
+
+    def align(self, wanted: list[Tensor], found: list[Tensor]) -> tuple[list[Tensor], list[Tensor], int]:
+        return self.inner.align(wanted, found)
 
     def axes(self) -> tuple[dict[int, Any], ...]:
         # One dict for `*inputs`, which torch.export takes for a single argument.

@@ -15,6 +15,7 @@ from clipkit.engine.traps import normalises
 from clipkit.errors import ClipkitError
 from clipkit.export.about import About
 from clipkit.export.graphs import ClassifyGraph, DenseGraph, Graph, SegmentorGraph
+from clipkit.export.regions import RegionGraph
 from clipkit.export.sequences import SoundGraph, VideoGraph, ViewGraph
 from clipkit.predict.dense import NEUTRAL, DenseSegmenter
 from clipkit.predict.predictor import is_instance_of
@@ -88,6 +89,8 @@ def _graph_of(bare: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, Abo
         return _classify(bare.clip, size, _text_of(clip_options(written.clip), bare.clip, templates))
     if is_instance_of(bare, "clipkit.segmentation.text_segmentor", "TextSegmentor"):
         return _segmentor(bare, written, cfg, size)
+    if type(bare).__name__ == "ViLD":
+        return _detector(bare, written, cfg, size)
     if type(bare).__name__ in ("CLIP4Clip", "ActionCLIP"):
         return _videos(bare, written, cfg, size)
     if type(bare).__name__ == "PointCLIP":
@@ -97,9 +100,8 @@ def _graph_of(bare: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, Abo
     raise ClipkitError(f"{type(bare).__name__} has no form for export: {_WHY.get(type(bare).__name__, _REST)}")
 
 
-_REST = "exported are CLIPs, classification, LSeg, dense CLIP, GroupViT, temporal heads, PointCLIP and AudioCLIP"
+_REST = "exported are CLIPs, classification, LSeg, dense CLIP, GroupViT, ViLD, temporal heads, PointCLIP and AudioCLIP"
 _WHY = {
-    "ViLD": "its second stage takes as many boxes as the first one finds; use `clipkit predict`",
     "GLIP": "its fusion reads the tokens of the prompt in every block; use `clipkit predict`",
 }
 
@@ -130,10 +132,7 @@ def _segmentor(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, A
     if chosen and windows and chosen != _pair(windows["window"]):
         raise ClipkitError(f"its windows have {windows['window']} pixels: leave --size out, or say --size any")
     graph = SegmentorGraph(model, chosen, multiple)
-    text = _text_of(clip_options(written.text["clip"]), clip, model.text.templates) if clip is not None else {}
-    if clip is not None and model.text.whitening is not None:
-        text = {}  # rows of other names need the whitening's names too
-    text |= {"reduce": model.reduce, "threshold": getattr(model, "threshold", None)}
+    text = _rows_of(model, written) | {"threshold": getattr(model, "threshold", None)}
     text["background_label"] = {"DenseCLIP": "words", "GroupViT": text["threshold"] and "threshold"}.get(kind)
     about = About("segment", kind, chosen, multiple, text)
     prep = model.data_preprocessor
@@ -146,6 +145,42 @@ def _segmentor(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, A
     }
     trained = not text.get("clip") and hasattr(model.text, "encode_text")  # GroupViT's, whose rows are as old as itself
     about.keep(model.encode_labels([model.classes[i] for i in model.named]) if trained else model.own_labels)
+    return graph, about
+
+
+def _detector(model: Any, written: Any, cfg: Any, size: Size) -> tuple[Graph, About]:
+    if model.variant == "crops":
+        raise ClipkitError("ViLD: variant 'crops' runs CLIP on every box, which no file here does")
+    rule = model.roi_head.test_cfg
+    if rule["nms"].get("type", "nms") != "nms":
+        raise ClipkitError(f"ViLD: between objects it has {rule['nms']['type']}, and an exported file `nms` alone")
+    multiple = int(getattr(model.data_preprocessor, "pad_size_divisor", 1))
+    resize = _resize_of(cfg)
+    own = None
+    if resize is not None:  # with keep_ratio it may be the height or the width that is the longer one
+        wide, high = [max(resize["scale"])] * 2 if resize["keep_ratio"] else resize["scale"]
+        own = (-(-high // multiple) * multiple, -(-wide // multiple) * multiple)
+    chosen = _chosen(size, own, multiple)
+    if chosen is None:
+        raise ClipkitError("ViLD: its pictures are put into arrays of one size: give it by --size, as HEIGHTxWIDTH")
+    if model.with_mask:
+        print("its masks are left out: boxes alone are exported", file=sys.stderr)
+    graph = RegionGraph(model, chosen, multiple)
+    classifier = model.classifier
+    scale = float(classifier.scale().detach() if classifier.test_scale is None else classifier.test_scale)
+    about = About("detect", type(model).__name__, chosen, multiple, _rows_of(model, written))
+    about.options = {
+        "resize": resize,
+        "score": float(rule["score_thr"]),
+        "iou": float(rule["nms"]["iou_threshold"]),
+        "most": int(rule["max_per_img"]) if rule["max_per_img"] > 0 else 10**6,
+        "scale": scale,
+        "image_scale": scale if classifier.image_scale is None else float(classifier.image_scale),
+        "base": list(model.base_classes),
+        "base_weight": float(classifier.base_weight),
+        "novel_weight": float(classifier.novel_weight),
+    }
+    about.keep(model.own_labels)
     return graph, about
 
 
@@ -200,6 +235,15 @@ def _sounds(model: Any, written: Any, size: Size) -> tuple[Graph, About]:
     if names := getattr(model, "label_names", ()):
         about.keep(TextEmbeddings(tuple(names), model.encode_names(names)))
     return graph, about
+
+
+def _rows_of(model: Any, written: Any) -> dict[str, Any]:
+    """Of a model with labels: where rows of other names come from, if anywhere."""
+    clip, text = model.text.clip, {}
+    # Rows of other names would need the whitening's names too.
+    if clip is not None and model.text.whitening is None:
+        text = _text_of(clip_options(written.text["clip"]), clip, model.text.templates)
+    return text | {"reduce": model.reduce}
 
 
 def _text_of(clip: Mapping[str, Any], model: ClipModel, templates: Sequence[Any]) -> dict[str, Any]:

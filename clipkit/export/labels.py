@@ -130,6 +130,6 @@ class OnnxModel(TextLabels, nn.Module):
         if "text" in self.file.inputs:
             arrays["text"] = self.label_text.float().numpy()
         found = [torch.from_numpy(np.asarray(one)).float() for one in self.file.run(**arrays)]
-        if not found or found[0].ndim not in (2, 4) or found[0].shape[1] != len(self.label_text):
+        if not found or found[0].ndim not in (2, 3, 4) or found[0].shape[1] != len(self.label_text):
             raise ClipkitError(f"{self.file.path}: gives no scores of {len(self.label_text)} rows: export it again")
         return found

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from clipkit.errors import ClipkitError, shown
+from clipkit.export.detector import OnnxDetector
 from clipkit.export.labels import OnnxModel
 from clipkit.export.namer import NamedFiles, OnnxNamer
 from clipkit.export.read import OnnxFile
 from clipkit.export.segmenter import OnnxSegmenter
-from clipkit.predict.files import SegmentationFiles
+from clipkit.predict.files import DetectionFiles, SegmentationFiles
 
 _OF_KIND: dict[str, tuple[Any, Any]] = {
     "classify": (OnnxNamer, NamedFiles),
     "segment": (OnnxSegmenter, SegmentationFiles),
+    "detect": (OnnxDetector, DetectionFiles),
 }
 
 

@@ -44,6 +44,7 @@ class OnnxFile:
         self.about: About = parse_about(checked_metadata(content, path), path)
         self.session = open_session(content, device, str(path), threads)
         self.inputs = [one.name for one in self.session.get_inputs()]
+        self.outputs = [one.name for one in self.session.get_outputs()]
         self.path = path
 
     def run(self, **inputs: np.ndarray) -> list[np.ndarray]:

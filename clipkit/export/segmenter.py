@@ -45,7 +45,7 @@ class OnnxSegmenter(ImagePredictor):
         pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         size, options = (pictures.shape[2], pictures.shape[3]), self.about.options
         smooth = bool((options.get("resize") or {}).get("antialias"))
-        pictures = _resized(pictures, working_size(size, options.get("resize"), self.about.multiple), smooth)
+        pictures = resized(pictures, working_size(size, options.get("resize"), self.about.multiple), smooth)
         windows = options.get("windows")
         logits = sliding_window(self._logits, pictures, **windows) if windows else self._logits(pictures)
         return [Segmentation(*self._decide(one, size), names, rgb) for one, rgb in zip(logits, images)]
@@ -56,7 +56,7 @@ class OnnxSegmenter(ImagePredictor):
         size, multiple = (pictures.shape[2], pictures.shape[3]), self.about.multiple
         if self.about.size is None:
             whole = tuple(max(round(side / multiple), 1) * multiple for side in size)
-            pictures = _resized(pictures, (whole[0], whole[1]), True)
+            pictures = resized(pictures, (whole[0], whole[1]), True)
         scores = self.model.run(pictures=pictures.permute(0, 2, 3, 1).contiguous())[0]
         if self.about.options.get("join") != "words":
             scores = self.model.labels.class_scores(scores, dim=1)
@@ -94,6 +94,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         window, stride = (_sides(windows[key]) for key in ("window", "stride"))
         if set(windows) != {"window", "stride"} or any(step > side for step, side in zip(stride, window)):
             raise ValueError(f"windows {windows}")
+    check_resize(rule)
+
+
+def check_resize(rule: Mapping[str, Any] | None) -> None:
+    """As `check_options`, of the option `resize` alone."""
     if rule is not None:
         _sides(rule["short_side"] if "short_side" in rule else rule["scale"])
         if "scale" in rule and not isinstance(rule["keep_ratio"], bool):
@@ -125,8 +130,9 @@ def working_size(size: tuple[int, int], rule: dict[str, Any] | None, multiple: i
     return max(1, math.floor(size[0] * factor + 0.5)), max(1, math.floor(size[1] * factor + 0.5))
 
 
-def _resized(pictures: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+def resized(pictures: Tensor, size: tuple[int, int], antialias: bool) -> Tensor:
+    """`(B, 3, h, w)` uint8 at another size, bilinear."""
     if size == tuple(pictures.shape[2:]):
         return pictures
-    resized = F.interpolate(pictures.float(), size, mode="bilinear", align_corners=False, antialias=antialias)
-    return resized.round().clamp(0, 255).byte()
+    drawn = F.interpolate(pictures.float(), size, mode="bilinear", align_corners=False, antialias=antialias)
+    return drawn.round().clamp(0, 255).byte()

@@ -139,11 +139,11 @@ class ViLDClassifier(nn.Module):
 
     def _logits(self, embedding: Tensor) -> Tensor:
         """Training logits (n, K + 1)."""
-        rows = torch.cat([self.train_text, self._background_row()])
+        rows = torch.cat([self.train_text, self.background_row()])
         return cosine_logits(embedding[:, : self.embed_dim], rows, self.scale())
 
-    def _background_row(self) -> Tensor:
-        """(1, D)."""
+    def background_row(self) -> Tensor:
+        """(1, D), what competes with the labels as background."""
         if self.background is not None:
             return self.background(self.train_text.new_empty(0, self.embed_dim))
         return (
@@ -161,7 +161,7 @@ class ViLDClassifier(nn.Module):
         logits = self.labels.class_scores(scale * self.label_cosines(embedding))
         if not background:
             return log_probabilities(logits)
-        return log_probabilities(logits, cosine_logits(embedding, self._background_row(), scale))
+        return log_probabilities(logits, cosine_logits(embedding, self.background_row(), scale))
 
     def scores(self, text: Tensor, image: Tensor | None = None) -> Tensor:
         """(n, D) of each head -> (n, N) scores; only 'ensemble' and 'crops' read `image`."""

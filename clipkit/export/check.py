@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from clipkit.errors import ClipkitError
 from clipkit.export.graphs import Graph
@@ -59,7 +60,7 @@ def compare(graph: Graph, run: Callable[[list[np.ndarray]], Sequence[Any]], coun
         run: the exported one: arrays in, arrays out.
     """
     difference, same, places = 0.0, 0, 0
-    for seed in range(1, count + 1):
+    for seed in tqdm(range(1, count + 1), "compared with torch", delay=5, unit="input", leave=False):
         inputs = graph.example(seed)
         wanted = graph(*inputs)
         wanted = [wanted] if isinstance(wanted, Tensor) else list(wanted)

@@ -55,11 +55,14 @@ class OnnxDetector(ImagePredictor):
         padded = F.pad(pictures, (0, wide - target[1], 0, high - target[0])).permute(0, 2, 3, 1).contiguous()
         sides = torch.tensor([target] * count, dtype=torch.float32)
         outputs = dict(zip(self.outputs, self.model.run(pictures=padded, sides=sides)))
-        scores = self._scores(outputs).transpose(1, 2)
-        scale = torch.tensor([target[1] / size[1], target[0] / size[0]] * 2)
-        boxes, real = outputs["boxes"] / scale, outputs["objectness"] >= 0
-        shapes = scores.shape[:2]
-        if len(shapes) != 2 or boxes.shape != (*shapes, 4) or real.shape != shapes or len(scores) != count:
+        factor = torch.tensor([target[1] / size[1], target[0] / size[0]] * 2)
+        try:
+            boxes, real = outputs["boxes"] / factor, outputs["objectness"] >= 0
+            scores = self._scores(outputs).transpose(1, 2)
+            fit = boxes.shape == (count, *scores.shape[1:2], 4) and scores.shape[:2] == real.shape
+        except (RuntimeError, IndexError):  # of shapes, where the file is a stranger's
+            fit = False
+        if not fit:
             raise ClipkitError(f"{self.model.file.path}: its boxes and scores do not fit: export it again")
         found = [self._choose(box[kept], said[kept]) for box, said, kept in zip(boxes, scores, real)]
         return [

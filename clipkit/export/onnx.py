@@ -32,6 +32,8 @@ def export_onnx(graph: Graph, about: About, path: str | Path) -> Check:
         ClipkitError: the graph cannot be expressed in ONNX or in that precision, differs from torch (fp32), overflows,
             or is too large for one file; nothing is written then.
     """
+    if about.kind == "detect" and about.precision == "fp16":
+        raise ClipkitError("fp16 would move a detector's boxes by pixels: leave --precision out, or take int8")
     proto = onnx_model(graph)
     with _quiet():
         proto = lowered(proto, about.precision)

@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 
 from clipkit.cli import main
 from clipkit.errors import ClipkitError
-from clipkit.export import OnnxFile, check, compare, export_onnx, model_graph, open_onnx
+from clipkit.export import About, OnnxFile, check, compare, export_onnx, model_graph, open_onnx
 from clipkit.export.detector import fitted
 from clipkit.predict.detector import Detector
 from support.scenes import scene
@@ -125,6 +125,24 @@ def test_by_the_command_line(pair, tmp_path, capsys):
     assert (tmp_path / "out" / "a_objects.png").is_file()
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"boxes": (1, 20, 3)}, {"boxes": (1, 19, 4)}, {"boxes": (20, 4)}, {"objectness": (1, 19)}, {"objectness": ()},
+        {"background": (1, 19)}, {"background": (20,)}, {"scores": (1, 4, 19)}, {"scores": (1, 4)},
+        {"scores": (1, 4, 20, 1)},
+    ],
+)  # fmt: skip
+def test_outputs_that_do_not_fit_are_one_line(pair, shapes, monkeypatch):
+    exported = open_onnx(pair[1])[0]
+    right = {"scores": (1, 4, 20), "boxes": (1, 20, 4), "objectness": (1, 20), "background": (1, 20)}
+    exported.outputs = list(right)
+    made = [np.ones(shape, np.float32) for shape in (right | shapes).values()]
+    monkeypatch.setattr(exported.model.file, "run", lambda **inputs: made)
+    with pytest.raises(ClipkitError, match=r"a\.onnx: .* export it again"):
+        exported(photo())
+
+
 def test_what_says_why_it_is_not_exported(tmp_path, capsys):
     model, written = learned(tmp_path)
     with pytest.raises(ClipkitError, match="give it by --size"):
@@ -133,6 +151,8 @@ def test_what_says_why_it_is_not_exported(tmp_path, capsys):
         model_graph(model, config_of(written, RESIZE), "any")
     graph, _ = model_graph(model, config_of(written, dict(RESIZE, scale=(50, 40))))
     assert graph.sides == (50, 50) and "masks are left out" in capsys.readouterr().err
+    with pytest.raises(ClipkitError, match="move a detector's boxes"):
+        export_onnx(graph, About("detect", precision="fp16"), tmp_path / "a.onnx")
     model.roi_head.test_cfg["nms"] = dict(type="soft_nms", iou_threshold=0.5)
     with pytest.raises(ClipkitError, match="between objects it has soft_nms"):
         model_graph(model, config_of(written), SIZE)

@@ -33,9 +33,9 @@ def unit_preprocess(config: Mapping[str, Any]) -> Callable[[Any], Tensor]:
     """`ClipModel.preprocess` of a configuration: `size`, `interpolation`, `resize_mode`."""
     config = {**config, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     transform = image_transform_v2(PreprocessCfg(**config), is_train=False)
-    size = config["size"]
-    least = min(size) if isinstance(size, (list, tuple)) else size
-    return partial(without_excess, transform, config.get("resize_mode", "shortest"), least)
+    height, width = config["size"] if isinstance(config["size"], (list, tuple)) else (config["size"],) * 2
+    mode, interpolation = config.get("resize_mode", "shortest"), config.get("interpolation", "bicubic")
+    return partial(without_excess, transform, mode, (height, width), interpolation)
 
 
 class ClipModel(nn.Module):

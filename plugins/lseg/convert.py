@@ -113,6 +113,8 @@ def _to_original(state: Mapping[str, Tensor], original: Mapping[str, Tensor] | N
     scale = state.pop("logit_scale.log_scale", None)
     if scale is None:
         raise ClipkitError("has no logit_scale.log_scale: is it a checkpoint of clipkit's LSeg?")
+    if scale.numel() != 1:
+        raise ClipkitError("its logit_scale.log_scale is no single number: the checkpoint is damaged, or not of LSeg")
     if abs(float(scale.exp()) - SCALE) > 1e-4 * SCALE:
         raise ClipkitError(
             f"its scale is {float(scale.exp()):.2f}, and the original's is always {SCALE:.2f}: "

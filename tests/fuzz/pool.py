@@ -109,7 +109,7 @@ class Bench:
             grown = beside + _resident(self._process.pid) - base
             if time.monotonic() - begun > self.limits.seconds:
                 verdict = Verdict("defect", f"takes longer than {self.limits.seconds:g} s")
-            elif grown > 2 * (budget + self.limits.slack):
+            elif done and grown > 2 * (budget + self.limits.slack):  # until then the case is made, not read
                 verdict = Verdict("defect", f"grows by {grown >> 20} MiB and more")
         self._stop()
         return Outcome(number, verdict, time.monotonic() - begun, beside, done)

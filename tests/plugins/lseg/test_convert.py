@@ -151,6 +151,9 @@ def test_ways_back_that_lead_nowhere(tmp_path):
     ours = convert(official()).state
     with pytest.raises(ClipkitError, match=r"its scale is 20\.00, .* model\.learn_scale=False"):
         convert({**ours, "logit_scale.log_scale": torch.tensor(20.0).log()}, reverse=True)
+    for size in ((0,), (3,)):
+        with pytest.raises(ClipkitError, match="no single number"):
+            convert({**ours, "logit_scale.log_scale": torch.zeros(size)}, reverse=True)
     with pytest.raises(ClipkitError, match="is it a checkpoint of clipkit's LSeg"):
         convert(official(), reverse=True)
     with pytest.raises(ClipkitError, match="--original has another tower"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,7 +23,11 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # EXIF's orientation -> what puts it upright
 SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
-PICTURE_ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError)  # what Pillow raises
+# What Pillow raises over damaged files: each of its formats reads on until something fails.
+PICTURE_ERRORS = (
+    OSError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, EOFError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 
 
 class Shown(NamedTuple):

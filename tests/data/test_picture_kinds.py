@@ -1,5 +1,9 @@
 """A picture means the same as a path, as bytes, as a PIL image and as an array of its values."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -135,3 +139,17 @@ def test_folders_that_link_in_circles(tmp_path):
     (tmp_path / "a/gone").symlink_to(tmp_path / "nowhere")
     found = [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path / "a")]
     assert found == ["a/1.png", "a/again/3.png", "a/deep/2.png"]
+
+
+def test_a_damaged_chunk_over_which_pillow_fails_otherwise(tmp_path):
+    """Pillow reads two bytes of a grey PNG's transparency, of which there is one: that is struct's own error."""
+    whole = io.BytesIO()
+    Image.new("L", (4, 4)).save(whole, "PNG")
+    head, pixels = whole.getvalue().split(b"IDAT", 1)
+    chunk = b"tRNS\x00"
+    chunk = struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(head[:-4] + chunk + head[-4:] + b"IDAT" + pixels)
+    with pytest.raises(ClipkitError, match=r"a\.png: not a readable image"):
+        read_image(tmp_path / "a.png")
+    with pytest.raises(ClipkitError, match=r"a\.png: not a readable mask"):
+        read_mask(tmp_path / "a.png")

@@ -18,8 +18,8 @@ def without_excess(
 ) -> Tensor:
     """`transform(image)` of a PIL image, at a bounded cost.
 
-    CLIP's `shortest` enlarges the short side to that of its square and then cuts out the centre: of 30,000 x 1 pixels it
-    would make 6.7 million columns to keep 224. So only these are made. `longest` shrinks the short side of such a
+    CLIP's `shortest` enlarges the short side to that of its square and then cuts out the centre: of 30,000 x 1 pixels
+    it would make 6.7 million columns to keep 224. So only these are made. `longest` shrinks the short side of such a
     picture to nothing: it is made one pixel of the result high.
 
     Args:

@@ -102,9 +102,8 @@ def open_bundle(
     except (OSError, ValueError) as error:
         raise ClipkitError(one_line(error)) from error
     size = bundle.size + 4 * clips  # of a CLIP its own reader knows the sizes
-    with friendly_build(), DefaultScope.overwrite_default_scope(cfg.default_scope):
-        with TensorBudget(bundle.folder / INDEX, size):
-            model = MODELS.build(cfg.model)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = _build(cfg, bundle.folder / INDEX, size)
         check_frozen(model, bundle.frozen, str(path))
         _check_kinds(model, weights, path)
         load_weights(model, weights, str(path), strict=True)
@@ -113,6 +112,16 @@ def open_bundle(
     if not hasattr(model, "label_names"):
         model.label_names = bundle.records.labels
     return revert_sync_batchnorm(model).to(device), cfg
+
+
+def _build(cfg: Config, path: Path, size: int) -> torch.nn.Module:
+    try:
+        with friendly_build(), TensorBudget(path, size):
+            return MODELS.build(cfg.model)
+    except ClipkitError as error:
+        if str(path) in str(error):
+            raise
+        raise ClipkitError(f"{path}: {error}") from error
 
 
 def _check_kinds(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:

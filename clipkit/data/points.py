@@ -17,6 +17,9 @@ from ._tables import read_lines
 CLOUD_SUFFIXES = (".off", ".ply", ".pcd", ".xyz", ".txt", ".csv", ".npy")
 SAMPLED = 2048  # points of a mesh
 _SEPARATORS = re.compile(r"[\s,;]+")
+_NPY_ERRORS = (
+    ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError, TypeError, MemoryError, OverflowError,
+)  # fmt: skip
 
 
 def read_cloud(path: str | Path, count: int = SAMPLED, seed: int = 0) -> np.ndarray:
@@ -103,7 +106,7 @@ def _read_rows(path: Path) -> np.ndarray:
 def _read_npy(path: Path) -> np.ndarray:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, tokenize.TokenError, TypeError, MemoryError) as error:
+    except _NPY_ERRORS as error:
         raise ClipkitError(f"{path}: is no .npy file of numbers, or a damaged one ({type(error).__name__})") from None
     if not isinstance(found, np.ndarray) or found.ndim != 2 or found.shape[1] < 3 or found.dtype.kind not in "fiu":
         what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__

@@ -48,6 +48,12 @@ def put(folder, place, value):
     change_index(folder, change)
 
 
+def test_what_no_constructor_takes_names_the_bundle(folder):
+    put(folder, "model.{", {})
+    with pytest.raises(ClipkitError, match=r"b/bundle\.json: EncoderDecoder"):
+        open_bundle(read_bundle(folder))
+
+
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [

@@ -139,6 +139,16 @@ def test_python_objects_are_not_read(tmp_path):
         read_cloud(tmp_path / "a.npy")
 
 
+def test_a_length_that_no_array_has(tmp_path):
+    np.save(tmp_path / "a.npy", POINTS)
+    content = (tmp_path / "a.npy").read_bytes()
+    longer = content.replace(b"(%d, 3), }%s" % (len(POINTS), b" " * 18), b"(%s, 3), }" % (b"9" * 19))
+    assert longer != content and len(longer) == len(content)
+    (tmp_path / "a.npy").write_bytes(longer)
+    with pytest.raises(ClipkitError, match=r"a\.npy: is no \.npy file"):
+        read_cloud(tmp_path / "a.npy")
+
+
 def test_the_unit_sphere():
     points = unit_sphere(POINTS * 100 + 7)
     np.testing.assert_allclose(points.mean(0), 0, atol=1e-6)

@@ -114,7 +114,7 @@ def open_bundle(
     return revert_sync_batchnorm(model).to(device), cfg
 
 
-def _build(cfg: Config, path: Path, size: int) -> torch.nn.Module:
+def _build(cfg: Config, path: Path, size: int) -> Any:
     try:
         with friendly_build(), TensorBudget(path, size):
             return MODELS.build(cfg.model)

@@ -101,8 +101,10 @@ class SearchIndex:
                         hand[identifier] = embed_file(file, clip, self.key["fps"], options)
                 except BackendMissing:
                     raise
-                except (ClipkitError, OSError) as error:
+                except ClipkitError as error:
                     problem = one_line(error)
+                except OSError as error:
+                    problem = one_line(f"{file}: {error.strerror or error}")
                 yield file, problem
                 if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
                     self._write(hand)
@@ -192,11 +194,14 @@ class SearchIndex:
             approximate: look where the index that `compress` made leads; a few of the best may be missing.
             milvus: let this collection of the index's rows rank (`clipkit.search.milvus`); the answers are the same.
             paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
-            between: only frames of films that are shown within these seconds.
+            between: only frames of films that begin within these seconds, or are on show all the while.
 
         Raises:
-            ClipkitError: `approximate`, and there is no such index, or none of this user's.
+            ClipkitError: `approximate`, and there is no such index, or none of this user's; `between` ends before it
+                begins.
         """
+        if between is not None and not between[0] <= between[1]:
+            raise ClipkitError(f"between: needs a first second and a last one, got {between[0]:g} and {between[1]:g}")
         if not len(self):
             return []
         query = np.asarray(query, dtype=np.float32)
@@ -250,7 +255,9 @@ class SearchIndex:
         allowed = np.repeat(np.array(files, bool), np.diff(self._offsets))
         if between is not None:
             has_time = (self._frame != 0) | (self._end > 0)  # a picture in an archive may have no ending
-            allowed &= (self._start >= between[0]) & (self._start <= between[1]) & has_time
+            first, last = between
+            begins = (self._start >= first) & (self._start <= last)
+            allowed &= (begins | ((self._start < first) & (self._end > last))) & has_time
         return allowed
 
     def _ranked(

@@ -137,6 +137,12 @@ def test_filters_by_path_and_by_time(index):
         assert found(index, 3950, paths="/m/50.png", **options) == [("/m/50.png", 0)]
         assert found(index, 3950, paths="*.png", between=(0, 9), **options) == []
         assert found(index, 3950, paths="/nowhere", **options) == []
+        between_two = {moment.time for moment in index.search(ROWS[5], 5, between=(10.1, 10.2), **options)}
+        assert between_two == {10.0}  # no frame begins there: the one on show
+    with pytest.raises(ClipkitError, match="between: needs a first second and a last one, got 20 and 10"):
+        index.search(ROWS[5], between=(20, 10))
+    with pytest.raises(ClipkitError, match="got nan and 1"):
+        index.search(ROWS[5], between=(float("nan"), 1))
 
 
 def test_without_an_index_of_its_own_or_after_a_change_it_is_one_line(index):

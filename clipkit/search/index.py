@@ -198,8 +198,10 @@ class SearchIndex:
 
         Raises:
             ClipkitError: `approximate`, and there is no such index, or none of this user's; `between` ends before it
-                begins.
+                begins; `top` is below 1; a query of length 0, or that is not finite.
         """
+        if top < 1:
+            raise ClipkitError(f"top: at least one answer is asked for, got {top}")
         if between is not None and not between[0] <= between[1]:
             raise ClipkitError(f"between: needs a first second and a last one, got {between[0]:g} and {between[1]:g}")
         if not len(self):
@@ -207,7 +209,10 @@ class SearchIndex:
         query = np.asarray(query, dtype=np.float32)
         if query.shape != self.embeddings.shape[1:]:
             raise StoreError(f"{self.folder}: its embeddings have another width than the model's; make the index again")
-        query = query / np.linalg.norm(query)
+        length = np.linalg.norm(query)
+        if not 0 < length < np.inf:
+            raise ClipkitError(f"the query's vector has the length {length:g}, and no direction")
+        query = query / length
         ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
         found: list[Moment] = []
         taken: set[int] = set()

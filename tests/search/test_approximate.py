@@ -145,6 +145,15 @@ def test_filters_by_path_and_by_time(index):
         index.search(ROWS[5], between=(float("nan"), 1))
 
 
+def test_a_search_that_asks_for_nothing_is_one_line(index):
+    for top in (0, -1):
+        with pytest.raises(ClipkitError, match=f"at least one answer is asked for, got {top}"):
+            index.search(ROWS[0], top)
+    for query in (0 * ROWS[0], np.nan * ROWS[0]):
+        with pytest.raises(ClipkitError, match="the query's vector has the length (0|nan), and no direction"):
+            index.search(query)
+
+
 def test_without_an_index_of_its_own_or_after_a_change_it_is_one_line(index):
     with pytest.raises(ClipkitError, match="has no compressed index; make it with `clipkit search compress`"):
         index.search(ROWS[0], approximate=True)

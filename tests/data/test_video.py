@@ -289,6 +289,13 @@ def test_wrong_arguments_are_told_at_once(videos):
     for make in (lambda: Uniform(0), lambda: Fps(0), lambda: Segments(0), lambda: Indices(()), lambda: Indices((-1,))):
         with pytest.raises(ValueError):
             make()
+    for make in (lambda: Uniform(2.5), lambda: Segments("4"), lambda: Indices((3.7,)), lambda: Fps(1, most=1.5)):
+        with pytest.raises(ValueError, match="counts whole frames, got "):
+            make()
+    with pytest.raises(ValueError, match="is a seed"):
+        Segments(4, jitter=-1)
+    assert read_video(path, Uniform(np.int64(3))).indices.tolist() == [0, 37, 74]
+    assert read_video(path, Fps(np.float32(1), (np.float32(1), 2))).indices.tolist() == [25]
     with pytest.raises(TypeError, match="one of Uniform"):
         read_video(path, 4)
 

@@ -75,8 +75,7 @@ class Decord:
     def __init__(self, film: Film, short_side: int | None) -> None:
         if film.container & {"mpegts", "mpeg"}:
             raise Unfit("an MPEG stream, of which it loses the first frames")
-        in_pieces = film.in_pieces and "mp4" in film.container
-        _refuse(film, film.hides and "frames that an edit list hides", in_pieces and "fragments, whose frames it skips")
+        _refuse(film, film.hides and "frames that an edit list hides", film.in_pieces and "fragments that it skips")
         self._path, self._last = film.path, np.zeros(0, np.uint8)
         self._options: dict[str, int] = {}
         reader = self._open()
@@ -235,10 +234,8 @@ class OpenCV:
     def __init__(self, film: Film, short_side: int | None) -> None:
         import cv2
 
-        primaries, transfer, matrix = film.colours
-        is_plain = primaries in _PRIMARIES and transfer in _TRANSFERS and matrix in _MATRICES
         _refuse(
-            film, film.woven and "woven fields", not is_plain and "colours that it would convert by their light",
+            film, film.woven and "woven fields", not film.is_plain and "colours that it makes others of",
             any("\ud800" <= letter <= "\udfff" for letter in film.path) and "a name that is no UTF-8",
         )  # fmt: skip
         self._cv2, self._path = cv2, film.path
@@ -321,21 +318,19 @@ class UntilItFails:
 
     def __init__(self, video: Backend, film: Film, short_side: int | None, most: float) -> None:
         self.times, self.size, self.last = video.times, video.size, video.last
-        self._video, self._else, self._has_failed = video, (film, short_side, most), False
+        self._video, self._else = video, (film, short_side, most)
 
     def frame(self, index: int) -> np.ndarray:
-        if not self._has_failed:
-            try:
-                return self._video.frame(index)
-            except Exception:  # decoders raise what they like
-                self._video, self._has_failed = PyAV(*self._else), True
-        return self._video.frame(index)
+        try:
+            return self._video.frame(index)
+        except Exception:  # decoders raise what they like
+            if isinstance(self._video, PyAV):
+                raise
+            self._video = PyAV(*self._else)
+            return self._video.frame(index)
 
 
 _CLOCK = 2e-3  # seconds: containers and backends round to milliseconds
-# As H.273 numbers them: what OpenCV does not convert to the colours and the light of BT.709 (HDR, wide gamuts), nor
-# fails at without a word.
-_PRIMARIES, _TRANSFERS, _MATRICES = {1, 2, 4, 5, 6, 7}, {1, 2, 4, 5, 6, 7, 8, 11, 12, 13}, {0, 1, 2, 5, 6, 7, 9}
 _DIGITS = re.compile(r"(\d+)")
 
 

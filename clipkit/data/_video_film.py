@@ -23,6 +23,8 @@ _COVER = 1  # how FFmpeg prefers the picture of a sound file or film
 FRAMES, SECONDS = "CLIPKIT_FILM_FRAMES", "CLIPKIT_FILM_SECONDS"
 """Variables of the environment that say how much of a film is read, and what they are by default."""
 LIMITS = {FRAMES: 3_000_000, SECONDS: 86_400.0}
+# Of `colours`: what OpenCV shows as the others do. It converts HDR and wide gamuts, and of some others makes noise.
+_PLAIN = {1, 2, 4, 5, 6, 7}, {1, 2, 4, 5, 6, 7, 8, 11, 12, 13}, {0, 1, 2, 5, 6, 7, 9}
 _PIXELS = 16384 * 8704  # of a frame: more than any camera's, and half a gigabyte in colours
 
 
@@ -78,6 +80,11 @@ class Film:
     matrix: tuple[int, int, int, int]
     last: float
     chunks: np.ndarray | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its colours are those of usual television: no HDR, no wide gamut, no rare coding."""
+        return all(number in known for number, known in zip(self.colours, _PLAIN))
 
     @property
     def times(self) -> np.ndarray | None:
@@ -169,8 +176,8 @@ def look(path: str, most: float) -> Film:
     in_order = bool((ticks[order] == ticks)[is_key].all())
     return Film(
         path, frozenset(container_name.split(",")), index, streams, base, ticks[order] if told else None,
-        is_key[order], in_order, bool(hidden), is_woven, not in_header, colours, bool(may_jump), joined, matrix,
-        last * base if told else 0.0,
+        is_key[order], in_order, bool(hidden), is_woven, not in_header and "mp4" in container_name, colours,
+        bool(may_jump), joined, matrix, last * base if told else 0.0,
         from_first(decoded * base) if container_name == "avi" and len(decoded) and (decoded != _NONE).all() else None,
     )  # fmt: skip
 

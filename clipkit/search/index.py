@@ -33,7 +33,7 @@ from clipkit.search.embedding import embed, embed_file
 from clipkit.search.matrix import COLUMNS, Matrix, ending, open_matrix
 from clipkit.search.media import Moment, is_image, list_media
 from clipkit.search.model import about_index, index_key, load_model
-from clipkit.search.query import Found, text_vector
+from clipkit.search.query import Found, check_question, direction, text_vector
 from clipkit.search.records import current_record, path_of, record_id
 from clipkit.search.rows import Ranking, Stacked
 from clipkit.store import Store, StoreError
@@ -101,10 +101,9 @@ class SearchIndex:
                         hand[identifier] = embed_file(file, clip, self.key["fps"], options)
                 except BackendMissing:
                     raise
-                except ClipkitError as error:
-                    problem = one_line(error)
-                except OSError as error:
-                    problem = one_line(f"{file}: {error.strerror or error}")
+                except (ClipkitError, OSError) as error:
+                    said = getattr(error, "strerror", None)  # of the system, which puts the file last
+                    problem = one_line(f"{file}: {said}" if said else error)
                 yield file, problem
                 if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
                     self._write(hand)
@@ -197,22 +196,15 @@ class SearchIndex:
             between: only frames of films that begin within these seconds, or are on show all the while.
 
         Raises:
-            ClipkitError: `approximate`, and there is no such index, or none of this user's; `between` ends before it
-                begins; `top` is below 1; a query of length 0, or that is not finite.
+            ClipkitError: `approximate`, and there is no such index, or none of this user's; no question at all.
         """
-        if top < 1:
-            raise ClipkitError(f"top: at least one answer is asked for, got {top}")
-        if between is not None and not between[0] <= between[1]:
-            raise ClipkitError(f"between: needs a first second and a last one, got {between[0]:g} and {between[1]:g}")
+        check_question(top, between)
         if not len(self):
             return []
         query = np.asarray(query, dtype=np.float32)
         if query.shape != self.embeddings.shape[1:]:
             raise StoreError(f"{self.folder}: its embeddings have another width than the model's; make the index again")
-        length = np.linalg.norm(query)
-        if not 0 < length < np.inf:
-            raise ClipkitError(f"the query's vector has the length {length:g}, and no direction")
-        query = query / length
+        query = direction(query)
         ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
         found: list[Moment] = []
         taken: set[int] = set()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,8 +151,13 @@ def test_a_search_that_asks_for_nothing_is_one_line(index):
         with pytest.raises(ClipkitError, match=f"at least one answer is asked for, got {top}"):
             index.search(ROWS[0], top)
     for query in (0 * ROWS[0], np.nan * ROWS[0]):
-        with pytest.raises(ClipkitError, match="the query's vector has the length (0|nan), and no direction"):
+        with pytest.raises(ClipkitError, match=r"the query's vector has the length (0|nan), and no direction"):
             index.search(query)
+
+
+def test_a_file_that_is_gone_is_named_first(index):
+    ((_, problem),) = index.add([Path("gone.png")], None)
+    assert problem == "gone.png: No such file or directory"
 
 
 def test_without_an_index_of_its_own_or_after_a_change_it_is_one_line(index):

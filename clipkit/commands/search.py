@@ -76,8 +76,9 @@ def parser() -> argparse.ArgumentParser:
         "--path", metavar="PATTERN", help="only files whose path this means, such as '*/holiday/*.mp4' (* means / too)"
     )
     query.add_argument(
-        "--between", nargs=2, type=float, metavar="SECONDS", help="only frames of films that are shown within these"
-    )
+        "--between", nargs=2, type=float, metavar="SECONDS",
+        help="only frames of films that begin within these seconds, or are on show all the while",
+    )  # fmt: skip
     query.add_argument(
         "--approximate",
         action="store_true",

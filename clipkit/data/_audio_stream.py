@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clipkit.data._video_film import PROGRESS, Refused, check_length
+from clipkit.data._video_film import Refused, check_length, decoded_frames
 
 LEAST_RATE, MOST_RATE = 1_000, 768_000  # samples a second; resampling makes a filter for every phase between two rates
 _SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}
@@ -64,8 +64,7 @@ class SoundTrack:
 
     def _on_clock(self) -> Iterator[np.ndarray]:
         place, zero = 0, self._zero
-        for frame in self._container.decode(self._stream):
-            PROGRESS.report()
+        for frame in decoded_frames(self._container, self._stream):
             if frame.sample_rate != self.rate or frame.layout.nb_channels != self.channels:
                 raise Refused(f"changes its rate or its channels after {place / self.rate:.1f} seconds")
             block = _floats(frame, self.channels)

@@ -20,6 +20,7 @@ from clipkit.data._video_film import (
     Film,
     Refused,
     check_length,
+    decoded_frames,
     from_first,
     is_mirrored,
     look,
@@ -74,7 +75,7 @@ class Decord:
     def __init__(self, film: Film, short_side: int | None) -> None:
         if film.container & {"mpegts", "mpeg"}:
             raise Unfit("an MPEG stream, of which it loses the first frames")
-        _refuse(film, film.hides and "frames that an edit list hides")
+        _refuse(film, film.hides and "frames that an edit list hides", film.in_pieces and "fragments that it skips")
         self._path, self._last = film.path, np.zeros(0, np.uint8)
         self._options: dict[str, int] = {}
         reader = self._open()
@@ -112,7 +113,7 @@ class Decord:
         return decord.VideoReader(self._path, num_threads=1, **self._options)
 
 
-def _refuse(film: Film, also: str | bool = False) -> None:
+def _refuse(film: Film, *also: str | bool) -> None:
     """What no backend but PyAV shows as players do."""
     undecided = film.pts is None and "avi" not in film.container
     for what in (
@@ -120,7 +121,7 @@ def _refuse(film: Film, also: str | bool = False) -> None:
         film.joined and "streams that were joined",
         is_mirrored(film.matrix) and "mirrored pictures",
         undecided and "packets that do not tell its frames",
-        also,
+        *also,
     ):
         if what:
             raise Unfit(str(what))
@@ -198,7 +199,7 @@ class PyAV:
         if self._container is not None:
             self._container.close()
         self._container, self._stream = open_stream(self._film.path, self._film.stream)
-        return self._container.decode(self._stream)
+        return decoded_frames(self._container, self._stream)
 
     def _convert(self, frame: Any) -> np.ndarray:
         height, width = self.size[::-1] if self._is_turned else self.size
@@ -233,7 +234,10 @@ class OpenCV:
     def __init__(self, film: Film, short_side: int | None) -> None:
         import cv2
 
-        _refuse(film)
+        _refuse(
+            film, film.woven and "woven fields", not film.is_plain and "colours that it makes others of",
+            any("\ud800" <= letter <= "\udfff" for letter in film.path) and "a name that is no UTF-8",
+        )  # fmt: skip
         self._cv2, self._path = cv2, film.path
         capture = self._open()
         times = []
@@ -309,6 +313,23 @@ class FrameFolder:
         return times
 
 
+class UntilItFails:
+    """A backend that is left for PyAV at the first frame that it cannot decode."""
+
+    def __init__(self, video: Backend, film: Film, short_side: int | None, most: float) -> None:
+        self.times, self.size, self.last = video.times, video.size, video.last
+        self._video, self._else = video, (film, short_side, most)
+
+    def frame(self, index: int) -> np.ndarray:
+        try:
+            return self._video.frame(index)
+        except Exception:  # decoders raise what they like
+            if isinstance(self._video, PyAV):
+                raise
+            self._video = PyAV(*self._else)
+            return self._video.frame(index)
+
+
 _CLOCK = 2e-3  # seconds: containers and backends round to milliseconds
 _DIGITS = re.compile(r"(\d+)")
 
@@ -358,7 +379,7 @@ def open_video(path: str, backend: str, short_side: int | None, folder_fps: floa
         try:
             video: Backend = BACKENDS[backend](film, short_side)
             _compare(video, film)
-            return video
+            return UntilItFails(video, film, short_side, most)
         except Exception:  # decoders raise what they like, and may lack what PyAV's FFmpeg has
             pass
     return PyAV(film, short_side, most)

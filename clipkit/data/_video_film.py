@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,12 @@ import numpy as np
 _JUMP = 10.0  # seconds forward that FFmpeg takes for another clock, where containers may change clocks
 _MAY_JUMP = 0x200  # FFmpeg's AVFMT_TS_DISCONT: MPEG streams, Ogg
 _NONE = -(1 << 63)
+_COVER = 1  # how FFmpeg prefers the picture of a sound file or film
 FRAMES, SECONDS = "CLIPKIT_FILM_FRAMES", "CLIPKIT_FILM_SECONDS"
 """Variables of the environment that say how much of a film is read, and what they are by default."""
 LIMITS = {FRAMES: 3_000_000, SECONDS: 86_400.0}
+# Of `colours`: what OpenCV shows as the others do. It converts HDR and wide gamuts, and of some others makes noise.
+_PLAIN = {1, 2, 4, 5, 6, 7}, {1, 2, 4, 5, 6, 7, 8, 11, 12, 13}, {0, 1, 2, 5, 6, 7, 9}
 _PIXELS = 16384 * 8704  # of a frame: more than any camera's, and half a gigabyte in colours
 
 
@@ -51,7 +54,9 @@ class Film:
             where only decoding tells.
         is_key: `(N,)` bool.
         in_order: each key frame is as late in the order of display as in the file.
-        hides: an edit list leaves out frames.
+        hides: an edit list leaves out frames; `woven`: fields are woven into its frames.
+        in_pieces: an MP4 whose frames its fragments list, and not its header.
+        colours: (primaries, transfer, matrix) as H.273 numbers them.
         may_jump: the container may change clocks; `joined`: this one does.
         matrix: (a, b, c, d) of the display matrix: column x and row y are shown at column ax + cy and row bx + dy.
         last: seconds that the last frame is shown; 0.0 where nothing says so.
@@ -67,11 +72,19 @@ class Film:
     is_key: np.ndarray
     in_order: bool
     hides: bool
+    woven: bool
+    in_pieces: bool
+    colours: tuple[int, int, int]
     may_jump: bool
     joined: bool
     matrix: tuple[int, int, int, int]
     last: float
     chunks: np.ndarray | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its colours are those of usual television: no HDR, no wide gamut, no rare coding."""
+        return all(number in known for number, known in zip(self.colours, _PLAIN))
 
     @property
     def times(self) -> np.ndarray | None:
@@ -91,12 +104,20 @@ def open_stream(path: str, index: int | None = None) -> tuple[Any, Any]:
     """The container, and its video stream `index`; None: the one that `ffmpeg` takes."""
     import av
 
-    container: Any = av.open(path)
+    try:
+        container: Any = av.open(path)
+    except av.error.InvalidDataError:
+        raise Refused(
+            "is no film that FFmpeg knows, or lacks its index, as where a recording or a download was cut short; copy "
+            "or download it again"
+        ) from None
     streams = container.streams.video
     if index is None:
         stream = max(streams, key=_preference, default=None)
         if stream is None:
             raise Refused("holds no video stream")
+        if _preference(stream) == _COVER:
+            raise Refused("holds a cover picture, and no video stream")
     else:
         stream = next(own for own in streams if own.index == index)
     stream.codec_context.thread_count = 1
@@ -108,7 +129,7 @@ def _preference(stream: Any) -> int:
     from av.stream import Disposition
 
     if stream.disposition & Disposition.attached_pic:
-        return 1
+        return _COVER
     size = (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
     return size + 5_000_000 * bool(stream.disposition & Disposition.default)
 
@@ -142,8 +163,8 @@ def look(path: str, most: float) -> Film:
                 check_length(len(pts), most)
         base, container_name = float(stream.time_base or 0), container.format.name
         may_jump = int(container.format.flags) & _MAY_JUMP
-        index, streams = stream.index, len(container.streams.video)
-    matrix, is_woven = _first_frame(path, index)
+        index, streams, in_header = stream.index, len(container.streams.video), stream.frames
+    matrix, is_woven, colours = _first_frame(path, index)
     ticks, decoded = np.array(pts, dtype=np.int64), np.array(dts, dtype=np.int64)
     steps = np.diff(decoded[decoded != _NONE]) * base
     joined = bool((steps < 0).any() or (may_jump and (steps > _JUMP).any()))
@@ -155,7 +176,8 @@ def look(path: str, most: float) -> Film:
     in_order = bool((ticks[order] == ticks)[is_key].all())
     return Film(
         path, frozenset(container_name.split(",")), index, streams, base, ticks[order] if told else None,
-        is_key[order], in_order, bool(hidden), bool(may_jump), joined, matrix, last * base if told else 0.0,
+        is_key[order], in_order, bool(hidden), is_woven, not in_header and "mp4" in container_name, colours,
+        bool(may_jump), joined, matrix, last * base if told else 0.0,
         from_first(decoded * base) if container_name == "avi" and len(decoded) and (decoded != _NONE).all() else None,
     )  # fmt: skip
 
@@ -170,14 +192,28 @@ def check_length(frames: int, most: float, seconds: float = 0.0, longest: float 
         )
 
 
-def _first_frame(path: str, index: int) -> tuple[tuple[int, int, int, int], bool]:
-    """The display matrix's four signs, and whether fields are woven."""
+def _first_frame(path: str, index: int) -> tuple[tuple[int, int, int, int], bool, tuple[int, int, int]]:
+    """The display matrix's four signs, whether fields are woven, and how colours are coded."""
     container, stream = open_stream(path, index)
     with container:
-        frame = next(container.decode(stream), None)
+        frame = next(decoded_frames(container, stream), None)
         if frame is None:
             raise Refused("holds no frame that can be decoded")
-        return _matrix(frame), bool(frame.interlaced_frame)
+        colours = int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
+        return _matrix(frame), bool(frame.interlaced_frame), colours
+
+
+def decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames from here on. A packet that cannot be decoded, as where a film was cut short, is passed over, as
+    players do."""
+    from av.error import InvalidDataError
+
+    for packet in container.demux(stream):
+        PROGRESS.report()
+        try:
+            yield from packet.decode()
+        except InvalidDataError:
+            continue
 
 
 def _matrix(frame: Any) -> tuple[int, int, int, int]:

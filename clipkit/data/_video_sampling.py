@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ class Uniform:
     n: int
 
     def __post_init__(self) -> None:
-        _at_least_one(self.n, "Uniform(n)")
+        object.__setattr__(self, "n", _at_least_one(self.n, "Uniform(n)"))
 
     def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
         last, n = len(times) - 1, min(self.n, len(times))
@@ -60,7 +61,11 @@ class Fps:
             raise ValueError(f"Fps(rate) needs a positive number of frames a second, got {self.rate}")
         if self.span is not None and not 0 <= self.span[0] < self.span[1]:
             raise ValueError(f"Fps(span) needs 0 <= start < end, got {self.span}")
-        _at_least_one(1 if self.most is None else self.most, "Fps(most)")
+        object.__setattr__(self, "rate", float(self.rate))
+        if self.span is not None:
+            object.__setattr__(self, "span", (float(self.span[0]), float(self.span[1])))
+        if self.most is not None:
+            object.__setattr__(self, "most", _at_least_one(self.most, "Fps(most)"))
 
     def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
         chosen = self._all(times, duration)
@@ -90,7 +95,9 @@ class Segments:
     jitter: int | None = None
 
     def __post_init__(self) -> None:
-        _at_least_one(self.n, "Segments(n)")
+        object.__setattr__(self, "n", _at_least_one(self.n, "Segments(n)"))
+        if self.jitter is not None and self.jitter < 0:
+            raise ValueError(f"Segments(jitter) is a seed, a whole number not below 0, got {self.jitter}")
 
     def choose(self, times: np.ndarray, duration: float) -> np.ndarray:
         within = 0.5 if self.jitter is None else np.random.default_rng(self.jitter).random(self.n)
@@ -104,7 +111,7 @@ class Indices:
     indices: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "indices", tuple(int(index) for index in self.indices))
+        object.__setattr__(self, "indices", tuple(_whole(index, "Indices") for index in self.indices))
         if not self.indices or min(self.indices) < 0:
             raise ValueError("Indices needs at least one frame, and none below 0")
 
@@ -134,6 +141,15 @@ def from_json(fields: dict[str, Any]) -> Sampling:
     return SAMPLINGS[fields.pop("kind")](**fields)
 
 
-def _at_least_one(n: int, name: str) -> None:
-    if n < 1:
+def _at_least_one(n: Any, name: str) -> int:
+    """A plain int, as JSON has them."""
+    if (n := _whole(n, name)) < 1:
         raise ValueError(f"{name} needs at least one frame, got {n}")
+    return n
+
+
+def _whole(number: Any, name: str) -> int:
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise ValueError(f"{name} counts whole frames, got {number!r}") from None

@@ -25,7 +25,7 @@ from ._tables import read_lines, read_table
 from .pairs import Problems
 from .video import VIDEO_SUFFIXES
 
-_ID = re.compile(r"[0-9]{1,9}")
+_LISTED = re.compile(r"(.+?)(?:\s+[0-9]{1,9})?\s+([0-9]{1,9})")  # the path may hold spaces
 # Published numbers of videos.
 COUNTS = {
     ("hmdb51", "train1"): 3570,
@@ -80,11 +80,18 @@ def read_action_set(
     listed, classes = READERS[name](root, split, labels)
     problems, found = Problems(), []
     places = _places(folder) if name == "kinetics" else {}
+    label_of: dict[str, int] = {}
+    if name == "folder":
+        for path in _too_deep(_base(root, split)):
+            problems.add("videos that lie deeper than in the folder of a class", path.relative_to(root).as_posix())
     for identifier, label in listed:
         if not 0 <= label < len(classes):
             raise ClipkitError(f"{root}: {identifier} has label {label}, and there are {len(classes)} classes")
         path = places.get(identifier) or below(folder, identifier, root, "videos=")
-        if path.exists():
+        if (first := label_of.setdefault(identifier, label)) != label:
+            said = f"{identifier} ({classes[first]}, {classes[label]})"
+            problems.add("videos that are listed as two actions, of which the first counts", said)
+        elif path.exists():
             found.append(ActionVideo(identifier, path, label))
         else:
             problems.add(f"videos that are not in {folder}", identifier)
@@ -120,12 +127,10 @@ def _list(path: Path, split: str, labels: str | Path | None) -> Listed:
         raise ClipkitError(f"{path}: a list needs labels=, a file with the names of its classes")
     names, rows = read_labels(labels), []
     for number, line in _lines(path):
-        fields = line.rsplit(" ", 2)
-        if len(fields) == 3 and not _ID.fullmatch(fields[1]):  # a path with a space
-            fields = [" ".join(fields[:2]), fields[2]]
-        if len(fields) < 2 or not _ID.fullmatch(fields[-1]):
+        found = _LISTED.fullmatch(line)
+        if found is None:
             raise ClipkitError(f"{path}: line {number} is not `path label` or `path frames label`: {line[:60]!r}")
-        rows.append((fields[0], int(fields[-1])))
+        rows.append((found[1], int(found[2])))
     return rows, names
 
 
@@ -138,10 +143,11 @@ def read_labels(path: str | Path) -> list[str]:
     lines = _lines(Path(path))
     if not lines:
         raise ClipkitError(f"{path}: is empty, and holds the names of classes, one a line")
-    if [word.strip().lower() for word in lines[0][1].split(",")] == ["id", "name"]:
+    columns = [word.strip().strip('"').lower() for word in lines[0][1].split(",")]
+    if sorted(columns) == ["id", "name"]:
         lines = []
         for number, row in read_table(path, ()):
-            identifier, name = row.values()
+            identifier, name = row.values() if columns[0] == "id" else reversed(row.values())
             if identifier != str(len(lines)):
                 raise ClipkitError(f"{path}: line {number}: its rows must be `0,name`, `1,name`, … without a gap")
             lines.append((number, name))
@@ -156,10 +162,10 @@ def read_labels(path: str | Path) -> list[str]:
 def _folder(root: Path, split: str, labels: str | Path | None) -> Listed:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    base = root / split if (root / split).is_dir() else root
+    base = _base(root, split)
     # A class that this split lacks keeps its id. What lies beside the splits, without videos, is none.
     splits = root.iterdir() if base != root else (root,)
-    folders = [path for part in splits if part.is_dir() for path in part.iterdir() if path.is_dir()]
+    folders = [path for part in splits if part.is_dir() for path in part.iterdir() if _may_be_a_class(path)]
     classes = sorted({path.name for path in folders if any(f.suffix.lower() in VIDEO_SUFFIXES for f in path.iterdir())})
     rows = [
         (path.relative_to(root).as_posix(), label)
@@ -170,6 +176,20 @@ def _folder(root: Path, split: str, labels: str | Path | None) -> Listed:
     return rows, [_spoken(name) for name in classes]
 
 
+def _base(root: Path, split: str) -> Path:
+    return root / split if (root / split).is_dir() else root
+
+
+def _may_be_a_class(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _too_deep(base: Path) -> list[Path]:
+    """Videos below the folders of classes, which are not read: the next folder may be a split, or a class."""
+    inside = [path for folder in base.iterdir() if _may_be_a_class(folder) for path in walk(folder)]
+    return [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES and path.parent.parent != base]
+
+
 def _kinetics(root: Path, split: str, labels: str | Path | None) -> Listed:
     path = root / f"{split}.csv"
     rows = list(read_table(_existing(path), ("label", "youtube_id", "time_start", "time_end")))
@@ -177,6 +197,8 @@ def _kinetics(root: Path, split: str, labels: str | Path | None) -> Listed:
     place = {name: i for i, name in enumerate(classes)}
     found = []
     for number, row in rows:
+        if not row["label"]:
+            raise ClipkitError(f"{path}: line {number}: names no action")
         if row["label"] not in place:
             raise ClipkitError(f"{path}: line {number}: {row['label'][:60]!r} is not among the classes of {labels}")
         try:
@@ -220,8 +242,11 @@ def _ucf101(root: Path, split: str, labels: str | Path | None) -> Listed:
     videos = []
     for count, line in _lines(path):
         video, *rest = line.split()
-        if len(rest) > 1 or video.partition("/")[0] not in place:
+        label = place.get(video.partition("/")[0])
+        if len(rest) > 1 or label is None:
             raise ClipkitError(f"{path}: line {count}: {line[:60]!r} is of no class in classInd.txt")
+        if rest and rest[0] != str(label + 1):
+            raise ClipkitError(f"{path}: line {count}: {line[:60]!r} is class {label + 1} in classInd.txt")
         videos.append(video)
     return [(video, place[video.partition("/")[0]]) for video in videos], [_camel(name) for name in names]
 

@@ -15,7 +15,6 @@ Licences of these data differ, and none lets others pass them on: fetch them fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from clipkit.errors import ClipkitError, did_you_mean
 from ._tables import as_list, as_object, read_json, read_lines, read_table
 from .overlapped_pairs import TimedText
 from .pairs import Problems
-from .video_sets import YOUCOOK2, VideoFiles, existing, timed_text, youcook2_steps
+from .video_sets import YOUCOOK2, VideoFiles, existing, in_split, timed_text, youcook2_steps
 
 _WHOLE = ("raw_caption_superclean.json", "raw_caption.json", "caption.json")
 
@@ -128,7 +127,8 @@ def _timed(path: Path, line: int, start: str, end: str, text: str) -> TimedText:
     try:
         seconds = [float(start), float(end)]
     except ValueError:
-        seconds = [math.nan, math.nan]
+        what = f"start {start[:30]!r} and end {end[:30]!r}"
+        raise ClipkitError(f"{path}: line {line}: {what} must be seconds, such as 62.5") from None
     return timed_text(seconds, text, path, f"line {line}")
 
 
@@ -137,7 +137,7 @@ def _own(path: Path, split: str) -> Iterator[Entry]:
     for number, row in read_table(existing(path), ("video", "sentence", "start", "end")):
         if not row["video"]:
             raise ClipkitError(f"{path}: line {number}: names no video")
-        if row.get("split", split) == split:
+        if in_split(row, split, path, number):
             one = _timed(path, number, row["start"], row["end"], row["sentence"])
             grouped.setdefault(row["video"], []).append(one)
     if not grouped:

@@ -23,6 +23,7 @@ Licences of these data differ, and none lets others pass them on: fetch them fro
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -264,12 +265,12 @@ def _own(path: Path, split: str) -> Iterator[Entry]:
     for number, row in read_table(existing(path), ("video", "sentence")):
         if not row["video"]:
             raise ClipkitError(f"{path}: line {number}: names no video")
-        if "split" in row and row["split"] != split:
+        if not in_split(row, split, path, number):
             continue
         try:
             span = float(row.get("start") or 0), float(row.get("end") or math.inf)
         except ValueError:
-            raise ClipkitError(f"{path}: line {number}: start and end must be seconds") from None
+            raise ClipkitError(f"{path}: line {number}: start and end must be seconds, such as 62.5") from None
         if span == (0, math.inf):
             span = None
         elif not 0 <= span[0] < span[1]:
@@ -278,6 +279,20 @@ def _own(path: Path, split: str) -> Iterator[Entry]:
     if not grouped:
         raise ClipkitError(f'{path}: has no rows of split "{split}"')
     yield from ((video, texts, span) for (video, span), texts in grouped.items())
+
+
+def in_split(row: dict[str, str], split: str, path: Path, line: int) -> bool:
+    """Whether a row of a table is of this split, as all are where it has no such column.
+
+    Raises:
+        ClipkitError: it names none, or this one in other letters: it would be in no split.
+    """
+    named = row.get("split", split)
+    if not named:
+        raise ClipkitError(f"{path}: line {line}: names no split; write one, or leave the column out")
+    if named != split and named.casefold() == split.casefold():
+        raise ClipkitError(f'{path}: line {line}: names the split "{named[:60]}", and "{split}" is asked for')
+    return named == split
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Entry]]] = {
@@ -305,7 +320,7 @@ class VideoFiles:
             if path.suffix.lower() in VIDEO_SUFFIXES:
                 inside = path.relative_to(self.folder)
                 keys = (path.name, path.stem, inside.as_posix(), inside.with_suffix("").as_posix())
-                for key in dict.fromkeys(keys):
+                for key in dict.fromkeys(map(_composed, keys)):
                     found.setdefault(key, []).append(path)
         return found
 
@@ -314,7 +329,9 @@ class VideoFiles:
         whole = below(self.folder, identifier, self.listed, "videos= (--videos)")
         if whole.suffix and whole.is_file():
             return [whole]
-        name = Path(identifier)
+        if "\\" in identifier:  # a table from Windows
+            return self.find(identifier.replace("\\", "/"))
+        name = Path(_composed(identifier))
         # DiDeMo's names have the uploaded file's ending, often no longer the one on disk; ActivityNet's a prefix.
         candidates = [name.as_posix()] if name.name else []
         if bare := name.name.removeprefix("v_"):
@@ -322,6 +339,11 @@ class VideoFiles:
         if name.suffix.lower() in VIDEO_SUFFIXES:
             candidates.append(name.with_suffix("").as_posix())
         return next((self.paths[key] for key in candidates if key in self.paths), [])
+
+
+def _composed(name: str) -> str:
+    """One of the ways to write letters with accents: macOS has another than most tables."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _compare_counts(name: str, split: str, listed: list[Entry], problems: Problems) -> None:

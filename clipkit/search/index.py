@@ -33,7 +33,7 @@ from clipkit.search.embedding import embed, embed_file
 from clipkit.search.matrix import COLUMNS, Matrix, ending, open_matrix
 from clipkit.search.media import Moment, is_image, list_media
 from clipkit.search.model import about_index, index_key, load_model
-from clipkit.search.query import Found, text_vector
+from clipkit.search.query import Found, check_question, direction, text_vector
 from clipkit.search.records import current_record, path_of, record_id
 from clipkit.search.rows import Ranking, Stacked
 from clipkit.store import Store, StoreError
@@ -102,7 +102,8 @@ class SearchIndex:
                 except BackendMissing:
                     raise
                 except (ClipkitError, OSError) as error:
-                    problem = one_line(error)
+                    said = getattr(error, "strerror", None)  # of the system, which puts the file last
+                    problem = one_line(f"{file}: {said}" if said else error)
                 yield file, problem
                 if len(hand) >= FILES or sum(len(record["frame"]) for record in hand.values()) >= ROWS:
                     self._write(hand)
@@ -192,17 +193,18 @@ class SearchIndex:
             approximate: look where the index that `compress` made leads; a few of the best may be missing.
             milvus: let this collection of the index's rows rank (`clipkit.search.milvus`); the answers are the same.
             paths: only files whose path this pattern means, such as `*/holiday/*.mp4`; `*` stands for `/` too.
-            between: only frames of films that are shown within these seconds.
+            between: only frames of films that begin within these seconds, or are on show all the while.
 
         Raises:
-            ClipkitError: `approximate`, and there is no such index, or none of this user's.
+            ClipkitError: `approximate`, and there is no such index, or none of this user's; no question at all.
         """
+        check_question(top, between)
         if not len(self):
             return []
         query = np.asarray(query, dtype=np.float32)
         if query.shape != self.embeddings.shape[1:]:
             raise StoreError(f"{self.folder}: its embeddings have another width than the model's; make the index again")
-        query = query / np.linalg.norm(query)
+        query = direction(query)
         ordinary = float(np.median(self.embeddings[:: -(-len(self) // SAMPLE)] @ query))
         found: list[Moment] = []
         taken: set[int] = set()
@@ -250,7 +252,9 @@ class SearchIndex:
         allowed = np.repeat(np.array(files, bool), np.diff(self._offsets))
         if between is not None:
             has_time = (self._frame != 0) | (self._end > 0)  # a picture in an archive may have no ending
-            allowed &= (self._start >= between[0]) & (self._start <= between[1]) & has_time
+            first, last = between
+            begins = (self._start >= first) & (self._start <= last)
+            allowed &= (begins | ((self._start < first) & (self._end > last))) & has_time
         return allowed
 
     def _ranked(

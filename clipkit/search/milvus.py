@@ -295,7 +295,8 @@ def condition(paths: str | None, between: tuple[float, float] | None) -> str:
         parts.append(f'path like "{_ANY.sub("%", plain) + ("%" if bracket else "")}"')
     if between is not None:
         first, last = (repr(max(-_FAR, min(float(second), _FAR))) for second in between)
-        parts.append(f"start >= {first} and start <= {last} and (frame != 0 or end > 0.0) and image == false")
+        shown = f"((start >= {first} and start <= {last}) or (start < {first} and end > {last}))"
+        parts.append(f"{shown} and (frame != 0 or end > 0.0) and image == false")
     return " and ".join(parts)
 
 

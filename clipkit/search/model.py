@@ -62,9 +62,11 @@ def load_model(
         device: None for this process's GPU if there is one.
 
     Raises:
-        ClipkitError: the index names a model that is not loaded unasked.
+        ClipkitError: the index names no model, or one that is not loaded unasked.
     """
     named, _ = about_index(folder)
+    if clip is None and not named and (Path(folder) / "frames/store.json").is_file():
+        raise ClipkitError(f"{folder}: has no model.json, which says what CLIP made it; name that one with --clip")
     if clip is None and named.get("clip") is not None:
         _refuse_own_model(Path(folder), named)
     name = clip or named.get("clip") or CLIP

@@ -46,6 +46,22 @@ def text_vector(clip: ClipModel, text: str) -> np.ndarray:
     return first - AWAY * unwanted.mean(0) if away else first
 
 
+def check_question(top: int, between: tuple[float, float] | None) -> None:
+    """Raises ClipkitError where no answer is asked for, or seconds that end before they begin."""
+    if top < 1:
+        raise ClipkitError(f"top: at least one answer is asked for, got {top}")
+    if between is not None and not between[0] <= between[1]:
+        raise ClipkitError(f"between: needs a first second and a last one, got {between[0]:g} and {between[1]:g}")
+
+
+def direction(query: np.ndarray) -> np.ndarray:
+    """`(D,)` of unit length; raises ClipkitError where it has none, or is not finite."""
+    length = np.linalg.norm(query)
+    if not 0 < length < np.inf:
+        raise ClipkitError(f"the query's vector has the length {length:g}, and no direction")
+    return query / length
+
+
 @dataclass
 class Found(Picture, Sequence[Moment]):
     """Answers of a search, best first.

@@ -50,6 +50,35 @@ def test_lists_that_are_none(tmp_path):
         read_action_set("kinetic", tmp_path)
 
 
+def test_lists_with_tabs_or_wide_gaps(tmp_path):
+    labels = write(tmp_path / "labels.csv", "name,id\nrun,0\nwalk,1\n")
+    touch(tmp_path, "a.mp4", "two words.mp4")
+    rows = write(tmp_path / "val.txt", "a.mp4\t1\ntwo words.mp4   30  0\n")
+    found = read_action_set("list", rows, labels=labels)
+    assert told(found) == [("a.mp4", 1), ("two words.mp4", 0)] and found.classes == ["run", "walk"]
+
+
+def test_a_video_listed_as_two_actions_is_named(tmp_path):
+    labels = write(tmp_path / "labels.txt", "run\nwalk\n")
+    touch(tmp_path, "a.mp4", "videos/x_000001_000011.mp4")
+    found = read_action_set("list", write(tmp_path / "l.txt", "a.mp4 0\na.mp4 0\na.mp4 1\n"), labels=labels)
+    assert told(found) == [("a.mp4", 0), ("a.mp4", 0)]
+    assert found.problems.summary().endswith("two actions, of which the first counts: a.mp4 (run, walk)")
+    head = "label,youtube_id,time_start,time_end,split\n"
+    write(tmp_path / "train.csv", f"{head}run,x,1,11,train\nwalk,x,1,11,train\n")
+    assert read_action_set("kinetics", tmp_path).problems.summary().endswith("x_000001_000011 (run, walk)")
+    write(tmp_path / "train.csv", f"{head},x,1,11,train\n")
+    with pytest.raises(ClipkitError, match=r"train\.csv: line 2: names no action"):
+        read_action_set("kinetics", tmp_path)
+
+
+def test_videos_deeper_than_their_class_are_named_and_hidden_folders_are_none(tmp_path):
+    touch(tmp_path, "run/a.mp4", "run/set1/b.mp4", ".trash/c.mp4")
+    found = read_action_set("folder", tmp_path)
+    assert found.classes == ["run"] and told(found) == [("run/a.mp4", 0)]
+    assert found.problems.summary() == "1 videos that lie deeper than in the folder of a class: run/set1/b.mp4"
+
+
 def test_folders_of_ones_own_keep_the_ids_of_all_splits(tmp_path):
     touch(tmp_path, "train/run/a.mp4", "train/take_off/b.mov", "train/take_off/note.txt", "val/take_off/c.mp4")
     train, val = (read_action_set("folder", tmp_path, split) for split in ("train", "val"))
@@ -113,6 +142,13 @@ def test_ucf101(tmp_path):
     write(folder / "testlist01.txt", "Other/v_c.avi\n")
     with pytest.raises(ClipkitError, match="of no class in classInd"):
         read_action_set("ucf101", tmp_path, "test1")
+
+
+def test_ucf101_whose_files_contradict_each_other(tmp_path):
+    write(tmp_path / "ucfTrainTestlist/classInd.txt", "1 YoYo\n2 TaiChi\n")
+    write(tmp_path / "ucfTrainTestlist/trainlist01.txt", "YoYo/a.avi 2\n")
+    with pytest.raises(ClipkitError, match=r"trainlist01\.txt: line 1: 'YoYo/a\.avi 2' is class 1 in classInd\.txt"):
+        read_action_set("ucf101", tmp_path, "train1")
 
 
 def test_few_shots_of_each_class(tmp_path):

@@ -97,6 +97,17 @@ def test_a_films_sound_is_the_sound_that_was_written(tmp_path):
     np.testing.assert_array_equal(half.samples, resample(found.samples[:, 4000:], 8000, 4000))
 
 
+def test_a_sound_that_was_cut_short_or_damaged_goes_on_around_it(tmp_path):
+    samples = tones(8000, 2.0)
+    write_sound(tmp_path / "whole.flac", samples, "flac", 8000)
+    whole = read_audio(tmp_path / "whole.flac", mono=False).samples
+    data = bytearray((tmp_path / "whole.flac").read_bytes())
+    (tmp_path / "cut.flac").write_bytes(data[: len(data) // 2])
+    cut = read_audio(tmp_path / "cut.flac", mono=False).samples
+    assert 0 < cut.shape[1] < whole.shape[1]
+    np.testing.assert_array_equal(cut, whole[:, : cut.shape[1]])
+
+
 def late(path, seconds, pause=0.0):
     """A film whose sound, half a second of ones, begins late, and stops once for `pause`."""
     with av.open(str(path), "w") as container:

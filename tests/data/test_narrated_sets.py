@@ -101,6 +101,17 @@ def test_ones_own_table(tmp_path):
         assert kind in summary
 
 
+def test_seconds_and_splits_that_are_none_are_shown(tmp_path):
+    touch(tmp_path, "a.mp4")
+    head, path = ("video", "sentence", "start", "end", "split"), tmp_path / "own.csv"
+    for row, message in (
+        (("a.mp4", "x", "0:01", "2", "train"), "line 2: start '0:01' and end '2' must be seconds"),
+        (("a.mp4", "x", "1", "2", ""), "line 2: names no split"),
+    ):
+        with pytest.raises(ClipkitError, match=message):
+            read_narrated_set("csv", table(path, head, row))
+
+
 @pytest.mark.parametrize(
     "fault, message",
     [

@@ -213,6 +213,58 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path, videos, backend):
     assert len(read_video(videos / "25.mp4", Uniform(4), backend=backend)) == 4
 
 
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_a_packet_that_cannot_be_decoded_shows_the_frame_before(tmp_path, backend):
+    path = write_video(tmp_path / "damaged.mkv", steady(Fraction(25), 30), g="10", bf="0")
+    whole = [packet for packet in packets(path) if packet]
+    data = bytearray(path.read_bytes())
+    for number in (14, 29):  # in the middle, and the last, as where a download was cut short
+        place = data.index(whole[number])
+        data[place : place + len(whole[number])] = b"\xff" * len(whole[number])
+    path.write_bytes(data)
+    found = read_video(path, Indices(tuple(range(30))), backend=backend)
+    numbers = [number_of(frame) for frame in found.frames]
+    assert len(numbers) == 30 and numbers[:14] == list(range(14)) and numbers[20:29] == list(range(20, 29))
+    assert number_of(read_video(path, Indices((29,)), backend=backend).frames[0]) == numbers[29] == 28
+
+
+def packets(path):
+    import av
+
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0)]
+
+
+def test_a_sound_with_a_cover_is_no_film(tmp_path):
+    import av
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save(tmp_path / "cover.png")
+    sound = np.zeros((1, 8000), np.float32)
+    with av.open(str(tmp_path / "song.mp4"), "w") as container, av.open(str(tmp_path / "cover.png")) as cover:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        picture = container.add_stream_from_template(cover.streams.video[0])
+        picture.disposition = av.stream.Disposition.attached_pic
+        for packet in cover.demux(video=0):
+            if packet.size:
+                packet.stream = picture
+                container.mux(packet)
+        frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(VideoError, match=r"song\.mp4: holds a cover picture, and no video stream"):
+        read_video(tmp_path / "song.mp4", Uniform(1))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_a_name_that_is_no_text_is_read(tmp_path, videos, backend):
+    path = tmp_path / os.fsdecode(b"film \xff.mp4")
+    path.write_bytes((videos / "25.mp4").read_bytes())
+    assert number_of(read_video(path, Indices((41,)), backend=backend).frames[0]) == 41
+
+
 def test_a_folder_of_frames_that_does_not_fit_is_one_line(tmp_path):
     folder = write_folder(tmp_path / "film", steady(Fraction(25), 12), False)
     found = read_video(folder, Indices((0, 9, 10, 11)), folder_fps=5)
@@ -237,6 +289,13 @@ def test_wrong_arguments_are_told_at_once(videos):
     for make in (lambda: Uniform(0), lambda: Fps(0), lambda: Segments(0), lambda: Indices(()), lambda: Indices((-1,))):
         with pytest.raises(ValueError):
             make()
+    for make in (lambda: Uniform(2.5), lambda: Segments("4"), lambda: Indices((3.7,)), lambda: Fps(1, most=1.5)):
+        with pytest.raises(ValueError, match="counts whole frames, got "):
+            make()
+    with pytest.raises(ValueError, match="is a seed"):
+        Segments(4, jitter=-1)
+    assert read_video(path, Uniform(np.int64(3))).indices.tolist() == [0, 37, 74]
+    assert read_video(path, Fps(np.float32(1), (np.float32(1), 2))).indices.tolist() == [25]
     with pytest.raises(TypeError, match="one of Uniform"):
         read_video(path, 4)
 

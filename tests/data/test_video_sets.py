@@ -215,6 +215,15 @@ def test_a_folder_in_a_name_counts(tmp_path):
     assert "names of several videos, which want their folder too: 0001 (" in found.problems.summary()
 
 
+def test_names_as_windows_and_macos_write_them(tmp_path):
+    touch(tmp_path, ["holiday/caf\u00e9.mp4"])
+    for name in ("holiday\\caf\u00e9.mp4", "holiday/cafe\u0301.mp4", "cafe\u0301"):
+        (video,) = read_video_set("csv", own(tmp_path, ["video", "sentence"], [name, "x"])).videos
+        assert video.path == tmp_path / "holiday/caf\u00e9.mp4"
+    with pytest.raises(ClipkitError, match="lies outside"):
+        read_video_set("csv", own(tmp_path, ["video", "sentence"], ["..\\a.mp4", "x"]))
+
+
 def test_an_open_end_is_the_end_of_the_video(tmp_path):
     rows = (["1", ""], ["", "2"], ["0", ""])
     path = own(tmp_path, ["video", "sentence", "start", "end"], *(["a.mp4", "x", *row] for row in rows))
@@ -230,6 +239,8 @@ def test_an_open_end_is_the_end_of_the_video(tmp_path):
         ([["video", "sentence", "split"], ["a.mp4", "x", "test"]], 'no rows of split "train"'),
         ([["video", "sentence", "start", "end"], ["a.mp4", "x", "soon", "2"]], "line 2: start and end must be seconds"),
         ([["video", "sentence", "start", "end"], ["a.mp4", "x", "3", "2"]], "line 2: start 3 and end 2 are no piece"),
+        ([["video", "sentence", "split"], ["a.mp4", "x", ""]], "line 2: names no split"),
+        ([["video", "sentence", "split"], ["a.mp4", "x", "Train"]], 'the split "Train", and "train" is asked for'),
         ([["video", "sentence"], ["gone.mp4", "x"]], "not one of 1 videos of csv train is usable"),
     ],
 )

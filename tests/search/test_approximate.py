@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,26 @@ def test_filters_by_path_and_by_time(index):
         assert found(index, 3950, paths="/m/50.png", **options) == [("/m/50.png", 0)]
         assert found(index, 3950, paths="*.png", between=(0, 9), **options) == []
         assert found(index, 3950, paths="/nowhere", **options) == []
+        between_two = {moment.time for moment in index.search(ROWS[5], 5, between=(10.1, 10.2), **options)}
+        assert between_two == {10.0}  # no frame begins there: the one on show
+    with pytest.raises(ClipkitError, match="between: needs a first second and a last one, got 20 and 10"):
+        index.search(ROWS[5], between=(20, 10))
+    with pytest.raises(ClipkitError, match="got nan and 1"):
+        index.search(ROWS[5], between=(float("nan"), 1))
+
+
+def test_a_search_that_asks_for_nothing_is_one_line(index):
+    for top in (0, -1):
+        with pytest.raises(ClipkitError, match=f"at least one answer is asked for, got {top}"):
+            index.search(ROWS[0], top)
+    for query in (0 * ROWS[0], np.nan * ROWS[0]):
+        with pytest.raises(ClipkitError, match=r"the query's vector has the length (0|nan), and no direction"):
+            index.search(query)
+
+
+def test_a_file_that_is_gone_is_named_first(index):
+    ((_, problem),) = index.add([Path("gone.png")], None)
+    assert problem == "gone.png: No such file or directory"
 
 
 def test_without_an_index_of_its_own_or_after_a_change_it_is_one_line(index):

@@ -1,6 +1,7 @@
 """What may be asked: words with signs, a picture, both; by a default index and CLIP; answers as JSON and in Python."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -106,6 +107,17 @@ def test_nothing_to_look_for_is_a_usage_error(folder, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main(["query"])
     assert "give what to look for" in capsys.readouterr().err
+
+
+def test_an_index_that_does_not_name_its_model_asks_for_it(folder, tmp_path, capsys):
+    index = tmp_path / "index"
+    shutil.copytree(folder / command.INDEX, index)
+    (index / "model.json").unlink()
+    assert cli.run("search", ["query", str(index), "red"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {index}: has no model.json, which says what CLIP made it; name that one with --clip\n"
+    )
+    assert cli.run("search", ["query", str(index), "red", "--clip", "tiny_clip"]) == 0
 
 
 def test_three_lines_of_python(photos, tmp_path, monkeypatch):

@@ -75,6 +75,12 @@ def _still_places(folder: Path, path: Path) -> None:
     ffmpeg("-i", whole, "-c", "copy", path)
 
 
+# Fragments of one frame, with an index of their own (`sidx`), as of streams with little delay.
+_PIECES = (*H264, "-g", 5, "-movflags", "dash+frag_every_frame+empty_moov")
+_HLG = (*H264, "-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc")
+_WOVEN = ("-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-top", 1)
+
+
 RECIPES = {
     "cut.mp4": _cut,
     "cut_with_sound.mov": lambda f, p: _cut(f, p, "-f", "lavfi", "-i", "sine=duration=0.5", "-b:a", "8k"),
@@ -95,6 +101,9 @@ RECIPES = {
     "camera.mts": lambda f, p: film(p),
     "theora.ogv": lambda f, p: film(p, codec=("-c:v", "libtheora")),
     "pictures_that_stay.avi": _still_places,
+    "pieces_of_a_frame.mp4": lambda f, p: film(p, codec=_PIECES),
+    "telephone_hlg.mp4": lambda f, p: film(p, seconds=0.4, codec=_HLG),
+    "woven.avi": lambda f, p: film(p, seconds=0.4, codec=_WOVEN),
     "odd.avi": lambda f, p: film(p, codec=("-c:v", "mpeg4", "-bf", "2")),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from clipkit.errors import ClipkitError, some
 
-from ._objects import NO_BOX, OUTSIDE, Corners, inside, is_number, numbers
+from ._objects import NO_BOX, OUTSIDE, SHARES, Corners, inside, is_number, numbers
 from ._tables import read_json
 from .pairs import Problems
 
@@ -93,6 +93,8 @@ def usable_boxes(
                 problems.add(NO_BOX, where)
             elif box is None:
                 problems.add(OUTSIDE, where)
+            elif max(corners) <= 1 < min(sizes[image]):
+                problems.add(SHARES, where)
             elif not all(isinstance(flag, (int, float, type(None))) and flag in (0, 1, None) for flag in flags):
                 problems.add("objects whose iscrowd is neither 0 nor 1", where)
             else:

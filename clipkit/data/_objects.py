@@ -18,6 +18,7 @@ from .pairs import Problems
 Corners = tuple[float, float, float, float]
 NO_BOX = "boxes that are no four numbers"
 OUTSIDE = "boxes outside their image or of zero size"
+SHARES = "boxes inside their image's first pixel (multiply shares of 1 by the image's sides)"
 _POINTS = 3  # of the smallest polygon
 # How far a polygon may leave its image, in sides and in pixels: pycocotools draws all the pixels of an edge, and writes
 # beyond its own memory where they are too many to count.
@@ -78,6 +79,31 @@ def inside(corners: Corners, width: float, height: float) -> Corners | None:
 def reaches_out(corners: Corners, width: float, height: float) -> bool:
     """Whether a box leaves its image by more than a pixel, which rounding does not explain."""
     return min(corners[:2]) < -1 or corners[2] > width + 1 or corners[3] > height + 1
+
+
+def are_corners(boxes: Sequence[tuple[Corners, tuple[float, float]]]) -> bool:
+    """Whether boxes that were read as x, y, width, height look like x1, y1, x2, y2: so read all lie inside their
+    images, and as they were read many do not.
+
+    Args:
+        boxes: (corners as they were read, (width, height) of the image) of each.
+    """
+    out = 0
+    for corners, size in boxes:
+        x, y, width, height = corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]
+        if not (x < width and y < height) or reaches_out((x, y, width, height), *size):
+            return False
+        out += reaches_out(corners, *size)
+    return out * 10 >= max(len(boxes), 1)
+
+
+def is_apart(mask: Any, box: Corners) -> bool:
+    """Whether no point of a mask's polygons can lie in the object's box; RLE is not looked at."""
+    if not isinstance(mask, list):
+        return False
+    xs = [x for polygon in mask for x in polygon[::2]]
+    ys = [y for polygon in mask for y in polygon[1::2]]
+    return min(xs) > box[2] or max(xs) < box[0] or min(ys) > box[3] or max(ys) < box[1]
 
 
 def mask_problem(mask: Any, width: float, height: float) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from clipkit.errors import ClipkitError
@@ -44,7 +45,7 @@ def find_below(folder: Path, name: str) -> Path | None:
     that leads out of the folder.
 
     A path that an archive or another machine shortens (Objects365; `C:\\data\\JPEGImages\\a.png`) is looked for by its
-    last two parts, and by what follows the folder's own name in it.
+    last two parts, and by what follows the folder's own name in it; accents may be characters of their own (a Mac's).
     """
     windows = "\\" in name and not is_file(folder / name)
     pure = PureWindowsPath(name) if windows else PurePosixPath(name)
@@ -54,11 +55,12 @@ def find_below(folder: Path, name: str) -> Path | None:
         return Path(name)
     parts = [part for part in pure.parts if part != pure.anchor]
     whole = None if pure.anchor else folder.joinpath(*parts)
-    places = [] if whole is None else [whole]
-    places.append(folder.joinpath(*parts[-2:]))
+    tails = [parts[-2:]] if pure.anchor else [parts, parts[-2:]]
     if folder.name in parts[:-1]:
-        places.append(folder.joinpath(*parts[len(parts) - parts[::-1].index(folder.name) :]))
-    return next((place for place in places if is_file(place)), whole)
+        tails.append(parts[len(parts) - parts[::-1].index(folder.name) :])
+    named = [os.path.join(*tail) for tail in tails if tail]
+    spelled = [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in named]
+    return next((place for place in (folder / name for name in [*named, *spelled]) if is_file(place)), whole)
 
 
 def outside(root: str | Path, name: str, where: str | Path, option: str) -> ClipkitError:

@@ -16,7 +16,9 @@ from ._objects import (
     NO_BOX,
     OUTSIDE,
     Corners,
+    are_corners,
     inside,
+    is_apart,
     mask_problem,
     reaches_out,
     same_size,
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 CUT = "boxes that reach beyond their image (cut at its edge)"
+_APART = "masks that lie outside their box"
 _ABROAD = "files outside the folder of images (give a folder that holds them all as images=)"
 
 
@@ -144,11 +147,13 @@ def read_coco(
         ):
             found[key] = LabelledImage(key, file, width, height)
     sizes = {key: (image.width, image.height) for key, image in found.items()}
+    given = []
     for row, where, box, crowd in usable_boxes(content, sizes, problems):
         if row["category_id"] not in label_of:
             continue
         image, mask = found[row["image_id"]], row.get("segmentation") or None
-        wrong = mask_problem(mask, image.width, image.height)
+        given.append((row["bbox"], sizes[row["image_id"]]))
+        wrong = mask_problem(mask, image.width, image.height) or (_APART if is_apart(mask, box) else None)
         if wrong and masks:
             problems.add(wrong, where)
             continue
@@ -158,6 +163,10 @@ def read_coco(
         if reaches_out(row["bbox"], image.width, image.height):
             notes.add(CUT, where)
         image.objects.append(LabelledBox(box, label_of[row["category_id"]], crowd, mask))
+    if are_corners(given):
+        problems.add("file whose boxes seem to be x1, y1, x2, y2 (COCO's are x, y, width, height)", path.name)
+        for image in found.values():
+            image.objects.clear()
     return LabelledSet(wanted, list(found.values()), problems, notes, lacking)
 
 

@@ -33,6 +33,7 @@ from .images import IMAGE_SUFFIXES, read_mask
 from .pairs import Problems
 
 FORMATS = ("coco", "voc", "yolo", "masks")
+_LISTS = {"classes.txt", "labels.txt", "train.txt", "val.txt", "test.txt"}  # what tools put beside YOLO's labels
 Found = list[tuple[str, Any, Any, bool, Any]]  # where, name or id, corners or None, crowd, mask
 
 
@@ -91,8 +92,13 @@ def read_labelled(
     names = _yolo_names(root, labels) if kind == "yolo" else _mask_names(root, labels)
     read = _yolo_reader(labels, pictures_in) if kind == "yolo" else _mask_reader(labels, pictures_in)
     pictures = [path for path in walk(pictures_in) if path.suffix.lower() in IMAGE_SUFFIXES]
-    named = {i: (rename or {}).get(name, name) for i, name in enumerate(names)}
-    return _collect(labels, pictures, read, lambda said: named, classes, check, Problems())
+    named = {i: (rename or {}).get(name, name) for i, name in names.items()}
+    problems, (what, ending) = Problems(), ("annotation files", ".txt") if kind == "yolo" else ("masks", ".png")
+    known = {path.relative_to(pictures_in).with_suffix(ending) for path in pictures}
+    for path in walk(labels):
+        if path.suffix == ending and path.name not in _LISTS and path.relative_to(labels) not in known:
+            problems.add(f"{what} without an image", path.name)
+    return _collect(labels, pictures, read, lambda said: named, classes, check, problems)
 
 
 def _collect(
@@ -168,14 +174,18 @@ def _beside(name: str, root: Path, labels: Path) -> Path:
     raise FileNotFoundError(f"{root / name}: no such file: it lists the classes")
 
 
-def _yolo_names(root: Path, labels: Path) -> list[str]:
+def _yolo_names(root: Path, labels: Path) -> dict[int, str]:
     import yaml
 
     file = _beside("data.yaml", root, labels)
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         names = content["names"]
-        return [str(names[key]) for key in (sorted(names, key=int) if isinstance(names, dict) else range(len(names)))]
+        if isinstance(names, str):
+            raise ValueError("one text, not a list")
+        return {
+            int(i): str(names[i]) for i in (sorted(names, key=int) if isinstance(names, dict) else range(len(names)))
+        }
     except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise ClipkitError(f'{file}: lists no classes: it needs "names: [cat, dog]" or "names: {{0: cat}}"') from None
 
@@ -207,8 +217,8 @@ def _yolo_reader(labels: Path, images: Path) -> Callable[[Path, int, int, Proble
     return read
 
 
-def _mask_names(root: Path, labels: Path) -> list[str]:
-    return list(Vocabulary.from_file(_beside("labels.txt", root, labels)).names)
+def _mask_names(root: Path, labels: Path) -> dict[int, str]:
+    return dict(enumerate(Vocabulary.from_file(_beside("labels.txt", root, labels)).names))
 
 
 def _mask_reader(labels: Path, images: Path) -> Callable[[Path, int, int, Problems], Found | None]:

@@ -1,5 +1,6 @@
 """A folder of images and a folder of masks as pairs, with everything that is wrong counted and named."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +122,7 @@ def _by_stem(folder: Path, suffixes: Iterable[str], pairs: Pairs) -> dict[str, P
     found: dict[str, Path] = {}
     for path in walk(folder):
         if path.suffix.lower() in suffixes:
-            stem = path.relative_to(folder).with_suffix("").as_posix()
+            stem = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())  # a Mac's is NFD
             if stem in found:
                 pairs.problems.add("with the same name but another ending", str(path.relative_to(folder)))
             else:
@@ -143,7 +144,7 @@ def pair_folders(
     belongs to the picture as it is shown, turned as its EXIF says.
 
     Args:
-        mask_suffix: what mask names have after the image's name, such as `_mask`.
+        mask_suffix: what mask names have after the image's name, such as `_mask`, with or without an ending.
         num_classes: ids must be below it or equal to `ignore_index`; None allows any.
         ignore_index: the id that counts nowhere.
         check: read every file once; False pairs by name only.
@@ -159,6 +160,8 @@ def pair_folders(
             raise FileNotFoundError(f"{folder}: no such folder of {name}")
     pairs = Pairs()
     meaning = None if num_classes is None else MaskIds(num_classes, ignore_index, reduce_zero_label, mask_values)
+    ending = next((ending for ending in MASK_SUFFIXES if mask_suffix.lower().endswith(ending)), "")
+    mask_suffix = unicodedata.normalize("NFC", mask_suffix.removesuffix(mask_suffix[len(mask_suffix) - len(ending) :]))
     images, masks = _by_stem(image_dir, IMAGE_SUFFIXES, pairs), _by_stem(mask_dir, MASK_SUFFIXES, pairs)
     if not images:
         raise FileNotFoundError(f"{image_dir}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")

@@ -172,9 +172,10 @@ def _add_defaults(node: Any, defaults: Mapping[str, Any]) -> None:
 
 
 def _add_hook(cfg: Config, kind: str) -> None:
-    present = [str(hook.get("type")) for hook in cfg.custom_hooks if isinstance(hook, dict)]
+    hooks = cfg.custom_hooks or []  # None: an option that leaves out the config's own
+    present = [str(hook.get("type")) for hook in hooks if isinstance(hook, dict)]
     if kind not in present and kind.removeprefix("clipkit.") not in present:
-        cfg.custom_hooks = [*cfg.custom_hooks, {"type": kind}]
+        cfg.custom_hooks = [*hooks, {"type": kind}]
 
 
 def _add_vis(cfg: Config, vis: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 def match_key(name: str) -> str:
-    """Two spellings are the same name if they agree in this: case, `_` and runs of spaces do not count."""
-    return " ".join(name.replace("_", " ").casefold().split())
+    """Two spellings are the same name if they agree in this: case, `_` and runs of spaces do not count, nor whether an
+    accent is a character of its own, as in names of files from a Mac."""
+    return " ".join(unicodedata.normalize("NFC", name.replace("_", " ").casefold()).split())
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from clipkit.text._foreign_lists import refuse_foreign_list, refuse_ids
 from clipkit.text._match import match_key
 from clipkit.text.files import read_json, read_text
 
@@ -13,6 +14,7 @@ from clipkit.text.files import read_json, read_text
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _NUMBERED = re.compile(r"\s*(\d+)\s*:\s*(.+?)\s*")
 _SUFFIXES = (".txt", ".json", ".names", ".csv", ".tsv", ".yaml", ".yml")
+_UNSEEN = "\u200b\ufeff\u00ad"  # a space of no width, a byte-order mark inside, a hyphen that is not shown
 _JSON = "must hold a JSON list of class names, in the order of their ids"
 
 
@@ -35,6 +37,7 @@ def read_label_file(path: str | Path, *, unique: bool = True) -> list[tuple[str,
     json = Path(path).suffix.lower() == ".json"
     rows = list(enumerate(names_of_json(path), start=1)) if json else _without_numbers(path, _rows_of_text(path))
     unit, where = ("entry", f"{path}: entry ") if json else ("line", f"{path}:")
+    refuse_ids(path, [words[0] for _, words in rows])
     seen: dict[str, int] = {}
     for number, words in rows:
         keys = [match_key(word) for word in words]
@@ -85,8 +88,10 @@ def refuse_path(labels: str) -> None:
 def _rows_of_text(path: str | Path) -> list[tuple[int, tuple[str, ...]]]:
     """(line, words) of each class."""
     rows = []
-    for number, raw in enumerate(read_lines(path), start=1):
-        content = _COMMENT.sub("", raw).strip()
+    contents = [_COMMENT.sub("", raw).strip() for raw in read_lines(path)]
+    if any(contents):
+        refuse_foreign_list(path, [content for content in contents if content])
+    for number, content in enumerate(contents, start=1):
         if not content:
             continue
         words = tuple(word.strip() for word in content.split(";"))
@@ -121,4 +126,6 @@ def read_lines(path: str | Path) -> list[str]:
         control = next((c for c in content if ord(c) < 32 and c != "\t"), None)
         if control is not None:
             raise ValueError(f"{path}:{number}: holds the control character {ord(control):#04x}; is this a text file?")
+        if unseen := next((c for c in content if c in _UNSEEN), None):
+            raise ValueError(f"{path}:{number}: holds U+{ord(unseen):04X}, which is not shown but read; remove it")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -58,13 +59,23 @@ class Vocabulary:
 
     @classmethod
     def parse(cls, text: str, **options) -> Vocabulary:
-        """Reads 'cat; kitten, dog, traffic light': a comma between classes, `;` between a class and its synonyms.
+        """Reads 'cat; kitten, dog, traffic light': a comma or a new line between classes, `;` between a class and its
+        synonyms.
 
         Args:
             text: the labels. A name that holds a comma needs a label file.
             **options: `templates`, `reduce`, `background`.
+
+        Raises:
+            ValueError: besides those of the constructor, for labels in quotes or brackets, which would be part of them.
         """
-        groups = [[word.strip() for word in part.split(";") if word.strip()] for part in text.split(",")]
+        bare = text.strip()
+        if len(bare) > 1 and bare[0] + bare[-1] in ("''", '""', "[]"):
+            raise ValueError(
+                f'labels {bare[:60]}: write them without {bare[0]}{bare[-1]}, for instance "cat, dog; puppy"'
+            )
+        parts = re.split("[,\n]", text)
+        groups = [[word.strip() for word in part.split(";") if word.strip()] for part in parts]
         return cls._from_groups([tuple(group) for group in groups if group], **options)
 
     @classmethod

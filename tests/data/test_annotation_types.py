@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -74,6 +75,49 @@ def test_a_box_beyond_its_image_is_cut_and_noted(folder):
     found = read(folder, content)
     assert found.images[0].objects[1].box == (40, 30, 50, 40) and not found.problems
     assert found.notes == {"boxes that reach beyond their image (cut at its edge)": ["annotation 2"]}
+
+
+@pytest.mark.parametrize("boxes", [[[0.1, 0.2, 0.5, 0.5]], [[0, 0, 1, 1]]])
+def test_boxes_as_shares_of_the_image_are_named(folder, boxes):
+    content = copy.deepcopy(BASE)
+    content["annotations"] = [{**BASE["annotations"][0], "id": i, "bbox": box} for i, box in enumerate(boxes)]
+    assert "boxes inside their image's first pixel" in read(folder, content).problems.summary()
+
+
+@pytest.mark.parametrize(
+    "boxes, corners",
+    [
+        ([[30, 25, 45, 38], [2, 2, 20, 20]], True),
+        ([[30, 25, 45, 38], [30, 25, 10, 10]], False),  # the second's end would lie before its start
+        ([[2, 2, 20, 20], [5, 5, 30, 30]], False),  # all fit as they are
+        ([[2, 2, 60, 60], [30, 25, 45, 38]], False),  # the first fits in neither way
+    ],
+)
+def test_corners_in_place_of_width_and_height_are_named(folder, boxes, corners):
+    content = copy.deepcopy(BASE)
+    content["annotations"] = [{**BASE["annotations"][0], "id": i, "bbox": box} for i, box in enumerate(boxes)]
+    found = read(folder, content)
+    assert ("boxes seem to be x1, y1, x2, y2" in found.problems.summary()) is corners
+    assert len(found.images[0].objects) == (0 if corners else 2)
+
+
+@pytest.mark.parametrize("polygon", [[40, 30, 48, 30, 48, 38], [0.1, 0.1, 0.4, 0.1, 0.4, 0.4]])
+def test_a_mask_lies_in_its_box(folder, polygon):
+    content = copy.deepcopy(BASE)
+    content["annotations"][0] |= {"bbox": [5, 5, 20, 20], "segmentation": [polygon]}
+    assert read(folder, content, masks=True).problems == {"masks that lie outside their box": ["annotation 1"]}
+    alone = read(folder, content)
+    assert alone.images[0].objects[0].mask is None and alone.notes
+
+
+@pytest.mark.parametrize("stored, named", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_found_in_either_spelling(folder, stored, named):
+    content = copy.deepcopy(BASE)
+    name = "sub/caf\u00e9.png"
+    (folder / "i" / "sub").mkdir()
+    (folder / "i" / "a.png").rename(folder / "i" / unicodedata.normalize(stored, name))
+    content["images"][0]["file_name"] = unicodedata.normalize(named, name)
+    assert len(read(folder, content).images) == 1
 
 
 @pytest.mark.parametrize("flag", ["0", "false", "1", 2, -1, [0], {}])

@@ -148,7 +148,29 @@ def test_what_is_wrong_is_counted_or_one_line(made_up, tmp_path):
 
 def test_names_of_yolo_by_numbers_that_are_none(made_up, tmp_path):
     write_labelled(made_up, tmp_path / "yolo", "yolo")
-    for names in ("{.inf: cat}", "{.nan: cat}", "3", "[[[["):
+    for names in ("cat", "{.inf: cat}", "{.nan: cat}", "3", "[[[["):
         (tmp_path / "yolo/data.yaml").write_text(f"names: {names}")
         with pytest.raises(ClipkitError, match=r"data\.yaml: lists no classes"):
             read_labelled(tmp_path / "yolo", "yolo")
+
+
+def test_yolos_numbers_are_those_of_data_yaml(made_up, tmp_path):
+    write_labelled(made_up, tmp_path / "y", "yolo")
+    names = {i + 1: name for i, name in enumerate(made_up.classes)}
+    (tmp_path / "y/data.yaml").write_text(f"names: {names}")
+    for file in (tmp_path / "y/labels").glob("*.txt"):
+        lines = [line.split(" ", 1) for line in file.read_text().splitlines()]
+        file.write_text("".join(f"{int(number) + 1} {rest}\n" for number, rest in lines))
+    same(read_labelled(tmp_path / "y", "yolo"), made_up, 0.01)
+
+
+@pytest.mark.parametrize("kind, what", [("yolo", "annotation files"), ("masks", "masks")])
+def test_labels_without_an_image_are_named(made_up, tmp_path, kind, what):
+    for image in made_up.images:  # masks need masks
+        for item in image.objects:
+            item.mask = to_rle(np.ones((480, 640), bool))
+    write_labelled(made_up, tmp_path / "y", kind)
+    (tmp_path / "y/images/1.png").rename(tmp_path / "y/images/1.heic")
+    (tmp_path / "y" / ("labels" if kind == "yolo" else "masks") / "classes.txt").write_text("cat\n")
+    found = read_labelled(tmp_path / "y", kind)
+    assert found.problems == {f"{what} without an image": ["1.txt" if kind == "yolo" else "1.png"]}

@@ -146,10 +146,18 @@ def test_masks_belong_to_upright_pictures(tmp_path, orientation):
     assert pairs.turned == [image for image, _ in pairs.good]
 
 
+def test_pairs_whose_accents_are_spelled_in_two_ways(tmp_path):
+    save(tmp_path / "i" / "caf\u00e9.jpg", RGB)
+    save(tmp_path / "m" / "cafe\u0301.png", IDS)
+    pairs = pair_folders(tmp_path / "i", tmp_path / "m")
+    assert len(pairs.good) == 1 and not pairs.problems
+
+
 def test_pairs_with_a_suffix_and_missing_folders(tmp_path):
     save(tmp_path / "i" / "x.jpg", RGB)
     save(tmp_path / "m" / "x_mask.png", IDS)
-    assert len(pair_folders(tmp_path / "i", tmp_path / "m", "_mask").good) == 1
+    for suffix in ("_mask", "_mask.png"):  # the second as in mmseg's seg_map_suffix
+        assert len(pair_folders(tmp_path / "i", tmp_path / "m", suffix).good) == 1
     with pytest.raises(FileNotFoundError, match="no such folder of masks"):
         pair_folders(tmp_path / "i", tmp_path / "nowhere")
     (tmp_path / "void").mkdir()

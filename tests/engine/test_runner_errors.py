@@ -69,6 +69,11 @@ def test_broken_config_names_the_file(tmp_path):
         build_runner(path)
 
 
+def test_hooks_of_the_config_may_be_left_out(config):
+    kinds = [hook["type"] for hook in prepare_config(config, cfg_options={"custom_hooks": None}).custom_hooks]
+    assert kinds == ["clipkit.ReseedHook", "clipkit.ClampHook", "clipkit.FiniteLossHook"]
+
+
 def test_options_that_are_read_are_taken(config):
     options = {
         "train_cfg.max_iters": 3,

@@ -54,14 +54,39 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path, encoding):
         ("a.json", '{"names": ["a"], "names": ["b"]}', "the key 'names' stands twice"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.txt", "1: a\nb\n", "name 2 should be numbered '2: …'"),
+        ("a.json", '{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}', "holds WordNet's ids"),
+        ("a.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n", "has WordNet's ids"),
+        ("a.txt", "cat, dog, bird\n", "one line with commas; write one class a line"),
+        ("a.txt", "cat,\ndog,\nbird\n", "has commas behind its names"),
+        ("a.txt", "'cat'\n'dog'\n", "has quotes around its names"),
+        ("a.txt", "['cat',\n 'dog']\n", "holds a list in brackets"),
+        ("a.txt", "0 cat\n1 dog\n", "counts its names .'0 cat'.; write the names alone, one a line, or as '0: name'"),
+        ("a.txt", "1. cat\n2. dog\n", "counts its names"),
+        ("a.txt", "0\tcat\n1\tdog\n", "has columns"),
+        ("a.csv", "id,name\n0,cat\n1,dog\n", "has a column of numbers .'0,cat'."),
+        ("a.txt", "64 128 64 Animal\n192 0 128 Archway\n", "has columns of colours"),
+        ("a.txt", "# label:color_rgb:parts:actions\ncat:128,0,0::\ndog:0,0,1::\n", "has columns of colours"),
+        ("a.txt", "- cat\n- dog\n", "has dashes in front"),
+        ("a.pbtxt", "item {\n  id: 1\n  name: 'cat'\n}\n", "TensorFlow's label maps"),
+        ("a.yaml", "names: ['cat', 'dog']\n", "a YAML file is no label file"),
+        ("a.txt", "cat\nd\u200bog\n", ":2: holds U.200B, which is not shown but read"),
+        ("a.txt", "caf\u00e9\ncafe\u0301\n", "is already in line 1"),  # an accent as one character and as two
     ],
 )
 def test_what_is_no_label_file_is_one_line(tmp_path, name, text, said):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     for read in (read_classes, lambda path: Vocabulary.from_file(path)):
         with pytest.raises((ClipkitError, ValueError), match=rf"{name}.*{said}") as error:
             read(str(tmp_path / name))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lines", [["1 euro", "5 euro"], ["tench, Tinca tinca", "goldfish"], ["stage 1", "stage 2"], ["7 up"], ["o'clock"]]
+)
+def test_names_with_numbers_commas_and_quotes_are_names(tmp_path, lines):
+    (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
+    assert read_classes(str(tmp_path / "a.txt")) == lines
 
 
 def test_a_class_twice_is_named_by_its_entry(tmp_path):
@@ -76,3 +101,10 @@ def test_a_path_given_as_labels_is_refused(labels):
         with pytest.raises(ValueError, match="are the name of a file: give it by --labels-file"):
             read(labels)
     assert as_vocabulary("cat.txt, dog").names == ("cat.txt", "dog")
+
+
+def test_labels_of_a_command_are_not_taken_with_the_quotes_around_them():
+    assert Vocabulary.parse("cat\ndog; puppy\n").words == [("cat",), ("dog", "puppy")]  # "$(cat labels.txt)"
+    for labels in ("'cat', 'dog'", '"cat, dog"', "[cat, dog]"):
+        with pytest.raises(ValueError, match="write them without"):
+            Vocabulary.parse(labels)

@@ -73,7 +73,7 @@ def _narrated(root: Path) -> None:
     rows = (
         ("video", "sentence", "start", "end", "split"),
         ("a.mp4", "mix", "0", "4.5", "train"),
-        ("a.mp4", "fry", "5", "9", ""),
+        ("a.mp4", "fry", "5", "9", "val"),
     )
     write_table(root / "own/csv/t.csv", *rows)
     touch(root / "own/csv", "a.mp4")

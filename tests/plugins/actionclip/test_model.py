@@ -376,18 +376,20 @@ def test_a_folder_of_videos_through_train_and_test(films, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_an_epoch_on_real_files(tmp_path, data_root, capfd):
-    """Everything in the shared folder with made-up labels; the corrupted file is told and counts as wrong."""
-    names = sorted(path.name for path in (data_root / "videos").iterdir())
+    """Everything in the shared folder with made-up labels; a film that was cut off is told and counts as wrong."""
+    videos = shutil.copytree(data_root / "videos", tmp_path / "videos")
+    (videos / "cut.mp4").write_bytes((videos / "corrupted.mp4").read_bytes()[:5000])
+    names = sorted(path.name for path in videos.iterdir())
     (tmp_path / "list.txt").write_text("".join(f"{name} {i % 3}\n" for i, name in enumerate(names)))
     (tmp_path / "labels.txt").write_text("arm wrestling\nflipping a pancake\nturning\n")
     options = [
         *SMALL, "variables.data=list", f"variables.root={tmp_path}/list.txt", f"variables.labels={tmp_path}/labels.txt",
-        f"variables.videos={data_root / 'videos'}", "train_cfg.max_iters=3", "train_cfg.val_interval=3",
+        f"variables.videos={videos}", "train_cfg.max_iters=3", "train_cfg.val_interval=3",
     ]  # fmt: skip
     work = tmp_path / "work"
     assert main(["train", "actionclip/actionclip_folder.py", "--work-dir", str(work), "--cfg-options", *options]) == 0
     told = capfd.readouterr()
-    assert "corrupted.mp4" in told.err and "1 of 10 videos could not be read" in told.out + told.err
+    assert "cut.mp4" in told.err and "1 of 11 videos could not be read" in told.out + told.err
 
 
 @pytest.mark.parametrize("name", ["C29", "C30"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from clipkit.data._video_film import (
     PROGRESS,
@@ -335,15 +336,12 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    from PIL import Image
-
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 BACKENDS: dict[str, Any] = {"decord": Decord, "pyav": PyAV, "torchcodec": TorchCodec, "opencv": OpenCV}
 MODULES = {"decord": "decord", "pyav": "av", "torchcodec": "torchcodec.decoders", "opencv": "cv2"}
-DEFAULT_BACKEND = "decord" if find_spec("decord") else "pyav"
-"""decord has no wheel for macOS, nor for Linux on ARM."""
+DEFAULT_BACKEND = "decord" if find_spec("decord") else "pyav"  # decord has no wheel for macOS, nor for Linux on ARM
 PACKAGES = {**MODULES, "torchcodec": "torchcodec", "opencv": "opencv-python-headless"}
 """What to install for each."""
 

@@ -161,7 +161,7 @@ def pair_folders(
     pairs = Pairs()
     meaning = None if num_classes is None else MaskIds(num_classes, ignore_index, reduce_zero_label, mask_values)
     ending = next((ending for ending in MASK_SUFFIXES if mask_suffix.lower().endswith(ending)), "")
-    mask_suffix = unicodedata.normalize("NFC", mask_suffix.removesuffix(mask_suffix[len(mask_suffix) - len(ending) :]))
+    mask_suffix = unicodedata.normalize("NFC", mask_suffix[: len(mask_suffix) - len(ending)])
     images, masks = _by_stem(image_dir, IMAGE_SUFFIXES, pairs), _by_stem(mask_dir, MASK_SUFFIXES, pairs)
     if not images:
         raise FileNotFoundError(f"{image_dir}: no images in this folder ({', '.join(IMAGE_SUFFIXES)})")

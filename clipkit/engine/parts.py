@@ -1,7 +1,3 @@
 """The engine's own parts: importing this module registers them."""
 
-import clipkit.engine.amp
-import clipkit.engine.checkpoint_hook
-import clipkit.engine.hooks
-import clipkit.engine.runner
-import clipkit.engine.sampler  # noqa: F401
+from clipkit.engine import amp, checkpoint_hook, hooks, runner, sampler  # noqa: F401

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.runner import Runner
@@ -54,7 +55,6 @@ class ClipkitRunner(Runner):
         if self._train_dataloader is not None and is_main_process():
             record_config(self.cfg, self._config_text, self.work_dir)
 
-    # -- environment ------------------------------------------------------------------------------------------------
     def setup_env(self, env_cfg: dict) -> None:
         init_process_group(self.launcher, (env_cfg.get("dist_cfg") or {}).get("timeout"))
         super().setup_env(env_cfg)
@@ -147,7 +147,11 @@ class ClipkitRunner(Runner):
         collate = dataloader.get("collate_fn") if isinstance(dataloader, dict) else None
         if isinstance(collate, dict) and isinstance(collate.get("type"), str):  # mmengine looks in its own registry
             dataloader = {**dataloader, "collate_fn": {**collate, "type": FUNCTIONS.get(collate["type"])}}
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if isinstance(loader.sampler, DefaultSampler) and loader.drop_last and len(loader) == 0:
+            said = f"{type(loader.dataset).__name__} has for a process less than a batch of {loader.batch_size}"
+            raise ClipkitError(f"{said}, and drop_last leaves those out: lower batch_size, or set drop_last=False")
+        return loader
 
     def train(self) -> nn.Module:
         try:
@@ -155,7 +159,6 @@ class ClipkitRunner(Runner):
         finally:
             unlock(self.work_dir)
 
-    # -- checkpoints ------------------------------------------------------------------------------------------------
     optim_wrapper: Any
     param_schedulers: Any
 

@@ -37,7 +37,7 @@ class RegionGraph(PictureGraph):
     def __init__(self, model: Any, size: tuple[int, int], multiple: int) -> None:
         super().__init__(model.text.embed_dim, None, multiple)
         self.inputs = ("pictures", "sides", "text")
-        self.model, self.sides = model, size
+        self.model, self.array = model, size
         self.proposals = model.rpn_head.test_cfg
         self.most = int(self.proposals["max_per_img"])
         self._require(model)
@@ -85,7 +85,7 @@ class RegionGraph(PictureGraph):
         images = 255 * self.read(pictures)
         images = images if swaps_channels(prep) else images.flip(1)  # files are read as BGR
         images = (images - prep.mean) / prep.std if normalises(prep) else images
-        rows, columns = (torch.arange(side, device=images.device) for side in self.sides)
+        rows, columns = (torch.arange(side, device=images.device) for side in self.array)
         inside = (rows[:, None] < sides[:, 0, None, None]) & (columns < sides[:, 1, None, None])
         return images * inside[:, None]
 
@@ -123,7 +123,7 @@ class RegionGraph(PictureGraph):
         """Which boxes stay `(B, N)`: those of one level of one picture compete, as each such group is moved to a place
         of its own."""
         group = levels + count * torch.arange(boxes.shape[0], device=boxes.device)[:, None]
-        apart = boxes + (group * (max(self.sides) + 1.0))[..., None]
+        apart = boxes + (group * (max(self.array) + 1.0))[..., None]
         iou = float(self.proposals["nms"]["iou_threshold"])
         kept = torch.ops.torchvision.nms(apart.reshape(-1, 4), objectness.reshape(-1), iou)
         flat = torch.zeros_like(objectness, dtype=torch.int64).reshape(-1)
@@ -146,9 +146,9 @@ class RegionGraph(PictureGraph):
         return pooled
 
     def example(self, seed: int) -> tuple[Tensor, ...]:
-        (high, wide), rest = self.sides, 1 - (seed % 4) / 8
-        sides = torch.tensor([[high, wide], [max(1, high * rest // 1), max(1, wide * rest // 1)]])[:BATCH]
-        return coloured(BATCH, high, wide, seed), sides.float(), self.rows(seed)
+        (high, wide), share = self.array, 1 - (seed % 4) / 8  # of its array that the second picture fills
+        sides = torch.tensor([[high, wide], [int(high * share), int(wide * share)]], dtype=torch.float32)
+        return coloured(BATCH, high, wide, seed), sides, self.rows(seed)
 
     def axes(self) -> tuple[dict[int, Any], ...]:
         free = torch.export.Dim.DYNAMIC
@@ -164,7 +164,7 @@ class RegionGraph(PictureGraph):
             if len(first) == 0 or len(second) == 0:
                 alone += len(first) + len(second)
                 continue
-            near, partner = (torch.cdist(own[first], other[second], p=1) / max(self.sides)).min(1)
+            near, partner = (torch.cdist(own[first], other[second], p=1) / max(self.array)).min(1)
             paired = near < SAME
             alone += int((~paired).sum()) + abs(len(second) - len(first))
             places.append((first[paired], second[partner[paired]]))
@@ -175,7 +175,7 @@ class RegionGraph(PictureGraph):
         for name, output in zip(self.outputs, outputs):
             rows = output.transpose(1, 2) if output.ndim == 3 and name != "boxes" else output
             flat = torch.cat([one[own] for one, own in zip(rows, places)] or [rows.flatten(0, 1)[:0]])
-            taken.append(flat / max(self.sides) if name == "boxes" else flat)
+            taken.append(flat / max(self.array) if name == "boxes" else flat)
         return taken
 
 

@@ -184,8 +184,7 @@ class SearchIndex:
 
         A moment is the stretch around its best frame in which the score stays above the middle between that frame's
         and what unrelated frames get (the lesser of the index's median and the file's least). Stretches that meet are
-        one moment, the better one's. Files that are gone, or are no longer what was indexed, are left out, and named in
-        `left_out`.
+        one moment, the better one's. Files that are gone or have changed are left out, and named in `left_out`.
 
         Args:
             query: `(D,)`, of any length other than 0.

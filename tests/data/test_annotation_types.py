@@ -91,6 +91,7 @@ def test_boxes_as_shares_of_the_image_are_named(folder, boxes):
         ([[30, 25, 45, 38], [30, 25, 10, 10]], False),  # the second's end would lie before its start
         ([[2, 2, 20, 20], [5, 5, 30, 30]], False),  # all fit as they are
         ([[2, 2, 60, 60], [30, 25, 45, 38]], False),  # the first fits in neither way
+        ([[10, 10, 42, 20], [2, 2, 20, 20]], False),  # the first was drawn a little beyond the edge
     ],
 )
 def test_corners_in_place_of_width_and_height_are_named(folder, boxes, corners):

@@ -74,6 +74,14 @@ def test_hooks_of_the_config_may_be_left_out(config):
     assert kinds == ["clipkit.ReseedHook", "clipkit.ClampHook", "clipkit.FiniteLossHook"]
 
 
+def test_no_batch_is_said_before_training(config, tmp_path):
+    loader = {"batch_size": 8, "drop_last": True, "sampler": {"type": "DefaultSampler", "shuffle": True}}
+    options = {f"train_dataloader.{key}": value for key, value in {**loader, "dataset.length": 4}.items()}
+    runner = build_runner(config, work_dir=tmp_path / "w", cfg_options=options)
+    with pytest.raises(ClipkitError, match="less than a batch of 8, and drop_last leaves those out: lower batch_size"):
+        runner.train()
+
+
 def test_options_that_are_read_are_taken(config):
     options = {
         "train_cfg.max_iters": 3,

@@ -150,7 +150,7 @@ def test_what_says_why_it_is_not_exported(tmp_path, capsys):
     with pytest.raises(ClipkitError, match="give it by --size"):
         model_graph(model, config_of(written, RESIZE), "any")
     graph, _ = model_graph(model, config_of(written, dict(RESIZE, scale=(50, 40))))
-    assert graph.sides == (50, 50) and "masks are left out" in capsys.readouterr().err
+    assert graph.array == (50, 50) and "masks are left out" in capsys.readouterr().err
     with pytest.raises(ClipkitError, match="move a detector's boxes"):
         export_onnx(graph, About("detect", precision="fp16"), tmp_path / "a.onnx")
     model.roi_head.test_cfg["nms"] = dict(type="soft_nms", iou_threshold=0.5)

@@ -1,6 +1,7 @@
 """Real video files whose frames say their own number, written with PyAV."""
 
 import importlib.util
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,3 +104,10 @@ def write_sound(path: Path, samples: np.ndarray, codec: str, rate: int, sampled:
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(part))
         container.mux(stream.encode())
+
+
+def with_a_cut_film(videos, folder):
+    """A copy of a folder of films, and in it one of which nothing can be read; returns its names."""
+    shutil.copytree(videos, folder)
+    (folder / "cut.mp4").write_bytes((folder / "corrupted.mp4").read_bytes()[:5000])
+    return sorted(path.name for path in folder.iterdir())

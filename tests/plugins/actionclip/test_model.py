@@ -29,6 +29,7 @@ from clipkit.shapes.film_files import write_film
 from clipkit.shapes.films import render_films
 from clipkit.text import Vocabulary, get_templates
 from support.closed_form import closed_form_
+from support.video_files import with_a_cut_film
 
 D, T = 16, 4
 NAMES = ["moves left", "moves right", "moves up"]
@@ -377,17 +378,15 @@ def test_a_folder_of_videos_through_train_and_test(films, tmp_path, capsys):
 @pytest.mark.slow
 def test_an_epoch_on_real_files(tmp_path, data_root, capfd):
     """Everything in the shared folder with made-up labels; a film that was cut off is told and counts as wrong."""
-    videos = shutil.copytree(data_root / "videos", tmp_path / "videos")
-    (videos / "cut.mp4").write_bytes((videos / "corrupted.mp4").read_bytes()[:5000])
-    names = sorted(path.name for path in videos.iterdir())
-    (tmp_path / "list.txt").write_text("".join(f"{name} {i % 3}\n" for i, name in enumerate(names)))
+    names = enumerate(with_a_cut_film(data_root / "videos", tmp_path / "videos"))
+    (tmp_path / "list.txt").write_text("".join(f"{name} {i % 3}\n" for i, name in names))
     (tmp_path / "labels.txt").write_text("arm wrestling\nflipping a pancake\nturning\n")
     options = [
         *SMALL, "variables.data=list", f"variables.root={tmp_path}/list.txt", f"variables.labels={tmp_path}/labels.txt",
-        f"variables.videos={videos}", "train_cfg.max_iters=3", "train_cfg.val_interval=3",
+        f"variables.videos={tmp_path / 'videos'}", "train_cfg.max_iters=3", "train_cfg.val_interval=3",
     ]  # fmt: skip
-    work = tmp_path / "work"
-    assert main(["train", "actionclip/actionclip_folder.py", "--work-dir", str(work), "--cfg-options", *options]) == 0
+    start = ["train", "actionclip/actionclip_folder.py", "--work-dir", str(tmp_path / "work"), "--cfg-options"]
+    assert main([*start, *options]) == 0
     told = capfd.readouterr()
     assert "cut.mp4" in told.err and "1 of 11 videos could not be read" in told.out + told.err
 

@@ -3,7 +3,6 @@
 import json
 import re
 import runpy
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from clipkit.errors import ClipkitError
 from clipkit.video.datasets import VideoTexts, collate_lists, equal_text_id
 from clipkit.video.films import FilmMetric, FilmTexts, label_accuracy, pair_accuracy, retold
 from clipkit.video.metrics import RetrievalMetric
+from support.video_files import with_a_cut_film
 
 HEADS = ("meanp", "lstm", "", "tight", "query", "wti", "frozen")
 TASKS = ["direction", "reversed", "static"]
@@ -301,14 +301,11 @@ def test_missing_videos_and_folders_are_one_line(tmp_path, work):
 
 @pytest.mark.parametrize("config", ["clip4clip_folder.py", "clip4clip_folder_tuned.py"])
 def test_real_files_through_the_command_line(tmp_path, data_root, config):
-    """Everything in the shared folder and a film that was cut off: from a store, and from raw frames with CLIP
-    trained."""
-    videos = shutil.copytree(data_root / "videos", tmp_path / "videos")
-    (videos / "cut.mp4").write_bytes((videos / "corrupted.mp4").read_bytes()[:5000])
-    names = sorted(path.name for path in videos.iterdir())
+    """The shared folder and a film that was cut off: from a store, and from raw frames with CLIP trained."""
+    names = with_a_cut_film(data_root / "videos", tmp_path / "videos")
     path = table(tmp_path, [(name, f"{way} film {i}") for i, name in enumerate(names) for way in ("a", "the")])
     changes = [
-        f"variables.root={path}", f"variables.videos={videos}", f"variables.store={tmp_path / 'store'}",
+        f"variables.root={path}", f"variables.videos={tmp_path / 'videos'}", f"variables.store={tmp_path / 'store'}",
         "variables.clip=tiny_clip", "variables.weights=None", "variables.on_bad=skip", "variables.max_frames=4",
         "train_cfg.max_iters=3", "train_cfg.val_interval=3", "train_dataloader.batch_size=4",
     ]  # fmt: skip
